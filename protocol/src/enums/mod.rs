@@ -69,6 +69,22 @@ macro_rules! enumeration {
             }
         }
 
+        impl $crate::ttlv::Value for $name {
+            fn read(item: $crate::ttlv::Item<'_>) -> Result<Self, $crate::error::DecodeError> {
+                match item.content {
+                    $crate::ttlv::Content::Enumeration(value) => {
+                        Ok(<Self as $crate::enums::Enumeration>::from_value(value))
+                    }
+                    _ => Err(item.wrong_type($crate::ttlv::ItemType::Enumeration)),
+                }
+            }
+
+            fn write(&self, writer: &mut $crate::ttlv::Writer, tag: $crate::Tag) {
+                let value = $crate::enums::Enumeration::value(*self).to_be_bytes();
+                writer.item(tag, $crate::ttlv::ItemType::Enumeration, &value);
+            }
+        }
+
         impl ::core::fmt::Display for $name {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 match $crate::enums::Enumeration::name(*self) {

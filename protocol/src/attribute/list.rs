@@ -1,0 +1,315 @@
+//! Lists of attributes and of attributes' names, as each family of versions writes them.
+
+use crate::Tag;
+use crate::attribute::{Attribute, AttributeKind, CustomAttribute, custom_name, split_custom_name};
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::ttlv::{Content, Item, ItemType, RawValue, Reader, Value, Writer};
+
+use super::Name;
+
+/// Attributes for a new object: a Template-Attribute in 1.x (section 2.1.8), Attributes in 2.x (section 5.1).
+///
+/// A field of this type goes by its 2.x tag.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Attributes {
+    /// Names of Templates whose attributes count too (1.x, deprecated since 1.3).
+    pub templates: Vec<Name>,
+    /// The attributes.
+    pub list: Vec<Attribute>,
+}
+
+impl From<Vec<Attribute>> for Attributes {
+    fn from(list: Vec<Attribute>) -> Self {
+        Self { templates: Vec::new(), list }
+    }
+}
+
+/// The tag that 1.x has in the place of a 2.x one.
+fn template_tag(tag: Tag) -> Tag {
+    match tag {
+        Tag::COMMON_ATTRIBUTES => Tag::COMMON_TEMPLATE_ATTRIBUTE,
+        Tag::PRIVATE_KEY_ATTRIBUTES => Tag::PRIVATE_KEY_TEMPLATE_ATTRIBUTE,
+        Tag::PUBLIC_KEY_ATTRIBUTES => Tag::PUBLIC_KEY_TEMPLATE_ATTRIBUTE,
+        _ => Tag::TEMPLATE_ATTRIBUTE,
+    }
+}
+
+impl Value for Attributes {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        let version = item.version;
+        let mut reader = item.structure()?;
+        let templates = if version.is_2x() { Vec::new() } else { reader.field(Tag::NAME)? };
+        Ok(Self { templates, list: read_all(&mut reader)? })
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        let two = writer.version().is_2x();
+        writer.structure(if two { tag } else { template_tag(tag) }, |writer| {
+            if !two {
+                writer.field(Tag::NAME, &self.templates);
+            }
+            write_all(writer, &self.list);
+        });
+    }
+
+    fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+        let tag = if reader.version().is_2x() { tag } else { template_tag(tag) };
+        match reader.take(tag)? {
+            Some(item) => Self::read(item),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn put(&self, writer: &mut Writer, tag: Tag) {
+        if !self.templates.is_empty() || !self.list.is_empty() {
+            self.write(writer, tag);
+        }
+    }
+}
+
+/// Attributes of an object that exists: Attribute after Attribute in 1.x, one Attributes structure in 2.x.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AttributeList(pub Vec<Attribute>);
+
+impl Value for AttributeList {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(read_all(&mut item.structure()?)?))
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        if writer.version().is_2x() {
+            writer.structure(tag, |writer| write_all(writer, &self.0));
+        } else {
+            write_all(writer, &self.0);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+        if reader.version().is_2x() {
+            return Ok(reader.take(tag)?.map(Self::read).transpose()?.unwrap_or_default());
+        }
+        let mut list = Vec::new();
+        while let Some(item) = reader.take(Tag::ATTRIBUTE)? {
+            list.push(read_attribute(item)?.1);
+        }
+        Ok(Self(list))
+    }
+}
+
+fn read_all(reader: &mut Reader<'_>) -> Result<Vec<Attribute>, DecodeError> {
+    let mut list = Vec::new();
+    while let Some(item) = reader.next_item()? {
+        list.push(read_attribute(item)?.1);
+    }
+    Ok(list)
+}
+
+fn write_all(writer: &mut Writer, list: &[Attribute]) {
+    for (at, attribute) in list.iter().enumerate() {
+        let earlier = list.get(..at).unwrap_or_default();
+        let index = earlier.iter().filter(|other| same_attribute(other, attribute)).count();
+        write_attribute(writer, attribute, i32::try_from(index).ok().filter(|index| *index > 0));
+    }
+}
+
+fn same_attribute(a: &Attribute, b: &Attribute) -> bool {
+    match (a, b) {
+        (Attribute::Custom(a), Attribute::Custom(b)) => a.vendor == b.vendor && a.name == b.name,
+        _ => a.kind() == b.kind(),
+    }
+}
+
+/// Reads one attribute as the item's version writes it, with the Attribute Index where one is stated.
+///
+/// # Errors
+/// When the attribute is malformed or unknown in that version.
+pub fn read_attribute(item: Item<'_>) -> Result<(Option<i32>, Attribute), DecodeError> {
+    if item.version.is_2x() {
+        return Ok((None, read_2x(item)?));
+    }
+    if item.tag != Tag::ATTRIBUTE {
+        return Err(item.error(DecodeErrorKind::Unexpected));
+    }
+    let version = item.version;
+    let named = item.clone();
+    let mut reader = item.structure()?;
+    let name: String = reader.field(Tag::ATTRIBUTE_NAME)?;
+    let index: Option<i32> = reader.field(Tag::ATTRIBUTE_INDEX)?;
+    let value = reader.take(Tag::ATTRIBUTE_VALUE)?.ok_or_else(|| reader.missing(Tag::ATTRIBUTE_VALUE))?;
+    reader.finish()?;
+    let attribute = match AttributeKind::from_name(&name).filter(|kind| kind.exists_in(version)) {
+        Some(kind) => Attribute::read_value(kind, value)?,
+        None => match split_custom_name(&name) {
+            Some((vendor, name)) => Attribute::Custom(CustomAttribute {
+                vendor: vendor.to_owned(),
+                name: name.to_owned(),
+                value: RawValue::read(value)?,
+            }),
+            None => {
+                return Err(
+                    named.error(DecodeErrorKind::InvalidValue("no attribute of this version has the name"))
+                );
+            }
+        },
+    };
+    Ok((index, attribute))
+}
+
+fn read_2x(item: Item<'_>) -> Result<Attribute, DecodeError> {
+    if item.tag == Tag::ATTRIBUTE {
+        let mut reader = item.structure()?;
+        let custom = CustomAttribute {
+            vendor: reader.field(Tag::VENDOR_IDENTIFICATION)?,
+            name: reader.field(Tag::ATTRIBUTE_NAME)?,
+            value: reader.field(Tag::ATTRIBUTE_VALUE)?,
+        };
+        reader.finish()?;
+        return Ok(Attribute::Custom(custom));
+    }
+    match AttributeKind::from_tag(item.tag).filter(|kind| kind.exists_in(item.version)) {
+        Some(kind) => Attribute::read_value(kind, item),
+        None => Err(item.error(DecodeErrorKind::Unexpected)),
+    }
+}
+
+/// Writes one attribute as the writer's version does; nothing where that version lacks it.
+pub fn write_attribute(writer: &mut Writer, attribute: &Attribute, index: Option<i32>) {
+    let kind = attribute.kind();
+    if !kind.exists_in(writer.version()) {
+        return;
+    }
+    if writer.version().is_2x() {
+        match attribute {
+            Attribute::Custom(custom) => writer.structure(Tag::ATTRIBUTE, |writer| {
+                writer.field(Tag::VENDOR_IDENTIFICATION, &custom.vendor);
+                writer.field(Tag::ATTRIBUTE_NAME, &custom.name);
+                writer.field(Tag::ATTRIBUTE_VALUE, &custom.value);
+            }),
+            _ => attribute.write_value(writer, kind.tag()),
+        }
+        return;
+    }
+    writer.structure(Tag::ATTRIBUTE, |writer| {
+        match attribute {
+            Attribute::Custom(custom) => writer.field(Tag::ATTRIBUTE_NAME, &custom.name_in_1x()),
+            _ => writer.item(Tag::ATTRIBUTE_NAME, ItemType::TextString, kind.name().as_bytes()),
+        }
+        writer.field(Tag::ATTRIBUTE_INDEX, &index);
+        attribute.write_value(writer, Tag::ATTRIBUTE_VALUE);
+    });
+}
+
+/// An attribute named in a request or a list: by its name in 1.x, by its tag in 2.x (section 5.5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AttributeReference {
+    /// An attribute of the specification.
+    Standard(AttributeKind),
+    /// One outside it.
+    Custom {
+        /// Whose it is.
+        vendor: String,
+        /// Its name.
+        name: String,
+    },
+    /// A name or tag that means nothing here; an object never has it.
+    Unknown(String),
+}
+
+impl AttributeReference {
+    /// Whether it names this attribute.
+    #[must_use]
+    pub fn names(&self, attribute: &Attribute) -> bool {
+        match (self, attribute) {
+            (Self::Custom { vendor, name }, Attribute::Custom(custom)) => {
+                *vendor == custom.vendor && *name == custom.name
+            }
+            (Self::Standard(kind), _) => *kind == attribute.kind(),
+            _ => false,
+        }
+    }
+
+    /// The reference to an attribute.
+    #[must_use]
+    pub fn to(attribute: &Attribute) -> Self {
+        match attribute {
+            Attribute::Custom(custom) => {
+                Self::Custom { vendor: custom.vendor.clone(), name: custom.name.clone() }
+            }
+            _ => Self::Standard(attribute.kind()),
+        }
+    }
+
+    fn from_name(name: &str) -> Self {
+        match (AttributeKind::from_name(name), split_custom_name(name)) {
+            (Some(kind), _) => Self::Standard(kind),
+            (None, Some((vendor, name))) => Self::Custom { vendor: vendor.to_owned(), name: name.to_owned() },
+            (None, None) => Self::Unknown(name.to_owned()),
+        }
+    }
+}
+
+impl Value for AttributeReference {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        match item.content {
+            Content::TextString(name) if !item.version.is_2x() => Ok(Self::from_name(name)),
+            Content::Enumeration(value) if item.version.is_2x() => {
+                Ok(match AttributeKind::from_tag(Tag(value)) {
+                    Some(kind) => Self::Standard(kind),
+                    None => Self::Unknown(Tag(value).to_string()),
+                })
+            }
+            Content::Structure(_) if item.version.is_2x() => {
+                let mut reader = item.structure()?;
+                let vendor = reader.field(Tag::VENDOR_IDENTIFICATION)?;
+                let name = reader.field(Tag::ATTRIBUTE_NAME)?;
+                reader.finish()?;
+                Ok(Self::Custom { vendor, name })
+            }
+            _ if item.version.is_2x() => Err(item.wrong_type(ItemType::Enumeration)),
+            _ => Err(item.wrong_type(ItemType::TextString)),
+        }
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        if writer.version().is_2x() {
+            match self {
+                Self::Standard(kind) if kind.exists_in(writer.version()) => {
+                    writer.item(tag, ItemType::Enumeration, &kind.tag().0.to_be_bytes());
+                }
+                Self::Custom { vendor, name } => writer.structure(tag, |writer| {
+                    writer.field(Tag::VENDOR_IDENTIFICATION, vendor);
+                    writer.field(Tag::ATTRIBUTE_NAME, name);
+                }),
+                Self::Standard(_) | Self::Unknown(_) => {}
+            }
+            return;
+        }
+        match self {
+            Self::Standard(kind) if kind.exists_in(writer.version()) => {
+                writer.item(Tag::ATTRIBUTE_NAME, ItemType::TextString, kind.name().as_bytes());
+            }
+            Self::Standard(_) => {}
+            Self::Custom { vendor, name } => custom_name(vendor, name).write(writer, Tag::ATTRIBUTE_NAME),
+            Self::Unknown(name) => name.write(writer, Tag::ATTRIBUTE_NAME),
+        }
+    }
+}
+
+/// Any number of attribute references. A field of this type goes by the tag Attribute Reference.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AttributeReferences(pub Vec<AttributeReference>);
+
+impl Value for AttributeReferences {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        AttributeReference::read(item).map(|reference| Self(vec![reference]))
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        writer.field(tag, &self.0);
+    }
+
+    fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+        let tag = if reader.version().is_2x() { tag } else { Tag::ATTRIBUTE_NAME };
+        reader.field(tag).map(Self)
+    }
+}
