@@ -371,7 +371,7 @@ pub struct Outcome {
     pub result_reason: Option<ResultReason>,
     /// Why it failed, in words.
     pub result_message: Option<String>,
-    /// The encoded items of the payload.
+    /// The Response Payload, encoded.
     pub payload: Option<Secret>,
 }
 
@@ -390,7 +390,7 @@ pub fn write_response(mut header: ResponseHeader, outcomes: &[Outcome]) -> Secre
                 writer.field(Tag::RESULT_REASON, &outcome.result_reason);
                 writer.field(Tag::RESULT_MESSAGE, &outcome.result_message);
                 if let Some(payload) = &outcome.payload {
-                    writer.structure(Tag::RESPONSE_PAYLOAD, |writer| writer.raw(payload.expose()));
+                    writer.raw(payload.expose());
                 }
             });
         }

@@ -125,7 +125,13 @@ fn same_attribute(a: &Attribute, b: &Attribute) -> bool {
 /// When the attribute is malformed or unknown in that version.
 pub fn read_attribute(item: Item<'_>) -> Result<(Option<i32>, Attribute), DecodeError> {
     if item.version.is_2x() {
-        return Ok((None, read_2x(item)?));
+        let known = item.tag == Tag::ATTRIBUTE
+            || AttributeKind::from_tag(item.tag).is_some_and(|kind| kind.exists_in(item.version));
+        return if known {
+            Ok((None, read_tagged(item)?))
+        } else {
+            Err(item.error(DecodeErrorKind::Unexpected))
+        };
     }
     if item.tag != Tag::ATTRIBUTE {
         return Err(item.error(DecodeErrorKind::Unexpected));
@@ -155,7 +161,8 @@ pub fn read_attribute(item: Item<'_>) -> Result<(Option<i32>, Attribute), Decode
     Ok((index, attribute))
 }
 
-fn read_2x(item: Item<'_>) -> Result<Attribute, DecodeError> {
+/// Reads an attribute that goes by its tag.
+fn read_tagged(item: Item<'_>) -> Result<Attribute, DecodeError> {
     if item.tag == Tag::ATTRIBUTE {
         let mut reader = item.structure()?;
         let custom = CustomAttribute {
@@ -166,7 +173,7 @@ fn read_2x(item: Item<'_>) -> Result<Attribute, DecodeError> {
         reader.finish()?;
         return Ok(Attribute::Custom(custom));
     }
-    match AttributeKind::from_tag(item.tag).filter(|kind| kind.exists_in(item.version)) {
+    match AttributeKind::from_tag(item.tag) {
         Some(kind) => Attribute::read_value(kind, item),
         None => Err(item.error(DecodeErrorKind::Unexpected)),
     }
@@ -179,14 +186,7 @@ pub fn write_attribute(writer: &mut Writer, attribute: &Attribute, index: Option
         return;
     }
     if writer.version().is_2x() {
-        match attribute {
-            Attribute::Custom(custom) => writer.structure(Tag::ATTRIBUTE, |writer| {
-                writer.field(Tag::VENDOR_IDENTIFICATION, &custom.vendor);
-                writer.field(Tag::ATTRIBUTE_NAME, &custom.name);
-                writer.field(Tag::ATTRIBUTE_VALUE, &custom.value);
-            }),
-            _ => attribute.write_value(writer, kind.tag()),
-        }
+        write_tagged(writer, attribute);
         return;
     }
     writer.structure(Tag::ATTRIBUTE, |writer| {
@@ -197,6 +197,18 @@ pub fn write_attribute(writer: &mut Writer, attribute: &Attribute, index: Option
         writer.field(Tag::ATTRIBUTE_INDEX, &index);
         attribute.write_value(writer, Tag::ATTRIBUTE_VALUE);
     });
+}
+
+/// Writes an attribute under its own tag.
+fn write_tagged(writer: &mut Writer, attribute: &Attribute) {
+    match attribute {
+        Attribute::Custom(custom) => writer.structure(Tag::ATTRIBUTE, |writer| {
+            writer.field(Tag::VENDOR_IDENTIFICATION, &custom.vendor);
+            writer.field(Tag::ATTRIBUTE_NAME, &custom.name);
+            writer.field(Tag::ATTRIBUTE_VALUE, &custom.value);
+        }),
+        _ => attribute.write_value(writer, attribute.kind().tag()),
+    }
 }
 
 /// An attribute named in a request or a list: by its name in 1.x, by its tag in 2.x (section 5.5).
@@ -312,4 +324,24 @@ impl Value for AttributeReferences {
         let tag = if reader.version().is_2x() { tag } else { Tag::ATTRIBUTE_NAME };
         reader.field(tag).map(Self)
     }
+}
+
+/// Writes attributes for a store: every one, whichever versions have it.
+pub fn write_stored(writer: &mut Writer, list: &[Attribute]) {
+    for attribute in list {
+        write_tagged(writer, attribute);
+    }
+}
+
+/// Reads what [`write_stored`] wrote.
+///
+/// # Errors
+/// When an attribute is malformed or unknown.
+pub fn read_stored(item: Item<'_>) -> Result<Vec<Attribute>, DecodeError> {
+    let mut reader = item.structure()?;
+    let mut list = Vec::new();
+    while let Some(item) = reader.next_item()? {
+        list.push(read_tagged(item)?);
+    }
+    Ok(list)
 }

@@ -1,0 +1,289 @@
+//! A request's batch: in order, each item on what came before it, or side by side where order does not matter.
+
+use kms_protocol::enums::{
+    BatchErrorContinuationOption, Operation, ResultStatus, UniqueIdentifierPlaceholder as Placeholder,
+};
+use kms_protocol::error::DecodeError;
+use kms_protocol::message::{
+    Outcome, RequestHeader, RequestItem, RequestMessage, ResponseHeader, stated_version, write_response,
+};
+use kms_protocol::operation::Request;
+use kms_protocol::ttlv::{Value as _, Writer};
+use kms_protocol::{DateTime, Secret, Tag, UniqueIdentifier, Version};
+
+use super::operations as run;
+use super::refusal::{Reason, Refusal};
+use super::{Caller, Context, Kms, VERSIONS};
+
+impl Kms {
+    /// Answers one whole Request Message with one whole Response Message, whatever the request is.
+    #[must_use]
+    pub fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret {
+        let message = match RequestMessage::read(request) {
+            Ok(message) => message,
+            Err(error) => return unreadable(request, &error, now),
+        };
+        let version = message.header.protocol_version;
+        if !VERSIONS.contains(&version) {
+            return unsupported(version, now);
+        }
+        let mut header = ResponseHeader::new(version, now);
+        header.client_correlation_value.clone_from(&message.header.client_correlation_value);
+        let outcomes = match unmeetable(&message.header) {
+            Some(refusal) => {
+                message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
+            }
+            None => self.run(&message, caller, now),
+        };
+        let response = write_response(header.clone(), &outcomes);
+        match message.header.maximum_response_size {
+            Some(limit) if usize::try_from(limit).is_ok_and(|limit| response.len() > limit) => {
+                too_large(header, &message, response.len(), limit)
+            }
+            _ => response,
+        }
+    }
+
+    fn run(&self, message: &RequestMessage<'_>, caller: &Caller, now: DateTime) -> Vec<Outcome> {
+        let header = &message.header;
+        let version = header.protocol_version;
+        let context = |made| Context { caller, now, version, made };
+        let stop = header.batch_error_continuation_option != Some(BatchErrorContinuationOption::Continue);
+        if header.batch_order_option == Some(false) && !stop && message.items.len() > 1 && independent(&message.items) {
+            return std::thread::scope(|scope| self.run_apart(scope, message, &|| context(Made::default())));
+        }
+        let mut context = context(Made::default());
+        let mut outcomes = Vec::with_capacity(message.items.len());
+        for item in &message.items {
+            let outcome = self.run_item(item, &mut context);
+            let stopped = stop && outcome.result_status == ResultStatus::OperationFailed;
+            outcomes.push(outcome);
+            if stopped {
+                break;
+            }
+        }
+        outcomes
+    }
+
+    /// Works items that do not depend on each other on as many threads as there are crypto workers.
+    fn run_apart<'scope, 'env>(
+        &'env self,
+        scope: &'scope std::thread::Scope<'scope, 'env>,
+        message: &'env RequestMessage<'env>,
+        context: &'env (impl Fn() -> Context<'env> + Sync),
+    ) -> Vec<Outcome> {
+        let share = message.items.len().div_ceil(self.workers.count().max(1));
+        let threads: Vec<_> = message
+            .items
+            .chunks(share.max(1))
+            .map(|items| {
+                let work = move || {
+                    let mut context = context();
+                    items.iter().map(|item| self.run_item(item, &mut context)).collect::<Vec<_>>()
+                };
+                (items, scope.spawn(work))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|(items, thread)| {
+                thread.join().unwrap_or_else(|_| {
+                    let refusal = Refusal::new(Reason::Internal, "the server failed while it worked on the item");
+                    items.iter().map(|item| failed(item, &refusal, message.header.protocol_version)).collect()
+                })
+            })
+            .collect()
+    }
+
+    fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+        let result = match item.extensions.iter().find(|extension| extension.criticality_indicator) {
+            Some(extension) => Err(Refusal::new(
+                Reason::FeatureNotSupported,
+                format!("the critical extension of {:?} is not known here", extension.vendor_identification),
+            )),
+            None => self.dispatch(item, context),
+        };
+        match result {
+            Ok(payload) => Outcome {
+                operation: Some(item.operation),
+                unique_batch_item_id: item.unique_batch_item_id.clone(),
+                result_status: ResultStatus::Success,
+                result_reason: None,
+                result_message: None,
+                payload: Some(payload),
+            },
+            Err(refusal) => failed(item, &refusal, context.version),
+        }
+    }
+
+    /// The one table from operations to the code that does them.
+    fn dispatch(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Result<Secret, Refusal> {
+        match item.operation {
+            Operation::Activate => self.call(item, context, run::activate),
+            Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),
+            Operation::Decrypt => self.call(item, context, run::decrypt),
+            Operation::Destroy => self.call(item, context, run::destroy),
+            Operation::DiscoverVersions => self.call(item, context, run::discover_versions),
+            Operation::Encrypt => self.call(item, context, run::encrypt),
+            Operation::Get => self.call(item, context, run::get),
+            Operation::GetAttributeList => self.call(item, context, run::get_attribute_list),
+            Operation::GetAttributes => self.call(item, context, run::get_attributes),
+            Operation::Locate => self.call(item, context, run::locate),
+            Operation::Query => self.call(item, context, run::query),
+            Operation::RekeyKeyPair => self.call(item, context, run::rekey_key_pair),
+            Operation::Revoke => self.call(item, context, run::revoke),
+            other => {
+                Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
+            }
+        }
+    }
+
+    /// Reads the payload, does the work, writes the answer's payload.
+    fn call<R: Request>(
+        &self,
+        item: &RequestItem<'_>,
+        context: &mut Context<'_>,
+        work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
+    ) -> Result<Secret, Refusal> {
+        let response = work(self, R::read(item.payload.clone())?, context)?;
+        let mut writer = Writer::new(context.version);
+        response.write(&mut writer, Tag::RESPONSE_PAYLOAD);
+        Ok(Secret::new(writer.into_bytes()))
+    }
+}
+
+/// The operations that the server does, as [`Kms::dispatch`] has them.
+pub(super) const OPERATIONS: [Operation; 13] = [
+    Operation::CreateKeyPair,
+    Operation::Locate,
+    Operation::Get,
+    Operation::GetAttributes,
+    Operation::GetAttributeList,
+    Operation::Activate,
+    Operation::Revoke,
+    Operation::Destroy,
+    Operation::Query,
+    Operation::RekeyKeyPair,
+    Operation::DiscoverVersions,
+    Operation::Encrypt,
+    Operation::Decrypt,
+];
+
+/// Whether no item can depend on another: each only uses a key that it names itself.
+fn independent(items: &[RequestItem<'_>]) -> bool {
+    items.iter().all(|item| {
+        let crypto = matches!(item.operation, Operation::Decrypt | Operation::Encrypt);
+        crypto
+            && item.payload.clone().structure().is_ok_and(|mut payload| {
+                matches!(payload.field(Tag::UNIQUE_IDENTIFIER), Ok(Some(UniqueIdentifier::Text(_))))
+            })
+    })
+}
+
+/// What a header asks that the server cannot do.
+fn unmeetable(header: &RequestHeader) -> Option<Refusal> {
+    match header.batch_error_continuation_option {
+        Some(BatchErrorContinuationOption::Undo) => Some(Refusal::new(
+            Reason::FeatureNotSupported,
+            "Batch Error Continuation Option Undo is not supported: use Stop or Continue",
+        )),
+        _ => None,
+    }
+}
+
+fn failed(item: &RequestItem<'_>, refusal: &Refusal, version: Version) -> Outcome {
+    Outcome {
+        operation: Some(item.operation),
+        unique_batch_item_id: item.unique_batch_item_id.clone(),
+        ..failure(refusal, version)
+    }
+}
+
+fn failure(refusal: &Refusal, version: Version) -> Outcome {
+    Outcome {
+        operation: None,
+        unique_batch_item_id: None,
+        result_status: ResultStatus::OperationFailed,
+        result_reason: Some(refusal.reason.in_version(version)),
+        result_message: Some(refusal.message.clone().into_owned()),
+        payload: None,
+    }
+}
+
+/// The answer to what could not be read (KMIP 1.4 section 11.1): an item without Operation.
+fn unreadable(request: &[u8], error: &DecodeError, now: DateTime) -> Secret {
+    let version = stated_version(request).ok().filter(|version| VERSIONS.contains(version));
+    let version = version.unwrap_or(Version::V1_2);
+    let refusal = Refusal::new(Reason::InvalidMessage, format!("the request cannot be read: {error}"));
+    write_response(ResponseHeader::new(version, now), &[failure(&refusal, version)])
+}
+
+/// The answer in a version that the server does not speak: the nearest of the same family, so that most of it can be
+/// read.
+fn unsupported(version: Version, now: DateTime) -> Secret {
+    let family = VERSIONS.iter().filter(|known| known.is_2x() == version.is_2x());
+    let nearest = family.min_by_key(|known| (known.minor - version.minor).abs()).copied().unwrap_or(Version::V1_4);
+    let spoken = VERSIONS.map(|version| version.to_string()).join(", ");
+    let refusal =
+        Refusal::new(Reason::InvalidMessage, format!("version {version} is not spoken here; these are: {spoken}"));
+    write_response(ResponseHeader::new(nearest, now), &[failure(&refusal, nearest)])
+}
+
+fn too_large(header: ResponseHeader, message: &RequestMessage<'_>, size: usize, limit: i32) -> Secret {
+    let refusal = Refusal::new(
+        Reason::ResponseTooLarge,
+        format!("the response has {size} bytes and Maximum Response Size is {limit}"),
+    );
+    let version = header.protocol_version;
+    let outcomes: Vec<Outcome> = message.items.iter().map(|item| failed(item, &refusal, version)).collect();
+    write_response(header, &outcomes)
+}
+
+/// What the items of a batch have made so far, for those that refer to it (1.4 section 4, 2.1 section 11.58).
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    last: Option<String>,
+    all: Vec<(Option<Placeholder>, String)>,
+}
+
+impl Made {
+    /// Notes the object that an operation made, found or worked on: the ID Placeholder from now on.
+    pub(super) fn note(&mut self, by: Placeholder, id: &str) {
+        self.all.push((Some(by), id.to_owned()));
+        self.last = Some(id.to_owned());
+    }
+
+    /// Notes a pair; the ID Placeholder is its private key.
+    pub(super) fn note_pair(&mut self, by: [Placeholder; 3], private: &str, public: &str) {
+        let [operation, private_half, public_half] = by;
+        self.all.push((Some(public_half), public.to_owned()));
+        self.all.push((Some(private_half), private.to_owned()));
+        self.note(operation, private);
+    }
+
+    /// Locate found none or several: nothing can be meant by the ID Placeholder.
+    pub(super) fn forget(&mut self) {
+        self.last = None;
+    }
+
+    fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {
+        let found = match id {
+            Some(UniqueIdentifier::Text(id)) => return Ok(id.clone()),
+            None | Some(UniqueIdentifier::Placeholder(Placeholder::IdPlaceholder)) => self.last.as_ref(),
+            Some(UniqueIdentifier::Placeholder(by)) => {
+                self.all.iter().rev().find(|(made_by, _)| *made_by == Some(*by)).map(|(_, id)| id)
+            }
+            Some(UniqueIdentifier::Index(index)) => {
+                let length = i32::try_from(self.all.len()).unwrap_or(i32::MAX);
+                let at = if *index < 0 { length + index } else { *index };
+                usize::try_from(at).ok().and_then(|at| self.all.get(at)).map(|(_, id)| id)
+            }
+        };
+        found.cloned().ok_or_else(|| {
+            Refusal::new(
+                Reason::NotFound,
+                "no Unique Identifier is stated, and nothing before it in the batch made an ID Placeholder",
+            )
+        })
+    }
+}

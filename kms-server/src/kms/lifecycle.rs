@@ -1,0 +1,158 @@
+//! States and the ten transitions between them (KMIP 1.4 section 3.22). Pure: no store, no clock.
+
+use kms_protocol::DateTime;
+use kms_protocol::attribute::{Attribute, AttributeKind, RevocationReason};
+use kms_protocol::enums::{RevocationReasonCode, State};
+
+use super::model::Object;
+use super::refusal::{Reason, Refusal};
+
+/// The state at `now`: what is written, moved on by those dates that have passed.
+#[must_use]
+pub fn state_at(object: &Object, now: DateTime) -> State {
+    let passed = |date: Option<DateTime>| date.is_some_and(|date| date <= now);
+    match object.written_state() {
+        Some(State::PreActive) if passed(object.activation_date()) => {
+            if passed(object.deactivation_date()) { State::Deactivated } else { State::Active }
+        }
+        Some(State::Active) if passed(object.deactivation_date()) => State::Deactivated,
+        Some(state) => state,
+        None => State::PreActive,
+    }
+}
+
+/// Writes down the state that dates have brought about; whether anything changed.
+pub fn settle(object: &mut Object, now: DateTime) -> bool {
+    let state = state_at(object, now);
+    let changed = object.written_state() != Some(state);
+    if changed {
+        object.set(Attribute::State(state));
+        object.set(Attribute::LastChangeDate(now));
+    }
+    changed
+}
+
+/// Transition 4: Pre-Active to Active, by request.
+///
+/// # Errors
+/// When the object is in another state.
+pub fn activate(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
+    settle(object, now);
+    match object.written_state() {
+        Some(State::PreActive) => {
+            object.set(Attribute::State(State::Active));
+            object.set(Attribute::ActivationDate(now));
+            object.set(Attribute::LastChangeDate(now));
+            Ok(())
+        }
+        other => Err(wrong_state("activated", other, "only a Pre-Active object can be")),
+    }
+}
+
+/// Transitions 3, 5, 6, 8 and 10 by request: Compromised (or Destroyed Compromised) for a compromise, Deactivated
+/// for any other reason.
+///
+/// # Errors
+/// When the object is in a state that the reason does not lead on from.
+pub fn revoke(
+    object: &mut Object,
+    reason: RevocationReason,
+    occurred: Option<DateTime>,
+    now: DateTime,
+) -> Result<(), Refusal> {
+    settle(object, now);
+    let compromise =
+        matches!(reason.code, RevocationReasonCode::KeyCompromise | RevocationReasonCode::CaCompromise);
+    let state = object.written_state();
+    let next = match (state, compromise) {
+        (Some(State::PreActive | State::Active | State::Deactivated), true) => State::Compromised,
+        (Some(State::Destroyed), true) => State::DestroyedCompromised,
+        (Some(State::Active), false) => State::Deactivated,
+        (_, true) => return Err(wrong_state("revoked", state, "it is compromised already")),
+        (_, false) => {
+            return Err(wrong_state("revoked", state, "for this reason only an Active object can be"));
+        }
+    };
+    if compromise {
+        object.set(Attribute::CompromiseDate(now));
+        object.set(Attribute::CompromiseOccurrenceDate(occurred.unwrap_or(now)));
+    } else {
+        object.set(Attribute::DeactivationDate(now));
+    }
+    object.set(Attribute::State(next));
+    object.set(Attribute::RevocationReason(reason));
+    object.set(Attribute::LastChangeDate(now));
+    Ok(())
+}
+
+/// Transitions 2, 7 and 9: the key material goes, the attributes stay.
+///
+/// # Errors
+/// When the object is Active or destroyed already.
+pub fn destroy(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
+    settle(object, now);
+    let next = match object.written_state() {
+        Some(State::PreActive | State::Deactivated) => State::Destroyed,
+        Some(State::Compromised) => State::DestroyedCompromised,
+        state @ Some(State::Active) => return Err(wrong_state("destroyed", state, "revoke it first")),
+        state => return Err(wrong_state("destroyed", state, "it is destroyed already")),
+    };
+    object.material = None;
+    object.rotates_by = None;
+    object.set(Attribute::State(next));
+    object.set(Attribute::DestroyDate(now));
+    object.set(Attribute::LastChangeDate(now));
+    Ok(())
+}
+
+/// Whether a key in this state may protect something new: encrypt, sign, wrap.
+///
+/// # Errors
+/// When it is not Active.
+pub fn may_protect(state: State) -> Result<(), Refusal> {
+    match state {
+        State::Active => Ok(()),
+        other => Err(wrong_state("used", Some(other), "only an Active key protects anything new")),
+    }
+}
+
+/// Whether a key in this state may process what is protected: decrypt, verify, unwrap.
+///
+/// # Errors
+/// When it is Pre-Active or destroyed.
+pub fn may_process(state: State) -> Result<(), Refusal> {
+    match state {
+        State::Active | State::Deactivated | State::Compromised => Ok(()),
+        State::PreActive => Err(wrong_state("used", Some(state), "activate it first")),
+        other => Err(wrong_state("used", Some(other), "its key material is gone")),
+    }
+}
+
+/// The date attributes that a client sets for the future, checked against each other.
+///
+/// # Errors
+/// When they contradict each other.
+pub fn check_dates(object: &Object) -> Result<(), Refusal> {
+    if let (Some(activation), Some(deactivation)) = (object.activation_date(), object.deactivation_date()) {
+        if deactivation < activation {
+            return Err(Refusal::new(
+                Reason::InvalidField,
+                "the Deactivation Date precedes the Activation Date (KMIP 1.4 section 3.27)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The state of a new object with the dates that it has.
+pub fn begin(object: &mut Object, now: DateTime) {
+    object.remove(AttributeKind::State);
+    object.set(Attribute::State(State::PreActive));
+    let state = state_at(object, now);
+    object.set(Attribute::State(state));
+}
+
+fn wrong_state(what: &str, state: Option<State>, hint: &str) -> Refusal {
+    let state = state.map_or_else(|| "in no state".to_owned(), |state| state.to_string());
+    Refusal::new(Reason::WrongState, format!("the object is {state} and cannot be {what}: {hint}"))
+}

@@ -1,0 +1,308 @@
+//! A managed object in the core: its attributes, its key material, and how both are kept.
+
+use kms_protocol::attribute::{
+    Attribute, AttributeKind, CryptographicUsageMask, Link, Name, read_stored, write_stored,
+};
+use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State};
+use kms_protocol::error::DecodeError;
+use kms_protocol::ttlv::{Bytes, Interval, Reader, Writer};
+use kms_protocol::{DateTime, Tag, Version};
+
+use crate::store::{Index, Key, Put, Record, StoreError, Term};
+
+/// The format in which this server writes records. A record states its own.
+const RECORD_FORMAT: i32 = 1;
+
+/// Items of a record that are not KMIP's, in the range that the specification leaves to vendors.
+mod tags {
+    use kms_protocol::Tag;
+
+    pub const RECORD: Tag = Tag(0x54_0001);
+    pub const FORMAT: Tag = Tag(0x54_0002);
+    pub const OWNER: Tag = Tag(0x54_0003);
+    pub const MATERIAL: Tag = Tag(0x54_0004);
+    pub const ROTATES_BY: Tag = Tag(0x54_0005);
+}
+
+/// A managed object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its Unique Identifier.
+    pub id: String,
+    /// The principal that it belongs to.
+    pub owner: String,
+    /// Its Object Type.
+    pub object_type: ObjectType,
+    /// Its attributes, but for Unique Identifier and Object Type.
+    pub attributes: Vec<Attribute>,
+    /// Its key material; `None` once destroyed.
+    pub material: Option<Material>,
+    /// The policy that rotates it, where one does and it is the newest generation.
+    pub rotates_by: Option<String>,
+    /// The revision that was read; `None` for an object that is not stored yet.
+    pub revision: Option<u64>,
+}
+
+/// Key material at rest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Material {
+    /// A private or symmetric key, sealed under the store's key: PKCS#8 or raw.
+    Sealed(Bytes),
+    /// A public key: `SubjectPublicKeyInfo`.
+    Public(Bytes),
+}
+
+macro_rules! single_valued {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident -> $type:ty;)*) => {
+        impl Object {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(&self) -> Option<$type> {
+                    self.attributes.iter().find_map(|attribute| match attribute {
+                        Attribute::$kind(value) => Some(*value),
+                        _ => None,
+                    })
+                }
+            )*
+        }
+    };
+}
+
+single_valued! {
+    /// Cryptographic Algorithm.
+    algorithm: CryptographicAlgorithm -> CryptographicAlgorithm;
+    /// Cryptographic Length, in bits.
+    length: CryptographicLength -> i32;
+    /// Initial Date.
+    initial_date: InitialDate -> DateTime;
+    /// Activation Date.
+    activation_date: ActivationDate -> DateTime;
+    /// Deactivation Date.
+    deactivation_date: DeactivationDate -> DateTime;
+    /// Rotate Generation.
+    generation: RotateGeneration -> i32;
+    /// Rotate Interval, the client's own wish.
+    rotate_interval: RotateInterval -> Interval;
+    /// Rotate Automatic, the client's own wish.
+    rotate_automatic: RotateAutomatic -> bool;
+    /// Rotate Offset, the client's own wish.
+    rotate_offset: RotateOffset -> Interval;
+    /// The state as last written. [`crate::kms::lifecycle::state_at`] tells the state at a time.
+    written_state: State -> State;
+}
+
+impl Object {
+    /// The key's usage mask; nothing where none is set.
+    #[must_use]
+    pub fn usage(&self) -> CryptographicUsageMask {
+        self.attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                Attribute::CryptographicUsageMask(mask) => Some(*mask),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// The curve of its domain parameters.
+    #[must_use]
+    pub fn curve(&self) -> Option<RecommendedCurve> {
+        self.attributes.iter().find_map(|attribute| match attribute {
+            Attribute::CryptographicDomainParameters(parameters) => parameters.recommended_curve,
+            _ => None,
+        })
+    }
+
+    /// Its Names.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::Name(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// Its Object Groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::ObjectGroup(group) => Some(group.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Its Links.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::Link(link) => Some(link),
+            _ => None,
+        })
+    }
+
+    /// The object that a Link of this type points to.
+    #[must_use]
+    pub fn linked(&self, link_type: LinkType) -> Option<&str> {
+        self.links().find(|link| link.link_type == link_type).and_then(|link| link.target.as_text())
+    }
+
+    /// Sets a single-valued attribute.
+    pub fn set(&mut self, attribute: Attribute) {
+        let kind = attribute.kind();
+        match self.attributes.iter_mut().find(|present| present.kind() == kind) {
+            Some(present) => *present = attribute,
+            None => self.attributes.push(attribute),
+        }
+    }
+
+    /// Sets a single-valued attribute unless it has a value.
+    pub fn set_default(&mut self, attribute: Attribute) {
+        if !self.has(attribute.kind()) {
+            self.attributes.push(attribute);
+        }
+    }
+
+    /// Sets the Link of a type of which an object has one.
+    pub fn set_link(&mut self, link_type: LinkType, target: &str) {
+        self.attributes.retain(|attribute| !matches!(attribute, Attribute::Link(link) if link.link_type == link_type));
+        self.attributes.push(Attribute::Link(Link::to(link_type, target)));
+    }
+
+    /// Removes every instance of an attribute.
+    pub fn remove(&mut self, kind: AttributeKind) {
+        self.attributes.retain(|attribute| attribute.kind() != kind);
+    }
+
+    /// Whether the attribute has a value.
+    #[must_use]
+    pub fn has(&self, kind: AttributeKind) -> bool {
+        self.attributes.iter().any(|attribute| attribute.kind() == kind)
+    }
+
+    /// The format in which the object is served where the client names none (2.1 section 4.26).
+    #[must_use]
+    pub fn default_format(&self) -> KeyFormatType {
+        let rsa = self.algorithm() == Some(CryptographicAlgorithm::Rsa);
+        match self.object_type {
+            ObjectType::PrivateKey if rsa => KeyFormatType::Pkcs1,
+            ObjectType::PublicKey if rsa => KeyFormatType::Pkcs1,
+            ObjectType::PrivateKey => KeyFormatType::EcPrivateKey,
+            ObjectType::PublicKey => KeyFormatType::X509,
+            _ => KeyFormatType::Raw,
+        }
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the record is not what [`Object::put`] writes.
+    pub fn from_record(id: &str, record: &Record) -> Result<Self, StoreError> {
+        let corrupt = |error: DecodeError| StoreError::Corrupt { what: error.to_string(), at: id.to_owned() };
+        let mut object = Self::decode(id, &record.value).map_err(corrupt)?;
+        object.revision = Some(record.revision);
+        Ok(object)
+    }
+
+    fn decode(id: &str, value: &[u8]) -> Result<Self, DecodeError> {
+        let mut outer = Reader::new(value, Version::V2_1);
+        let item = outer.take(tags::RECORD)?.ok_or_else(|| outer.missing(tags::RECORD))?;
+        let mut reader = item.structure()?;
+        let _format: i32 = reader.field(tags::FORMAT)?;
+        let owner = reader.field(tags::OWNER)?;
+        let object_type = reader.field(Tag::OBJECT_TYPE)?;
+        let rotates_by = reader.field(tags::ROTATES_BY)?;
+        let sealed: Option<Bytes> = reader.field(tags::MATERIAL)?;
+        let public: Option<Bytes> = reader.field(Tag::KEY_MATERIAL)?;
+        let material = sealed.map(Material::Sealed).or(public.map(Material::Public));
+        let attributes = reader.take(Tag::ATTRIBUTES)?.ok_or_else(|| reader.missing(Tag::ATTRIBUTES))?;
+        let attributes = read_stored(attributes)?;
+        reader.finish()?;
+        Ok(Self { id: id.to_owned(), owner, object_type, attributes, material, rotates_by, revision: None })
+    }
+
+    /// The change that writes the object.
+    #[must_use]
+    pub fn put(&self) -> Put {
+        let mut writer = Writer::new(Version::V2_1);
+        writer.structure(tags::RECORD, |writer| {
+            writer.field(tags::FORMAT, &RECORD_FORMAT);
+            writer.field(tags::OWNER, &self.owner);
+            writer.field(Tag::OBJECT_TYPE, &self.object_type);
+            writer.field(tags::ROTATES_BY, &self.rotates_by);
+            match &self.material {
+                Some(Material::Sealed(bytes)) => writer.field(tags::MATERIAL, bytes),
+                Some(Material::Public(bytes)) => writer.field(Tag::KEY_MATERIAL, bytes),
+                None => {}
+            }
+            writer.structure(Tag::ATTRIBUTES, |writer| write_stored(writer, &self.attributes));
+        });
+        Put { id: self.id.clone(), replaces: self.revision, value: writer.into_bytes(), terms: self.terms() }
+    }
+
+    /// What the object is found by.
+    fn terms(&self) -> Vec<Term> {
+        let mut terms = vec![Term::new(Index::Owner, owner_key(&self.owner, self.initial_date()))];
+        terms.extend(self.names().map(|name| Term::new(Index::Name, name_key(&self.owner, &name.value))));
+        let mut groups: Vec<&str> = self.groups().collect();
+        groups.sort_unstable();
+        groups.dedup();
+        terms.extend(groups.into_iter().map(|group| {
+            Term::new(Index::Group, group_key(&self.owner, group).date(self.initial_date().unwrap_or_default()).bytes())
+        }));
+        let mut targets: Vec<&str> = self.links().filter_map(|link| link.target.as_text()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        terms.extend(targets.into_iter().map(|target| Term::new(Index::Link, link_key(&self.owner, target))));
+        if let Some(due) = self.next_transition() {
+            terms.push(Term::new(Index::Due, due_key(due)));
+        }
+        if let (Some(policy), Some(since)) = (&self.rotates_by, self.initial_date()) {
+            terms.push(Term::new(Index::Rotation, rotation_key(policy, since)));
+        }
+        terms
+    }
+
+    /// When a date of its own changes its state next.
+    #[must_use]
+    pub fn next_transition(&self) -> Option<DateTime> {
+        match self.written_state()? {
+            State::PreActive => self.activation_date(),
+            State::Active => self.deactivation_date(),
+            _ => None,
+        }
+    }
+}
+
+/// An owner's objects, oldest first.
+#[must_use]
+pub fn owner_key(owner: &str, initial_date: Option<DateTime>) -> Vec<u8> {
+    Key::new().text(owner).date(initial_date.unwrap_or_default()).bytes()
+}
+
+/// A Name of an owner's.
+#[must_use]
+pub fn name_key(owner: &str, name: &str) -> Vec<u8> {
+    Key::new().text(owner).text(name).bytes()
+}
+
+/// An Object Group of an owner's.
+#[must_use]
+pub fn group_key(owner: &str, group: &str) -> Key {
+    Key::new().text(owner).text(group)
+}
+
+/// The objects of an owner's that link to one.
+#[must_use]
+pub fn link_key(owner: &str, target: &str) -> Vec<u8> {
+    Key::new().text(owner).text(target).bytes()
+}
+
+/// What falls due at a time.
+#[must_use]
+pub fn due_key(at: DateTime) -> Vec<u8> {
+    Key::new().date(at).bytes()
+}
+
+/// The newest generations that a policy rotates, oldest first.
+#[must_use]
+pub fn rotation_key(policy: &str, initial_date: DateTime) -> Vec<u8> {
+    Key::new().text(policy).date(initial_date).bytes()
+}

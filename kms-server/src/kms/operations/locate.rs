@@ -1,0 +1,83 @@
+//! Locate (KMIP 1.4 section 4.9).
+
+use kms_protocol::DateTime;
+use kms_protocol::attribute::StorageStatusMask;
+use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
+use kms_protocol::operation::{LocateRequest, LocateResponse};
+
+use crate::kms::locate::{Candidates, Filter};
+use crate::kms::model::{group_key, link_key, name_key, owner_key};
+use crate::kms::{Context, Kms, Reason, Refusal};
+use crate::limits;
+use crate::store::{Index, Keys, Order, Scan};
+
+pub(in crate::kms) fn locate(
+    kms: &Kms,
+    request: LocateRequest,
+    context: &mut Context<'_>,
+) -> Result<LocateResponse, Refusal> {
+    let bound = |field: Option<i32>, name| match field.map(usize::try_from) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(Refusal::new(Reason::InvalidField, format!("{name} is negative"))),
+    };
+    let most = bound(request.maximum_items, "Maximum Items")?.unwrap_or(limits::LOCATED).min(limits::LOCATED);
+    let skip = bound(request.offset_items, "Offset Items")?.unwrap_or(0);
+    let filter = Filter::new(request.attributes.0);
+    let mut found = Vec::new();
+    let mut matched = 0_usize;
+    // Archived objects do not exist here, so who wants only those gets none.
+    let on_line = request.storage_status_mask.is_none_or(|mask| mask.contains(StorageStatusMask::ON_LINE));
+    let complete = !on_line
+        || each_candidate(kms, &filter.candidates(), context, |id| {
+            let object = kms.fetch(id)?.filter(|object| object.owner == context.caller.principal);
+            if object.is_some_and(|object| filter.matches(&object, context.now)) {
+                matched += 1;
+                if matched > skip && found.len() < most {
+                    found.push(id.to_owned());
+                }
+            }
+            Ok(found.len() < most)
+        })?;
+    match found.as_slice() {
+        [only] => context.made.note(Placeholder::Locate, only),
+        _ => context.made.forget(),
+    }
+    // The number of all matches is told where they were all looked at.
+    let located_items = complete.then(|| i32::try_from(matched).unwrap_or(i32::MAX));
+    Ok(LocateResponse { located_items, unique_identifiers: found })
+}
+
+/// Shows candidates to `see`, newest first, until it has enough; whether all were shown.
+fn each_candidate(
+    kms: &Kms,
+    candidates: &Candidates,
+    context: &Context<'_>,
+    mut see: impl FnMut(&str) -> Result<bool, Refusal>,
+) -> Result<bool, Refusal> {
+    let owner = &context.caller.principal;
+    let (index, keys) = match candidates {
+        Candidates::Id(id) => {
+            see(id)?;
+            return Ok(true);
+        }
+        Candidates::Name(name) => (Index::Name, Keys::Exactly(name_key(owner, name))),
+        Candidates::Link(target) => (Index::Link, Keys::Exactly(link_key(owner, target))),
+        Candidates::Group(group) => (Index::Group, Keys::Prefix(group_key(owner, group).bytes())),
+        Candidates::Owner(from, to) => {
+            let below = owner_key(owner, Some(DateTime(to.0.saturating_add(1))));
+            (Index::Owner, Keys::Between(owner_key(owner, Some(*from)), below))
+        }
+    };
+    let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
+    loop {
+        let hits = kms.store.scan(&scan)?;
+        let Some(last) = hits.last() else { return Ok(true) };
+        scan.after = Some(last.clone());
+        for hit in &hits {
+            if !see(&hit.id)? {
+                return Ok(false);
+            }
+        }
+    }
+}

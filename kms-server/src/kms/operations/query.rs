@@ -1,0 +1,49 @@
+//! Query (KMIP 1.4 section 4.25).
+
+use kms_protocol::enums::{
+    ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode,
+};
+use kms_protocol::operation::{CapabilityInformation, QueryRequest, QueryResponse};
+
+use crate::kms::batch::OPERATIONS;
+use crate::kms::new_object::generator;
+use crate::kms::{Context, Kms, Refusal};
+
+pub(in crate::kms) fn query(
+    _: &Kms,
+    request: QueryRequest,
+    _: &mut Context<'_>,
+) -> Result<QueryResponse, Refusal> {
+    let mut response = QueryResponse::default();
+    for function in &request.query_functions {
+        match function {
+            QueryFunction::QueryOperations => response.operations = OPERATIONS.to_vec(),
+            QueryFunction::QueryObjects => response.object_types = vec![ObjectType::PublicKey, ObjectType::PrivateKey],
+            QueryFunction::QueryServerInformation => {
+                response.vendor_identification =
+                    Some(concat!("kms-server ", env!("CARGO_PKG_VERSION")).to_owned());
+            }
+            QueryFunction::QueryRngs => response.rng_parameters = vec![generator()],
+            QueryFunction::QueryCapabilities => response.capabilities = vec![capabilities()],
+            QueryFunction::QueryClientRegistrationMethods => {
+                response.client_registration_methods = vec![ClientRegistrationMethod::Unspecified];
+            }
+            // What else can be asked, the server has none of: the answer is an empty list.
+            _ => {}
+        }
+    }
+    Ok(response)
+}
+
+fn capabilities() -> CapabilityInformation {
+    CapabilityInformation {
+        streaming: Some(false),
+        asynchronous: Some(false),
+        attestation: Some(false),
+        batch_undo: Some(false),
+        batch_continue: Some(true),
+        destroy_action: Some(DestroyAction::KeyMaterialDeleted),
+        rng_mode: Some(RngMode::NonSharedInstantiation),
+        ..CapabilityInformation::default()
+    }
+}

@@ -1,0 +1,176 @@
+//! Why a request is refused, and the one table that says so in the words of each version.
+
+use std::borrow::Cow;
+
+use kms_protocol::Version;
+use kms_protocol::enums::ResultReason;
+use kms_protocol::error::{DecodeError, DecodeErrorKind};
+
+use crate::crypto::{CryptoError, SealError};
+use crate::store::StoreError;
+
+/// The kinds of refusal. What a version calls them is [`Reason::in_version`]'s business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// There is no such object, or it is none of the caller's business.
+    NotFound,
+    /// The object's state does not allow it.
+    WrongState,
+    /// A policy does not allow it.
+    Denied,
+    /// The object's Cryptographic Usage Mask does not allow it.
+    UsageMask,
+    /// The object is of another type than the operation works on.
+    WrongObjectType,
+    /// A field has a value that cannot be.
+    InvalidField,
+    /// The message is malformed or contradicts itself.
+    InvalidMessage,
+    /// A field that the operation needs is missing.
+    MissingData,
+    /// Another object of the same owner has this Name.
+    NameTaken,
+    /// An attribute stands more often than it may.
+    SingleValued,
+    /// Only the server sets this attribute.
+    ReadOnlyAttribute,
+    /// The cryptographic parameters are known to nobody here.
+    UnsupportedParameters,
+    /// The cryptography itself failed.
+    Cryptographic,
+    /// The object cannot be had in this format.
+    KeyFormat,
+    /// The object cannot be had wrapped so.
+    KeyWrap,
+    /// The key's material is gone or was never here.
+    NoKeyValue,
+    /// The server does not do this operation.
+    OperationNotSupported,
+    /// The server does not do this part of an operation.
+    FeatureNotSupported,
+    /// The response would be larger than the client takes.
+    ResponseTooLarge,
+    /// The object is sensitive.
+    Sensitive,
+    /// The object may not be extracted.
+    NotExtractable,
+    /// A limit of the server is reached.
+    Limit,
+    /// The server cannot write at the moment.
+    Unavailable,
+    /// Something is wrong with the server.
+    Internal,
+}
+
+impl Reason {
+    /// The Result Reason of `version` (1.4 section 9.1.3.2.29 and 11; 2.1 section 11.46).
+    #[must_use]
+    pub fn in_version(self, version: Version) -> ResultReason {
+        let two = version.is_2x();
+        let by_family = |one, other| if two { other } else { one };
+        match self {
+            Self::NotFound => by_family(ResultReason::ItemNotFound, ResultReason::ObjectNotFound),
+            Self::WrongState => by_family(ResultReason::PermissionDenied, ResultReason::WrongKeyLifecycleState),
+            Self::Denied => ResultReason::PermissionDenied,
+            Self::UsageMask => {
+                by_family(ResultReason::PermissionDenied, ResultReason::IncompatibleCryptographicUsageMask)
+            }
+            Self::WrongObjectType => by_family(ResultReason::IllegalOperation, ResultReason::InvalidObjectType),
+            Self::InvalidField => ResultReason::InvalidField,
+            Self::InvalidMessage => ResultReason::InvalidMessage,
+            Self::MissingData => ResultReason::MissingData,
+            Self::NameTaken => by_family(ResultReason::InvalidField, ResultReason::NonUniqueNameAttribute),
+            Self::SingleValued => by_family(ResultReason::IndexOutOfBounds, ResultReason::AttributeSingleValued),
+            Self::ReadOnlyAttribute => by_family(ResultReason::PermissionDenied, ResultReason::AttributeReadOnly),
+            Self::UnsupportedParameters => {
+                by_family(ResultReason::InvalidField, ResultReason::UnsupportedCryptographicParameters)
+            }
+            Self::Cryptographic => ResultReason::CryptographicFailure,
+            Self::KeyFormat => ResultReason::KeyFormatTypeNotSupported,
+            Self::KeyWrap => by_family(ResultReason::FeatureNotSupported, ResultReason::KeyWrapTypeNotSupported),
+            Self::NoKeyValue if version >= Version::V1_2 => ResultReason::KeyValueNotPresent,
+            Self::NoKeyValue => ResultReason::IllegalOperation,
+            Self::OperationNotSupported => ResultReason::OperationNotSupported,
+            Self::FeatureNotSupported => ResultReason::FeatureNotSupported,
+            Self::ResponseTooLarge => ResultReason::ResponseTooLarge,
+            Self::Sensitive if version >= Version::V1_4 => ResultReason::Sensitive,
+            Self::NotExtractable if version >= Version::V1_4 => ResultReason::NotExtractable,
+            Self::Sensitive | Self::NotExtractable => ResultReason::PermissionDenied,
+            Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
+            Self::Unavailable => ResultReason::GeneralFailure,
+            Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),
+        }
+    }
+}
+
+/// A refused request: why, and in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The kind of refusal.
+    pub reason: Reason,
+    /// What is wrong and what to do about it; goes to the client.
+    pub message: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal with its explanation.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// What is said of a missing object and of someone else's alike.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Reason::NotFound, "there is no such object")
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        let reason = match error.kind {
+            DecodeErrorKind::Unexpected | DecodeErrorKind::InvalidValue(_) => Reason::InvalidField,
+            _ => Reason::InvalidMessage,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<CryptoError> for Refusal {
+    fn from(error: CryptoError) -> Self {
+        let reason = match &error {
+            CryptoError::Unsupported { .. } => Reason::UnsupportedParameters,
+            CryptoError::Decryption => Reason::Cryptographic,
+            CryptoError::PlaintextTooLong { .. } | CryptoError::TooLong { .. } => Reason::InvalidField,
+            CryptoError::KeyRejected { .. } | CryptoError::WrongAlgorithm { .. } => Reason::InvalidField,
+            _ => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<SealError> for Refusal {
+    fn from(error: SealError) -> Self {
+        tracing::error!(%error, "key material in the store cannot be opened");
+        Self::new(Reason::Internal, "the key material cannot be opened; the server's log says more")
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Duplicate { .. } => {
+                Self::new(Reason::NameTaken, "another object of yours has this Name; a Name is unique for its owner")
+            }
+            StoreError::Conflict { .. } => Self::new(
+                Reason::Unavailable,
+                "the object was changed by another request at the same moment; look at it and try again",
+            ),
+            StoreError::TooLarge { .. } => Self::new(Reason::Limit, error.to_string()),
+            _ => {
+                tracing::error!(%error, "the store failed");
+                Self::new(Reason::Unavailable, "the store cannot do this at the moment; the server's log says more")
+            }
+        }
+    }
+}
