@@ -1,0 +1,30 @@
+//! Every limit of the key work, with its reason.
+
+/// The shortest RSA modulus accepted, in bits: shorter ones are broken or soon will be (NIST SP 800-131A), and
+/// aws-lc takes none.
+pub const RSA_MIN_BITS: usize = 2048;
+
+/// The longest RSA modulus accepted, in bits: one private operation at 8192 bits costs about 40 ms, and aws-lc
+/// takes none longer.
+pub const RSA_MAX_BITS: usize = 8192;
+
+/// The longest encoded key looked at, in bytes. PKCS#8 of RSA-8192 is under 5 KiB.
+pub const ENCODED_KEY_BYTES: usize = 16 * 1024;
+
+/// The longest OAEP label (P Source), in bytes: a label is a short constant; without a limit every request could
+/// make the server hash a whole message.
+pub const OAEP_LABEL_BYTES: usize = 4096;
+
+/// Parsed private keys that are kept, in keys. One of RSA-4096 takes about 12 KiB (measured by `crypto_bench`), so
+/// a full cache of them takes about 50 MiB.
+pub const PARSED_KEYS: usize = 4096;
+
+/// Ready pairs kept for each key specification, at most. 256 pairs of RSA-4096 take one core two minutes to make.
+pub const READY_PAIRS: usize = 256;
+
+/// Jobs that wait for a crypto worker, at most. A connection has one request in hand at a time, so this is above
+/// what the connections can ask for; reaching it means that something does not wait for its answers.
+pub const WAITING_JOBS: usize = 16 * 1024;
+
+/// Crypto workers, at most: more than the cores of any machine in sight only cost memory.
+pub const WORKERS: usize = 512;

@@ -1,0 +1,109 @@
+//! Cryptography with private keys: the only place where they exist in the clear.
+//!
+//! Key material enters and leaves as a [`Secret`] in PKCS#8 DER; public keys are SubjectPublicKeyInfo DER. The work
+//! is done by aws-lc-rs. The `rsa` crate converts structures and decrypts OAEP whose mask hash is not its hash, which
+//! aws-lc-rs lacks.
+//!
+//! What is zeroized: every `Secret`, every buffer of this module, all memory that aws-lc frees (its allocator
+//! cleanses on free), the exponents and primes held by `rsa::PrivateKey`. What is not, because the crate does not:
+//! temporary numbers inside the `rsa` crate, which also hold the primes, while it parses a key or decrypts with a
+//! mixed mask. Where that matters, the binary sets an allocator that zeroizes on free.
+
+pub mod cache;
+mod ec;
+pub mod format;
+pub mod generate;
+mod key;
+pub mod limits;
+pub mod pool;
+mod rsa;
+pub mod seal;
+pub mod workers;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use cache::KeyCache;
+pub use generate::{KeyPair, KeySpec, generate};
+pub use key::{PrivateKey, PublicKey};
+pub use kms_protocol::Secret;
+pub use pool::KeyPool;
+pub use rsa::{OAEP_HASHES, Oaep};
+pub use seal::{KeyId, SealError, StoreKey};
+pub use workers::{JobError, Workers};
+
+/// Why key work was not done.
+///
+/// No variant tells anything about a private key, and every OAEP failure is the one [`CryptoError::Decryption`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CryptoError {
+    /// What was asked for is not offered here.
+    #[error("{what} {asked} is not supported\nhint: use {supported}")]
+    Unsupported {
+        /// Which parameter, in KMIP's words.
+        what: &'static str,
+        /// What the caller asked for.
+        asked: String,
+        /// What would have been accepted.
+        supported: String,
+    },
+    /// The ciphertext does not decrypt: wrong key, wrong parameters, or not a ciphertext. It never says which,
+    /// since whoever learns that can decrypt without the key.
+    #[error("the ciphertext does not decrypt with this key and these parameters")]
+    Decryption,
+    /// The plaintext does not fit into one block of this key.
+    #[error("the plaintext has {length} bytes, but this key with this hash takes {limit}\nhint: encrypt a data key and let that encrypt the data")]
+    PlaintextTooLong {
+        /// Bytes given.
+        length: usize,
+        /// Bytes that fit.
+        limit: usize,
+    },
+    /// An input is longer than its limit.
+    #[error("{what} has {length} bytes, more than the {limit} allowed\nhint: check that it is what it should be")]
+    TooLong {
+        /// Which input.
+        what: &'static str,
+        /// Bytes given.
+        length: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// A key was given that cannot be used.
+    #[error("{what} was refused: {why}\nhint: {hint}")]
+    KeyRejected {
+        /// What was given.
+        what: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A key of one algorithm was asked for the work of another.
+    #[error("{operation} needs an {needs} key, and this is an {is} key\nhint: name a key of that algorithm")]
+    WrongAlgorithm {
+        /// What was asked.
+        operation: &'static str,
+        /// The algorithm that it takes.
+        needs: &'static str,
+        /// The algorithm of the key.
+        is: &'static str,
+    },
+    /// The library failed where no input is to blame: no memory, no randomness.
+    #[error("the cryptographic library failed: {0}")]
+    Library(&'static str),
+}
+
+/// The SHA-256 of key material, as the Digest attribute wants it (KMIP 1.4 section 3.17).
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    out
+}
+
+/// Locks, also after a panic elsewhere: what these mutexes guard is whole between any two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
