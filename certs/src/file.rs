@@ -7,6 +7,9 @@ use std::path::Path;
 
 use crate::Error;
 
+/// How the name of a file begins until it is whole.
+const UNFINISHED: &str = ".unfinished-";
+
 /// Who may read a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
@@ -29,9 +32,23 @@ pub fn replace_file(path: &Path, contents: &[u8], access: Access) -> Result<(), 
     write_beside(folder, path, contents, access).map_err(failed)
 }
 
+/// Removes from `folder` what writers that were killed had begun. Only for one who knows that nobody writes there now.
+///
+/// # Errors
+/// What the operating system said.
+pub fn sweep(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn write_beside(folder: &Path, path: &Path, contents: &[u8], access: Access) -> std::io::Result<()> {
     // Made with mode 0600: a private key is never readable by others, not even for a moment.
-    let mut file = tempfile::Builder::new().prefix(".half-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(contents)?;
     if access == Access::Public {
         fs::set_permissions(file.path(), Permissions::from_mode(0o644))?;
@@ -47,7 +64,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Access, replace_file};
+    use super::{Access, replace_file, sweep};
     use crate::Error;
 
     #[test]
@@ -61,6 +78,17 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".unfinished-abc"), "half").unwrap();
+        fs::write(folder.path().join("whole"), "whole").unwrap();
+        sweep(folder.path()).unwrap();
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["whole"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use crate::clock;
 use crate::connection::{self, End, Shared};
 use crate::limits;
 use crate::shutdown::Stop;
@@ -111,7 +112,7 @@ async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &S
     }
     let handshake = tokio::select! {
         () = stop.requested() => return,
-        handshake = timeout(limits::HANDSHAKE, tls.accept(stream)) => handshake,
+        handshake = timeout(limits::HANDSHAKE, tls.accept(stream, clock::system_now())) => handshake,
     };
     let refused = match handshake {
         Ok(Ok((stream, caller))) => {

@@ -6,6 +6,7 @@ mod verifier;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use kms_protocol::DateTime;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
@@ -24,7 +25,6 @@ pub use refusal::Refusal;
 use verifier::Verifier;
 
 use crate::certificate::Certificate;
-use crate::clock;
 use crate::kms::Caller;
 use crate::limits;
 
@@ -110,11 +110,12 @@ impl ServerTls {
 
     /// Performs the handshake on `stream` and tells who called.
     ///
-    /// It waits as long as the peer likes; the caller sets the deadline.
+    /// It waits as long as the peer likes; the caller sets the deadline. `now` is the system's time: certificates live
+    /// by that, however far the server's clock was moved.
     ///
     /// # Errors
     /// [`Refusal`] says in words why the peer was turned away and what to do about it.
-    pub async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Caller), Refusal>
+    pub async fn accept<S>(&self, stream: S, now: DateTime) -> Result<(TlsStream<S>, Caller), Refusal>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -126,7 +127,7 @@ impl ServerTls {
             .accept(stream)
             .await
             .map_err(|error| Refusal::of_handshake(&error, presented.get()))?;
-        let caller = caller(&stream)?;
+        let caller = caller(&stream, now)?;
         Ok((stream, caller))
     }
 
@@ -142,12 +143,12 @@ impl ServerTls {
 }
 
 /// Who is at the other end. A resumed session brings its certificate along, which may have expired since.
-fn caller<S>(stream: &TlsStream<S>) -> Result<Caller, Refusal> {
+fn caller<S>(stream: &TlsStream<S>, now: DateTime) -> Result<Caller, Refusal> {
     let (_, connection) = stream.get_ref();
     let leaf = connection.peer_certificates().and_then(<[_]>::first);
     let Some(leaf) = leaf else { return Err(Refusal::no_certificate()) };
     let Some(certificate) = Certificate::read(leaf) else { return Err(Refusal::unreadable()) };
-    if certificate.not_after < clock::system_now() {
+    if certificate.not_after < now {
         return Err(Refusal::expired(&certificate));
     }
     match certificate.principal() {
