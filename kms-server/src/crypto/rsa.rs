@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
-    OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512,
+    OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    PublicEncryptingKey,
 };
 use kms_protocol::Secret;
 use kms_protocol::enums::HashingAlgorithm;
@@ -230,10 +231,9 @@ impl RsaPublicKey {
                 out.truncate(length);
                 Ok(out)
             }
-            None => by_hashes::<Encrypt<'_>>(
-                oaep,
-                &Encrypt { key: &self.mixed, plaintext, label: oaep.label },
-            ),
+            None => {
+                by_hashes::<Encrypt<'_>>(oaep, &Encrypt { key: &self.mixed, plaintext, label: oaep.label })
+            }
         }
     }
 }

@@ -47,12 +47,15 @@ impl Kms {
     fn run(&self, message: &RequestMessage<'_>, caller: &Caller, now: DateTime) -> Vec<Outcome> {
         let header = &message.header;
         let version = header.protocol_version;
-        let context = |made| Context { caller, now, version, made };
         let stop = header.batch_error_continuation_option != Some(BatchErrorContinuationOption::Continue);
-        if header.batch_order_option == Some(false) && !stop && message.items.len() > 1 && independent(&message.items) {
-            return std::thread::scope(|scope| self.run_apart(scope, message, &|| context(Made::default())));
+        if header.batch_order_option == Some(false)
+            && !stop
+            && message.items.len() > 1
+            && independent(&message.items)
+        {
+            return self.run_apart(message, caller, now);
         }
-        let mut context = context(Made::default());
+        let mut context = Context { caller, now, version, made: Made::default() };
         let mut outcomes = Vec::with_capacity(message.items.len());
         for item in &message.items {
             let outcome = self.run_item(item, &mut context);
@@ -66,33 +69,25 @@ impl Kms {
     }
 
     /// Works items that do not depend on each other on as many threads as there are crypto workers.
-    fn run_apart<'scope, 'env>(
-        &'env self,
-        scope: &'scope std::thread::Scope<'scope, 'env>,
-        message: &'env RequestMessage<'env>,
-        context: &'env (impl Fn() -> Context<'env> + Sync),
-    ) -> Vec<Outcome> {
-        let share = message.items.len().div_ceil(self.workers.count().max(1));
-        let threads: Vec<_> = message
-            .items
-            .chunks(share.max(1))
-            .map(|items| {
-                let work = move || {
-                    let mut context = context();
-                    items.iter().map(|item| self.run_item(item, &mut context)).collect::<Vec<_>>()
-                };
-                (items, scope.spawn(work))
-            })
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|(items, thread)| {
+    fn run_apart(&self, message: &RequestMessage<'_>, caller: &Caller, now: DateTime) -> Vec<Outcome> {
+        let version = message.header.protocol_version;
+        let share = message.items.len().div_ceil(self.workers.count().max(1)).max(1);
+        let run = |items: &[RequestItem<'_>]| -> Vec<Outcome> {
+            let mut context = Context { caller, now, version, made: Made::default() };
+            items.iter().map(|item| self.run_item(item, &mut context)).collect()
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                message.items.chunks(share).map(|items| (items, scope.spawn(move || run(items)))).collect();
+            let outcomes = threads.into_iter().flat_map(|(items, thread)| {
                 thread.join().unwrap_or_else(|_| {
-                    let refusal = Refusal::new(Reason::Internal, "the server failed while it worked on the item");
-                    items.iter().map(|item| failed(item, &refusal, message.header.protocol_version)).collect()
+                    let refusal =
+                        Refusal::new(Reason::Internal, "the server failed while it worked on the item");
+                    items.iter().map(|item| failed(item, &refusal, version)).collect()
                 })
-            })
-            .collect()
+            });
+            outcomes.collect()
+        })
     }
 
     fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
@@ -222,10 +217,13 @@ fn unreadable(request: &[u8], error: &DecodeError, now: DateTime) -> Secret {
 /// read.
 fn unsupported(version: Version, now: DateTime) -> Secret {
     let family = VERSIONS.iter().filter(|known| known.is_2x() == version.is_2x());
-    let nearest = family.min_by_key(|known| (known.minor - version.minor).abs()).copied().unwrap_or(Version::V1_4);
+    let nearest =
+        family.min_by_key(|known| (known.minor - version.minor).abs()).copied().unwrap_or(Version::V1_4);
     let spoken = VERSIONS.map(|version| version.to_string()).join(", ");
-    let refusal =
-        Refusal::new(Reason::InvalidMessage, format!("version {version} is not spoken here; these are: {spoken}"));
+    let refusal = Refusal::new(
+        Reason::InvalidMessage,
+        format!("version {version} is not spoken here; these are: {spoken}"),
+    );
     write_response(ResponseHeader::new(nearest, now), &[failure(&refusal, nearest)])
 }
 
@@ -266,7 +264,7 @@ impl Made {
         self.last = None;
     }
 
-    fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {
+    pub(super) fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {
         let found = match id {
             Some(UniqueIdentifier::Text(id)) => return Ok(id.clone()),
             None | Some(UniqueIdentifier::Placeholder(Placeholder::IdPlaceholder)) => self.last.as_ref(),

@@ -85,7 +85,10 @@ impl Kms {
             let from = model::rotation_key(&policy.name, DateTime(i64::MIN));
             let to = model::rotation_key(&policy.name, now.plus(1).plus(-every));
             loop {
-                let scan = Scan { limit: limits::ROTATIONS_PER_COMMIT, ..Scan::new(Index::Rotation, Keys::Between(from.clone(), to.clone())) };
+                let scan = Scan {
+                    limit: limits::ROTATIONS_PER_COMMIT,
+                    ..Scan::new(Index::Rotation, Keys::Between(from.clone(), to.clone()))
+                };
                 let due = self.store.scan(&scan)?;
                 if due.is_empty() {
                     break;
@@ -132,7 +135,8 @@ impl Kms {
                 }
                 let state = lifecycle::state_at(&object, now);
                 match self.store.commit(Batch::new().put(object.put())) {
-                    Ok(_) => fired.push(Fired { at, what: format!("{} {} is {state}", object.object_type, object.id) }),
+                    Ok(_) => fired
+                        .push(Fired { at, what: format!("{} {} is {state}", object.object_type, object.id) }),
                     // Another request changed it at the same moment; it is looked at again.
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
@@ -170,7 +174,8 @@ impl Kms {
                 rotation.new.private.generation().unwrap_or(0),
             ),
         };
-        let together = planned.iter().fold(Batch::new(), |batch, (rotation, _)| rotation_batch(batch, rotation));
+        let together =
+            planned.iter().fold(Batch::new(), |batch, (rotation, _)| rotation_batch(batch, rotation));
         match self.store.commit(together) {
             Ok(_) => return Ok(planned.iter().map(|(rotation, at)| fired(rotation, *at)).collect()),
             Err(error) if is_conflict(&error) => {}

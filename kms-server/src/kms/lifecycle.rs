@@ -13,7 +13,11 @@ pub fn state_at(object: &Object, now: DateTime) -> State {
     let passed = |date: Option<DateTime>| date.is_some_and(|date| date <= now);
     match object.written_state() {
         Some(State::PreActive) if passed(object.activation_date()) => {
-            if passed(object.deactivation_date()) { State::Deactivated } else { State::Active }
+            if passed(object.deactivation_date()) {
+                State::Deactivated
+            } else {
+                State::Active
+            }
         }
         Some(State::Active) if passed(object.deactivation_date()) => State::Deactivated,
         Some(state) => state,

@@ -67,7 +67,9 @@ impl Filter {
         })
         .or_else(|| {
             find(|attribute| match attribute {
-                Attribute::Link(Link { target, .. }) => target.as_text().map(|id| Candidates::Link(id.to_owned())),
+                Attribute::Link(Link { target, .. }) => {
+                    target.as_text().map(|id| Candidates::Link(id.to_owned()))
+                }
                 _ => None,
             })
         })
@@ -94,7 +96,8 @@ impl Filter {
         self.equal.iter().all(|wanted| equal(object, wanted, now))
             && self.ranges.iter().all(|(kind, from, to)| {
                 object.attributes.iter().any(|attribute| {
-                    attribute.kind() == *kind && date(attribute).is_some_and(|date| (*from..=*to).contains(&date))
+                    attribute.kind() == *kind
+                        && date(attribute).is_some_and(|date| (*from..=*to).contains(&date))
                 })
             })
     }

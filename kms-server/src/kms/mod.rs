@@ -20,8 +20,8 @@ use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
+use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
-use crate::limits;
 use crate::store::{Store, StoreError};
 
 pub use due::Fired;
@@ -81,7 +81,7 @@ impl Kms {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, store_key, pool, workers } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
-        Self { store, store_key, pool, workers, keys: KeyCache::new(limits::PARSED_KEYS), policies }
+        Self { store, store_key, pool, workers, keys: KeyCache::new(crypto::limits::PARSED_KEYS), policies }
     }
 
     /// Where `request` is best worked, told from its operations alone.
@@ -93,7 +93,9 @@ impl Kms {
     /// The object that a request means, where it is the caller's.
     fn find(&self, id: Option<&UniqueIdentifier>, context: &Context<'_>) -> Result<Object, Refusal> {
         let id = context.resolve(id)?;
-        self.fetch(&id)?.filter(|object| object.owner == context.caller.principal).ok_or_else(Refusal::not_found)
+        self.fetch(&id)?
+            .filter(|object| object.owner == context.caller.principal)
+            .ok_or_else(Refusal::not_found)
     }
 
     fn fetch(&self, id: &str) -> Result<Option<Object>, StoreError> {

@@ -3,7 +3,9 @@
 use kms_protocol::attribute::{
     Attribute, AttributeKind, CryptographicUsageMask, Link, Name, read_stored, write_stored,
 };
-use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State};
+use kms_protocol::enums::{
+    CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State,
+};
 use kms_protocol::error::DecodeError;
 use kms_protocol::ttlv::{Bytes, Interval, Reader, Writer};
 use kms_protocol::{DateTime, Tag, Version};
@@ -162,7 +164,8 @@ impl Object {
 
     /// Sets the Link of a type of which an object has one.
     pub fn set_link(&mut self, link_type: LinkType, target: &str) {
-        self.attributes.retain(|attribute| !matches!(attribute, Attribute::Link(link) if link.link_type == link_type));
+        self.attributes
+            .retain(|attribute| !matches!(attribute, Attribute::Link(link) if link.link_type == link_type));
         self.attributes.push(Attribute::Link(Link::to(link_type, target)));
     }
 
@@ -245,7 +248,10 @@ impl Object {
         groups.sort_unstable();
         groups.dedup();
         terms.extend(groups.into_iter().map(|group| {
-            Term::new(Index::Group, group_key(&self.owner, group).date(self.initial_date().unwrap_or_default()).bytes())
+            Term::new(
+                Index::Group,
+                group_key(&self.owner, group).date(self.initial_date().unwrap_or_default()).bytes(),
+            )
         }));
         let mut targets: Vec<&str> = self.links().filter_map(|link| link.target.as_text()).collect();
         targets.sort_unstable();

@@ -46,7 +46,10 @@ const SERVERS_OWN: &[AttributeKind] = &[
 /// When a template is named, an attribute is the server's own, or one stands twice that may stand once.
 pub fn requested(common: &Attributes, own: &Attributes) -> Result<Vec<Attribute>, Refusal> {
     if let Some(template) = common.templates.iter().chain(&own.templates).next() {
-        return Err(Refusal::new(Reason::NotFound, format!("there is no template of the name {:?}", template.value)));
+        return Err(Refusal::new(
+            Reason::NotFound,
+            format!("there is no template of the name {:?}", template.value),
+        ));
     }
     let mut list: Vec<Attribute> = Vec::new();
     for attributes in [&own.list, &common.list] {
@@ -60,7 +63,10 @@ pub fn requested(common: &Attributes, own: &Attributes) -> Result<Vec<Attribute>
                     list.push(attribute.clone());
                 }
             } else if list.get(earlier..).is_some_and(present) {
-                return Err(Refusal::new(Reason::SingleValued, format!("{} may stand only once", kind.name())));
+                return Err(Refusal::new(
+                    Reason::SingleValued,
+                    format!("{} may stand only once", kind.name()),
+                ));
             } else if !present(&list) {
                 list.push(attribute.clone());
             }
@@ -76,7 +82,10 @@ fn check_settable(attribute: &Attribute) -> Result<(), Refusal> {
     };
     if servers {
         let name = attribute.kind().name();
-        return Err(Refusal::new(Reason::ReadOnlyAttribute, format!("only the server sets the attribute {name}")));
+        return Err(Refusal::new(
+            Reason::ReadOnlyAttribute,
+            format!("only the server sets the attribute {name}"),
+        ));
     }
     Ok(())
 }

@@ -85,7 +85,10 @@ impl Kms {
         let public = private.linked(LinkType::PublicKeyLink).map(|id| self.fetch(id)).transpose()?.flatten();
         match public.filter(|public| public.owner == private.owner) {
             Some(public) => Ok(Pair { private, public }),
-            None => Err(Refusal::new(Reason::Denied, "the private key has no public half here to be replaced with it")),
+            None => Err(Refusal::new(
+                Reason::Denied,
+                "the private key has no public half here to be replaced with it",
+            )),
         }
     }
 
@@ -93,10 +96,9 @@ impl Kms {
     fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<[[u8; 32]; 2], Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
         let digests = match spec.curve() {
-            None => [
-                sha256(format::pkcs8_to_pkcs1(&private)?.expose()),
-                sha256(&format::spki_to_pkcs1(&public)?),
-            ],
+            None => {
+                [sha256(format::pkcs8_to_pkcs1(&private)?.expose()), sha256(&format::spki_to_pkcs1(&public)?)]
+            }
             Some(_) => [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)],
         };
         let sealed = self.store_key.seal(&pair.private.id, &private)?;
@@ -126,9 +128,9 @@ fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) ->
 
 /// The kind of pair that a private key belongs to.
 fn spec_of(private: &Object) -> Result<KeySpec, Refusal> {
-    let algorithm = private
-        .algorithm()
-        .ok_or_else(|| Refusal::new(Reason::Denied, "the key has no Cryptographic Algorithm to be re-keyed by"))?;
+    let algorithm = private.algorithm().ok_or_else(|| {
+        Refusal::new(Reason::Denied, "the key has no Cryptographic Algorithm to be re-keyed by")
+    })?;
     Ok(KeySpec::new(algorithm, private.length(), private.curve())?)
 }
 
@@ -150,7 +152,11 @@ pub(super) fn in_format(
         }
         (_, other) => Err(Refusal::new(
             Reason::KeyFormat,
-            format!("a {} cannot be had as {other}; its default format is {}", object.object_type, object.default_format()),
+            format!(
+                "a {} cannot be had as {other}; its default format is {}",
+                object.object_type,
+                object.default_format()
+            ),
         )),
     }
 }

@@ -70,24 +70,34 @@ impl Reason {
         let by_family = |one, other| if two { other } else { one };
         match self {
             Self::NotFound => by_family(ResultReason::ItemNotFound, ResultReason::ObjectNotFound),
-            Self::WrongState => by_family(ResultReason::PermissionDenied, ResultReason::WrongKeyLifecycleState),
+            Self::WrongState => {
+                by_family(ResultReason::PermissionDenied, ResultReason::WrongKeyLifecycleState)
+            }
             Self::Denied => ResultReason::PermissionDenied,
             Self::UsageMask => {
                 by_family(ResultReason::PermissionDenied, ResultReason::IncompatibleCryptographicUsageMask)
             }
-            Self::WrongObjectType => by_family(ResultReason::IllegalOperation, ResultReason::InvalidObjectType),
+            Self::WrongObjectType => {
+                by_family(ResultReason::IllegalOperation, ResultReason::InvalidObjectType)
+            }
             Self::InvalidField => ResultReason::InvalidField,
             Self::InvalidMessage => ResultReason::InvalidMessage,
             Self::MissingData => ResultReason::MissingData,
             Self::NameTaken => by_family(ResultReason::InvalidField, ResultReason::NonUniqueNameAttribute),
-            Self::SingleValued => by_family(ResultReason::IndexOutOfBounds, ResultReason::AttributeSingleValued),
-            Self::ReadOnlyAttribute => by_family(ResultReason::PermissionDenied, ResultReason::AttributeReadOnly),
+            Self::SingleValued => {
+                by_family(ResultReason::IndexOutOfBounds, ResultReason::AttributeSingleValued)
+            }
+            Self::ReadOnlyAttribute => {
+                by_family(ResultReason::PermissionDenied, ResultReason::AttributeReadOnly)
+            }
             Self::UnsupportedParameters => {
                 by_family(ResultReason::InvalidField, ResultReason::UnsupportedCryptographicParameters)
             }
             Self::Cryptographic => ResultReason::CryptographicFailure,
             Self::KeyFormat => ResultReason::KeyFormatTypeNotSupported,
-            Self::KeyWrap => by_family(ResultReason::FeatureNotSupported, ResultReason::KeyWrapTypeNotSupported),
+            Self::KeyWrap => {
+                by_family(ResultReason::FeatureNotSupported, ResultReason::KeyWrapTypeNotSupported)
+            }
             Self::NoKeyValue if version >= Version::V1_2 => ResultReason::KeyValueNotPresent,
             Self::NoKeyValue => ResultReason::IllegalOperation,
             Self::OperationNotSupported => ResultReason::OperationNotSupported,
@@ -159,9 +169,10 @@ impl From<SealError> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Duplicate { .. } => {
-                Self::new(Reason::NameTaken, "another object of yours has this Name; a Name is unique for its owner")
-            }
+            StoreError::Duplicate { .. } => Self::new(
+                Reason::NameTaken,
+                "another object of yours has this Name; a Name is unique for its owner",
+            ),
             StoreError::Conflict { .. } => Self::new(
                 Reason::Unavailable,
                 "the object was changed by another request at the same moment; look at it and try again",
@@ -169,7 +180,10 @@ impl From<StoreError> for Refusal {
             StoreError::TooLarge { .. } => Self::new(Reason::Limit, error.to_string()),
             _ => {
                 tracing::error!(%error, "the store failed");
-                Self::new(Reason::Unavailable, "the store cannot do this at the moment; the server's log says more")
+                Self::new(
+                    Reason::Unavailable,
+                    "the store cannot do this at the moment; the server's log says more",
+                )
             }
         }
     }

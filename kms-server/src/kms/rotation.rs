@@ -70,7 +70,9 @@ pub fn may_rotate(old: &Pair, now: DateTime) -> Result<(), Refusal> {
         if let Some(successor) = half.linked(LinkType::ReplacementObjectLink) {
             return Err(Refusal::new(
                 Reason::Denied,
-                format!("the pair has a replacement already, {successor}; only one is possible: rotate that one"),
+                format!(
+                    "the pair has a replacement already, {successor}; only one is possible: rotate that one"
+                ),
             ));
         }
     }
@@ -98,9 +100,10 @@ pub fn rotate(mut old: Pair, mut fresh: Pair, dates: Dates, after: AfterRotation
 
 fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
     let given: Vec<AttributeKind> = new.attributes.iter().map(Attribute::kind).collect();
-    let inherited = old.attributes.iter().filter(|attribute| {
-        !NOT_INHERITED.contains(&attribute.kind()) && !given.contains(&attribute.kind())
-    });
+    let inherited = old
+        .attributes
+        .iter()
+        .filter(|attribute| !NOT_INHERITED.contains(&attribute.kind()) && !given.contains(&attribute.kind()));
     new.attributes.extend(inherited.cloned());
     old.remove(AttributeKind::Name);
 
@@ -134,8 +137,12 @@ fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Op
         Dates::Copied => (old.activation_date(), old.deactivation_date().filter(|date| *date > now)),
         Dates::Offset(offset) => {
             let activation = now.plus(offset);
-            let lifetime = old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
-            (Some(activation), lifetime.filter(|lifetime| *lifetime > 0).map(|lifetime| activation.plus(lifetime)))
+            let lifetime =
+                old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
+            (
+                Some(activation),
+                lifetime.filter(|lifetime| *lifetime > 0).map(|lifetime| activation.plus(lifetime)),
+            )
         }
     }
 }
@@ -143,7 +150,9 @@ fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Op
 /// The old half ends when the new one begins, and not before; an end that it had anyway and that comes sooner stays.
 fn retire(old: &mut Object, successor_active: Option<DateTime>, now: DateTime) {
     let Some(end) = successor_active.map(|date| date.max(now)) else { return };
-    if lifecycle::state_at(old, now) != State::Active || old.deactivation_date().is_some_and(|date| date <= end) {
+    if lifecycle::state_at(old, now) != State::Active
+        || old.deactivation_date().is_some_and(|date| date <= end)
+    {
         return;
     }
     old.set(Attribute::DeactivationDate(end));

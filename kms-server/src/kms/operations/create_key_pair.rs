@@ -13,8 +13,11 @@ pub(in crate::kms) fn create_key_pair(
 ) -> Result<CreateKeyPairResponse, Refusal> {
     let attributes = [&request.common, &request.private_key, &request.public_key];
     let pair = kms.create_pair(&context.caller.principal, attributes, context.now)?;
-    let made_by =
-        [Placeholder::CreateKeyPair, Placeholder::CreateKeyPairPrivateKey, Placeholder::CreateKeyPairPublicKey];
+    let made_by = [
+        Placeholder::CreateKeyPair,
+        Placeholder::CreateKeyPairPrivateKey,
+        Placeholder::CreateKeyPairPublicKey,
+    ];
     context.made.note_pair(made_by, &pair.private.id, &pair.public.id);
     Ok(CreateKeyPairResponse {
         private_key_unique_identifier: pair.private.id,

@@ -35,7 +35,10 @@ pub(in crate::kms) fn encrypt(
 }
 
 /// The parameters of the request, or else the key's own (section 4.29).
-pub(super) fn parameters(object: &Object, stated: Option<CryptographicParameters>) -> CryptographicParameters {
+pub(super) fn parameters(
+    object: &Object,
+    stated: Option<CryptographicParameters>,
+) -> CryptographicParameters {
     stated
         .or_else(|| {
             object.attributes.iter().find_map(|attribute| match attribute {
@@ -52,7 +55,10 @@ pub(super) fn oaep(parameters: &CryptographicParameters) -> Result<Oaep<'_>, Ref
         return Err(Refusal::new(Reason::UnsupportedParameters, "the Cryptographic Algorithm has to be RSA"));
     }
     if parameters.padding_method != Some(PaddingMethod::Oaep) {
-        return Err(Refusal::new(Reason::UnsupportedParameters, "state Padding Method OAEP: no other is supported"));
+        return Err(Refusal::new(
+            Reason::UnsupportedParameters,
+            "state Padding Method OAEP: no other is supported",
+        ));
     }
     let label = parameters.p_source.as_ref().map_or(&[][..], |label| &label.0);
     Ok(Oaep::new(parameters.hashing_algorithm, parameters.mask_generator_hashing_algorithm, label)?)

@@ -1,10 +1,10 @@
 //! Get (KMIP 1.4 section 4.11).
 
+use kms_protocol::Secret;
 use kms_protocol::attribute::{Attribute, AttributeKind};
 use kms_protocol::enums::{KeyWrapType, ObjectType, State};
 use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject};
 use kms_protocol::operation::{GetRequest, GetResponse};
-use kms_protocol::Secret;
 
 use crate::kms::model::{Material, Object};
 use crate::kms::pairs::in_format;
@@ -18,10 +18,16 @@ pub(in crate::kms) fn get(
 ) -> Result<GetResponse, Refusal> {
     let object = kms.find(request.unique_identifier.as_ref(), context)?;
     if request.key_wrapping_specification.is_some() {
-        return Err(Refusal::new(Reason::KeyWrap, "keys are not wrapped here: leave the Key Wrapping Specification out"));
+        return Err(Refusal::new(
+            Reason::KeyWrap,
+            "keys are not wrapped here: leave the Key Wrapping Specification out",
+        ));
     }
     if request.key_compression_type.is_some() {
-        return Err(Refusal::new(Reason::KeyFormat, "points are not compressed here: leave Key Compression Type out"));
+        return Err(Refusal::new(
+            Reason::KeyFormat,
+            "points are not compressed here: leave Key Compression Type out",
+        ));
     }
     if !matches!(request.key_wrap_type, None | Some(KeyWrapType::NotWrapped | KeyWrapType::AsRegistered)) {
         return Err(Refusal::new(Reason::KeyWrap, "the Key Wrap Type is not known"));

@@ -25,15 +25,17 @@ pub(in crate::kms) fn get_attributes(
 }
 
 fn in_order(wanted: &[AttributeReference], all: &[Attribute]) -> Vec<Attribute> {
-    wanted.iter().flat_map(|reference| all.iter().filter(|attribute| reference.names(attribute))).cloned().collect()
+    wanted
+        .iter()
+        .flat_map(|reference| all.iter().filter(|attribute| reference.names(attribute)))
+        .cloned()
+        .collect()
 }
 
 /// Everything that an object has at `now`, in the specification's order.
 pub(super) fn all_attributes(object: &Object, now: DateTime) -> Vec<Attribute> {
-    let mut all = vec![
-        Attribute::UniqueIdentifier(object.id.clone()),
-        Attribute::ObjectType(object.object_type),
-    ];
+    let mut all =
+        vec![Attribute::UniqueIdentifier(object.id.clone()), Attribute::ObjectType(object.object_type)];
     all.extend(object.attributes.iter().map(|attribute| match attribute {
         Attribute::State(_) => Attribute::State(lifecycle::state_at(object, now)),
         other => other.clone(),

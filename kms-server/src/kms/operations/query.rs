@@ -1,8 +1,6 @@
 //! Query (KMIP 1.4 section 4.25).
 
-use kms_protocol::enums::{
-    ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode,
-};
+use kms_protocol::enums::{ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode};
 use kms_protocol::operation::{CapabilityInformation, QueryRequest, QueryResponse};
 
 use crate::kms::batch::OPERATIONS;
@@ -18,7 +16,9 @@ pub(in crate::kms) fn query(
     for function in &request.query_functions {
         match function {
             QueryFunction::QueryOperations => response.operations = OPERATIONS.to_vec(),
-            QueryFunction::QueryObjects => response.object_types = vec![ObjectType::PublicKey, ObjectType::PrivateKey],
+            QueryFunction::QueryObjects => {
+                response.object_types = vec![ObjectType::PublicKey, ObjectType::PrivateKey]
+            }
             QueryFunction::QueryServerInformation => {
                 response.vendor_identification =
                     Some(concat!("kms-server ", env!("CARGO_PKG_VERSION")).to_owned());

@@ -11,7 +11,12 @@ pub(in crate::kms) fn revoke(
     context: &mut Context<'_>,
 ) -> Result<RevokeResponse, Refusal> {
     let mut object = kms.find(request.unique_identifier.as_ref(), context)?;
-    lifecycle::revoke(&mut object, request.revocation_reason, request.compromise_occurrence_date, context.now)?;
+    lifecycle::revoke(
+        &mut object,
+        request.revocation_reason,
+        request.compromise_occurrence_date,
+        context.now,
+    )?;
     kms.store.commit(Batch::new().put(object.put()))?;
     Ok(RevokeResponse { unique_identifier: object.id })
 }

@@ -1,0 +1,102 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::Error;
+
+/// How the name of a file begins until it is whole.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Who may read a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Its owner alone (mode 0600).
+    Private,
+    /// Everybody (mode 0644).
+    Public,
+}
+
+/// Writes `contents` to `path` so that a crash or a reader in between sees the old file or the new one, never a part.
+///
+/// # Errors
+/// [`Error::Write`] with what the operating system said.
+pub fn replace_file(path: &Path, contents: &[u8], access: Access) -> Result<(), Error> {
+    let failed = |cause| Error::Write { path: path.to_owned(), cause };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    write_beside(folder, path, contents, access).map_err(failed)
+}
+
+/// Removes from `folder` what writers that were killed had begun. Only for one who knows that nobody writes there now.
+///
+/// # Errors
+/// What the operating system said.
+pub fn sweep(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_beside(folder: &Path, path: &Path, contents: &[u8], access: Access) -> std::io::Result<()> {
+    // Made with mode 0600: a private key is never readable by others, not even for a moment.
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    file.write_all(contents)?;
+    if access == Access::Public {
+        fs::set_permissions(file.path(), Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The rename itself is durable only once the folder is.
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{Access, replace_file, sweep};
+    use crate::Error;
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, access, mode) in [("private", Access::Private, 0o600), ("public", Access::Public, 0o644)] {
+            let path = folder.path().join(name);
+            fs::write(&path, "old").unwrap();
+            replace_file(&path, b"new", access).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".unfinished-abc"), "half").unwrap();
+        fs::write(folder.path().join("whole"), "whole").unwrap();
+        sweep(folder.path()).unwrap();
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["whole"]);
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_named() {
+        let path = std::path::Path::new("/nonexistent/folder/file");
+        match replace_file(path, b"", Access::Public) {
+            Err(Error::Write { path: named, .. }) => assert_eq!(named, path),
+            other => panic!("{other:?}"),
+        }
+    }
+}

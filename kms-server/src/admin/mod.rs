@@ -1,0 +1,159 @@
+//! The admin API: HTTP on a port of its own, for people and tests on this machine.
+
+pub mod api;
+mod host;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, Uri};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tracing::{error, info};
+
+use crate::clock::{Change, Clock, ClockError};
+use crate::limits;
+use crate::rotator::Rotator;
+use crate::shutdown::Stop;
+
+/// What the admin API acts on.
+pub struct Admin {
+    /// The server's clock.
+    pub clock: Arc<Clock>,
+    /// Moves the clock and does what falls due on the way.
+    pub rotator: Arc<Rotator>,
+    /// When the server started.
+    pub started: Instant,
+    /// Where it keeps its state, if it does.
+    pub state: Option<PathBuf>,
+    /// Whether it is stopping.
+    pub stop: Stop,
+}
+
+/// Serves the admin API on `listener` until `stop`.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: Stop) {
+    let served = axum::serve(listener, router(admin))
+        .with_graceful_shutdown(async move { stop.requested().await })
+        .await;
+    if let Err(failure) = served {
+        error!(%failure, "the admin API ended");
+    }
+}
+
+/// The admin API as a router.
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/status", get(status))
+        .route("/v1/clock", get(show_clock).post(change_clock))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(limits::ADMIN_BODY))
+        .layer(middleware::from_fn(host::check))
+        .with_state(admin)
+}
+
+async fn health(State(admin): State<Arc<Admin>>) -> Response {
+    if admin.stop.is_requested() {
+        let health = api::Health { status: "stopping".into() };
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(health)).into_response();
+    }
+    Json(api::Health { status: "ok".into() }).into_response()
+}
+
+async fn status(State(admin): State<Arc<Admin>>) -> Json<api::Status> {
+    Json(api::Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        uptime_seconds: admin.started.elapsed().as_secs(),
+        state: admin.state.clone(),
+        clock: api::Clock::of(&admin.clock),
+    })
+}
+
+async fn show_clock(State(admin): State<Arc<Admin>>) -> Json<api::Clock> {
+    Json(api::Clock::of(&admin.clock))
+}
+
+async fn change_clock(
+    State(admin): State<Arc<Admin>>,
+    change: Result<Json<Change>, JsonRejection>,
+) -> Result<Json<api::Moved>, Problem> {
+    let Json(change) = change.map_err(|rejection| Problem {
+        status: rejection.status(),
+        error: rejection.body_text(),
+        hint: r#"send {"advance": "90d"}, {"set": "2027-01-01T00:00:00Z"}, "freeze" or "resume" as application/json"#
+            .into(),
+    })?;
+    let mover = Arc::clone(&admin);
+    // It may generate keys on the way.
+    let moved = tokio::task::spawn_blocking(move || {
+        let moved = mover.rotator.move_clock(&change);
+        moved.map(|moved| (change, moved))
+    });
+    let (change, moved) = moved.await.map_err(|_| Problem::defect())??;
+    info!(?change, now = crate::clock::text(moved.now), fired = moved.fired.len(), "clock changed");
+    let listed = moved.fired.len().min(limits::FIRED_LISTED);
+    Ok(Json(api::Moved {
+        clock: api::Clock::of(&admin.clock),
+        omitted: moved.fired.len() - listed,
+        fired: moved.fired.into_iter().take(listed).map(api::Fired::from).collect(),
+    }))
+}
+
+async fn unknown(uri: Uri) -> Problem {
+    Problem {
+        status: StatusCode::NOT_FOUND,
+        error: format!("there is nothing at {}", uri.path()),
+        hint: "GET /v1/health, /v1/status, /v1/clock; POST /v1/clock".into(),
+    }
+}
+
+async fn wrong_method(uri: Uri) -> Problem {
+    Problem {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        error: format!("{} does not know this method", uri.path()),
+        hint: "GET reads; POST /v1/clock changes the clock".into(),
+    }
+}
+
+/// What went wrong with a request, as JSON.
+struct Problem {
+    status: StatusCode,
+    error: String,
+    hint: String,
+}
+
+impl Problem {
+    fn defect() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            error: "the request met a defect in this server".into(),
+            hint: "the server's log says more".into(),
+        }
+    }
+}
+
+impl From<ClockError> for Problem {
+    fn from(error: ClockError) -> Self {
+        let status = match error {
+            ClockError::Real => StatusCode::FORBIDDEN,
+            ClockError::Backward { .. } => StatusCode::CONFLICT,
+            ClockError::Duration { .. } | ClockError::Time { .. } => StatusCode::BAD_REQUEST,
+            ClockError::File { .. } | ClockError::Write(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, error: error.to_string(), hint: error.hint().into() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(api::Problem { error: self.error, hint: self.hint })).into_response()
+    }
+}

@@ -1,0 +1,160 @@
+//! Commands and their options.
+
+mod banner;
+mod certs;
+mod ctl;
+mod serve;
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kms_server::config::{self, Config};
+use kms_server::failure::{Failure, Kind};
+use tracing_subscriber::EnvFilter;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed
+  2  wrong command line
+  3  cannot listen on an address
+  4  the state folder or the store cannot be used
+  5  the configuration is wrong
+  6  the server's admin API cannot be reached
+  7  the server refused
+
+Precedence: options, then environment (KMS_*), then file, then default.";
+
+/// A KMIP key management server that rotates key pairs by policy.
+#[derive(Parser)]
+#[command(name = "kms-server", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How logs are written to stderr
+    #[arg(long, global = true, env = "KMS_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged: a level, or levels by module such as `info,kms_server::listener=debug`
+    #[arg(long, global = true, env = "KMS_LOG", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts a development server: certificates, store key and policies are made for you
+    Dev(Dev),
+    /// Starts a production server from its configuration file
+    Run(Run),
+    /// Asks or changes a running server
+    Ctl(ctl::Ctl),
+    /// Makes certificates of the development authority
+    Certs(certs::Certs),
+    /// Checks a configuration file without starting anything
+    CheckConfig {
+        /// The file
+        #[arg(default_value = "kms.toml")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Dev {
+    /// The folder that holds everything
+    #[arg(long, env = "KMS_STATE", default_value = ".kms-dev")]
+    state: PathBuf,
+    /// Where KMIP is spoken; port 0 picks one [default: kms.toml, else 127.0.0.1:5696]
+    #[arg(long, env = "KMS_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Where the admin API is; port 0 picks one [default: kms.toml, else 127.0.0.1:5697]
+    #[arg(long, env = "KMS_ADMIN")]
+    admin: Option<SocketAddr>,
+    /// Another name or address by which clients reach the server, for its certificate
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// Keeps nothing: the store is in memory, everything else in a temporary folder
+    #[arg(long, conflicts_with = "state")]
+    ephemeral: bool,
+    /// Lets other machines in: without it only loopback addresses are accepted
+    #[arg(long)]
+    allow_remote: bool,
+    #[command(flatten)]
+    ready: Ready,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The configuration file
+    #[arg(long, env = "KMS_CONFIG", default_value = "kms.toml")]
+    config: PathBuf,
+    #[command(flatten)]
+    ready: Ready,
+}
+
+/// How a server says that it is ready.
+#[derive(Args)]
+struct Ready {
+    /// Writes addresses and process as JSON to this file once connections are accepted
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+    /// Prints addresses and process as one line of JSON to stdout, instead of the banner
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what the command line says.
+pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
+    log_to_stderr(cli.log_format, &cli.log)?;
+    match cli.command {
+        Command::Dev(options) => serve::dev(&options, started),
+        Command::Run(options) => serve::run(&options, started),
+        Command::Ctl(options) => ctl::run(&options),
+        Command::Certs(options) => certs::run(&options),
+        Command::CheckConfig { file } => check_config(&file),
+    }
+}
+
+fn check_config(file: &std::path::Path) -> Result<(), Failure> {
+    let config = Config::read(file)?;
+    say(&format!("{} is right: {} policies", file.display(), config.policies.len()))
+}
+
+fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::new(Kind::Other, format!("{filter:?} says not what to log: {error}"))
+            .hint("use a level (error, warn, info, debug, trace) or target=level pairs")
+    })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+/// Writes a line to stdout. A reader that has gone ends the command as a failure, not as a panic.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure::new(Kind::Other, format!("cannot write to stdout: {error}")))
+}
+
+/// Writes a value as one line of JSON to stdout.
+fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::new(Kind::Other, format!("cannot write JSON: {error}")))?;
+    say(&text)
+}
+
+/// The address of the admin API where no option names it.
+const ADMIN: SocketAddr = config::ADMIN;

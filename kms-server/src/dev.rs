@@ -1,0 +1,230 @@
+//! The state folder of `kms-server dev`: everything that a development server needs, made at the first start.
+
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use kms_certs::{Access, replace_file};
+use kms_protocol::Secret;
+use serde::Serialize;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::clock::{Clock, ClockError};
+use crate::config::Config;
+use crate::failure::{Failure, Kind};
+use crate::pki::Pki;
+
+/// Bytes of the store's key (AES-256).
+const STORE_KEY: usize = 32;
+
+/// What `kms.toml` says until somebody edits it.
+const KMS_TOML: &str = include_str!("dev.toml");
+
+/// Names under which a development server is always reached.
+const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// A state folder, ready for a server, and locked against a second one.
+#[derive(Debug)]
+pub struct DevState {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its certificates.
+    pub pki: Pki,
+    /// The key that seals the store.
+    pub store_key: Secret,
+    /// What its `kms.toml` says.
+    pub config: Config,
+    /// Whether the server keeps nothing when it stops.
+    pub is_ephemeral: bool,
+    _lock: File,
+    _temporary: Option<TempDir>,
+}
+
+/// What the client reads to find the server: `client.toml`.
+#[derive(Debug, Serialize)]
+struct Profile<'a> {
+    server: String,
+    ca: &'a str,
+    certificate: &'a str,
+    key: &'a str,
+    admin: Option<String>,
+}
+
+impl DevState {
+    /// Opens the state folder, making whatever is missing in it for a server that is reached by `hosts` too.
+    ///
+    /// # Errors
+    /// [`Failure`] when another server uses the folder, it cannot be written, or a file in it that only a person could
+    /// have written is wrong.
+    pub fn open(folder: &Path, hosts: &[String], now: SystemTime) -> Result<Self, Failure> {
+        make_folder(folder)?;
+        let folder = fs::canonicalize(folder).map_err(|error| unusable(folder, &error))?;
+        Self::prepare(folder, None, hosts, now)
+    }
+
+    /// A state folder that goes when the server stops.
+    ///
+    /// # Errors
+    /// [`Failure`] when no temporary folder can be made.
+    pub fn ephemeral(hosts: &[String], now: SystemTime) -> Result<Self, Failure> {
+        let temporary = tempfile::Builder::new().prefix("kms-dev-").tempdir().map_err(|error| {
+            Failure::new(Kind::State, format!("cannot make a temporary folder: {error}"))
+                .hint("point TMPDIR to a folder that this user can write")
+        })?;
+        Self::prepare(temporary.path().to_owned(), Some(temporary), hosts, now)
+    }
+
+    fn prepare(
+        folder: PathBuf,
+        temporary: Option<TempDir>,
+        hosts: &[String],
+        now: SystemTime,
+    ) -> Result<Self, Failure> {
+        let lock = lock(&folder)?;
+        // The first becomes the certificate's subject: a name that was asked for rather than localhost.
+        let all_hosts: Vec<_> =
+            hosts.iter().cloned().chain(HOSTS.iter().map(|host| (*host).to_owned())).collect();
+        for part in ["pki", "store"] {
+            make_folder(&folder.join(part))?;
+        }
+        for swept in [&folder, &folder.join("pki")] {
+            kms_certs::sweep(swept).map_err(|error| unusable(swept, &error))?;
+        }
+        let file = folder.join("kms.toml");
+        if !file.exists() {
+            write(&file, KMS_TOML.as_bytes(), Access::Public)?;
+        }
+        let config = Config::read(&file)?;
+        let store_key = store_key(&folder)?;
+        let pki = Pki::prepare(&folder.join("pki"), &all_hosts, now)?;
+        let is_ephemeral = temporary.is_some();
+        Ok(Self { folder, pki, store_key, config, is_ephemeral, _lock: lock, _temporary: temporary })
+    }
+
+    /// The folder of the store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// The profile that the client reads.
+    #[must_use]
+    pub fn profile(&self) -> PathBuf {
+        self.folder.join("client.toml")
+    }
+
+    /// The movable clock, as the last server on this folder left it.
+    ///
+    /// # Errors
+    /// [`ClockError::File`] when its file holds nonsense.
+    pub fn clock(&self) -> Result<Clock, ClockError> {
+        Clock::kept_in(&self.folder.join("clock.json"))
+    }
+
+    /// Writes the client's profile for a server at these addresses.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be written.
+    pub fn write_profile(&self, listen: SocketAddr, admin: Option<SocketAddr>) -> Result<(), Failure> {
+        let profile = Profile {
+            server: reachable(listen).to_string(),
+            ca: "pki/ca.pem",
+            certificate: "pki/client.pem",
+            key: "pki/client.key",
+            admin: admin.map(|admin| reachable(admin).to_string()),
+        };
+        let text = toml::to_string(&profile).map_err(|error| Failure::new(Kind::Other, error.to_string()))?;
+        let text = format!(
+            "# The client's profile, written by each start of `kms-server dev`. Paths are relative to this file.\n{text}"
+        );
+        write(&self.profile(), text.as_bytes(), Access::Public)
+    }
+}
+
+/// An address that a client on this machine can connect to: a server on all interfaces is reached on loopback.
+#[must_use]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v6.port()))
+        }
+        other => other,
+    }
+}
+
+/// Reads the key of a store from `file`: 64 hexadecimal digits.
+///
+/// # Errors
+/// [`Failure`] when it is not there or something else.
+pub fn read_store_key(file: &Path) -> Result<Secret, Failure> {
+    let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
+        Failure::new(Kind::State, format!("cannot read the store's key in {}: {error}", file.display()))
+            .hint("without this key nothing in the store can be opened: restore the file")
+    })?;
+    match hex::decode(text.trim()) {
+        Ok(key) if key.len() == STORE_KEY => Ok(Secret::new(key)),
+        _ => {
+            let what = format!("{} holds no store key, which is 64 hexadecimal digits", file.display());
+            Err(Failure::new(Kind::State, what).hint("restore the file from where you keep a copy"))
+        }
+    }
+}
+
+/// The store's key, made when there is neither key nor store.
+fn store_key(folder: &Path) -> Result<Secret, Failure> {
+    let file = folder.join("store.key");
+    if file.exists() {
+        return read_store_key(&file);
+    }
+    let store = folder.join("store");
+    let mut entries = fs::read_dir(&store).map_err(|error| unusable(&store, &error))?;
+    if entries.next().is_some() {
+        let what = format!("{} is gone, and {} is sealed with it", file.display(), store.display());
+        return Err(Failure::new(Kind::State, what)
+            .hint("restore store.key, or delete the store folder too and begin with an empty one"));
+    }
+    let mut key = Zeroizing::new([0; STORE_KEY]);
+    aws_lc_rs::rand::fill(key.as_mut())
+        .map_err(|_| Failure::new(Kind::State, "the system gives no random bytes"))?;
+    let text = Zeroizing::new(hex::encode(*key));
+    write(&file, text.as_bytes(), Access::Private)?;
+    Ok(Secret::new(key.to_vec()))
+}
+
+/// Makes a folder for this user alone, or tightens one that others can enter.
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unusable(folder, &error))?;
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(|error| unusable(folder, &error))
+}
+
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let file = File::create(folder.join("lock")).map_err(|error| unusable(folder, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let what = format!("another kms-server uses {}", folder.display());
+            Err(Failure::new(Kind::State, what)
+                .hint("stop it, or give this one a folder of its own with --state"))
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(folder, &error)),
+    }
+}
+
+fn write(path: &Path, contents: &[u8], access: Access) -> Result<(), Failure> {
+    replace_file(path, contents, access).map_err(|error| {
+        Failure::new(Kind::State, error.to_string())
+            .hint("make the state folder writable, or name another with --state")
+    })
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Kind::State, format!("cannot use {}: {error}", path.display()))
+        .hint("name a folder that this user can write with --state")
+}

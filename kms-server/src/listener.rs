@@ -1,0 +1,143 @@
+//! Opens ports, accepts connections, and lets them finish when the server stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tracing::{debug, error, info, warn};
+
+use crate::clock;
+use crate::connection::{self, End, Shared};
+use crate::limits;
+use crate::shutdown::Stop;
+use crate::tls::{Refusal, ServerTls};
+
+/// How long to wait when the operating system has no file descriptor left; closing connections free some.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// Opens `address` for connections; port 0 picks a free one.
+///
+/// # Errors
+/// What the operating system said.
+pub fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted server takes its port over from connections that are still in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Serves every connection that comes to `listener` until `stop`, then gives requests in flight [`limits::DRAIN`].
+pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>, mut stop: Stop) {
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let stopping = stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.requested() => break,
+            accepted = listener.accept() => accepted,
+            Some(ended) = connections.join_next() => {
+                report_defect(ended);
+                continue;
+            }
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(failure) => {
+                pause_after(&failure).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            warn!(%peer, limit = limits::CONNECTIONS, "connection refused: too many are open");
+            continue;
+        };
+        let (tls, shared, stop) = (Arc::clone(&tls), Arc::clone(&shared), stopping.clone());
+        connections.spawn(async move {
+            attend(stream, peer, &tls, &shared, stop).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    drain(connections).await;
+}
+
+async fn drain(mut connections: JoinSet<()>) {
+    if !connections.is_empty() {
+        info!(connections = connections.len(), "waiting for requests in flight");
+    }
+    let all = async {
+        while let Some(ended) = connections.join_next().await {
+            report_defect(ended);
+        }
+    };
+    if timeout(limits::DRAIN, all).await.is_err() {
+        warn!(connections = connections.len(), within = ?limits::DRAIN, "closing connections that did not finish");
+        connections.shutdown().await;
+    }
+}
+
+/// A connection that died before it reached a server must not stop it, nor may a full table of files spin it.
+async fn pause_after(failure: &io::Error) {
+    match failure.kind() {
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
+        _ => {
+            warn!(%failure, "cannot accept connections");
+            tokio::time::sleep(EXHAUSTED).await;
+        }
+    }
+}
+
+fn report_defect(ended: Result<(), JoinError>) {
+    if let Err(failure) = ended
+        && failure.is_panic()
+    {
+        error!(%failure, "a connection was lost to a defect in this server");
+    }
+}
+
+async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &Shared, mut stop: Stop) {
+    // Without this, an answer in two segments waits 40 ms for the peer's delayed acknowledgement.
+    if let Err(failure) = stream.set_nodelay(true) {
+        debug!(%peer, %failure, "connection closed before it began");
+        return;
+    }
+    let handshake = tokio::select! {
+        () = stop.requested() => return,
+        handshake = timeout(limits::HANDSHAKE, tls.accept(stream, clock::system_now())) => handshake,
+    };
+    let refused = match handshake {
+        Ok(Ok((stream, caller))) => {
+            debug!(%peer, principal = caller.principal, "connected");
+            let principal = caller.principal.clone();
+            let end = connection::serve(stream, caller, shared, stop).await;
+            report_end(peer, &principal, &end);
+            return;
+        }
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Refusal::too_slow(),
+    };
+    let Refusal { reason, hint, harmless } = refused;
+    if harmless {
+        debug!(%peer, reason, hint, "connection refused");
+    } else {
+        warn!(%peer, reason, hint, "connection refused");
+    }
+}
+
+fn report_end(peer: SocketAddr, principal: &str, end: &End) {
+    match end {
+        End::Closed | End::Stopped | End::Idle => debug!(%peer, principal, reason = %end, "disconnected"),
+        End::Broken(_) => debug!(%peer, principal, reason = %end, "disconnected"),
+        End::Defect(_) => error!(%peer, principal, reason = %end, "connection closed"),
+        _ => warn!(%peer, principal, reason = %end, "connection closed"),
+    }
+}

@@ -1,0 +1,129 @@
+//! The running server: the KMIP port, the admin port and the rotator, started and stopped together.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::connection::Shared;
+use crate::failure::{Failure, Kind};
+use crate::limits;
+use crate::listener;
+use crate::rotator::Rotator;
+use crate::service::Service;
+use crate::shutdown::{self, Trigger};
+use crate::tls::ServerTls;
+use crate::workers::Workers;
+
+/// What a server is made of.
+pub struct Parts {
+    /// The KMIP port; port 0 picks one.
+    pub listen: SocketAddr,
+    /// The port of the admin API, if there shall be one; port 0 picks one.
+    pub admin: Option<SocketAddr>,
+    /// How callers are proved.
+    pub tls: ServerTls,
+    /// What answers.
+    pub service: Arc<dyn Service>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where state is kept, for `status` to tell.
+    pub state: Option<PathBuf>,
+    /// When the program started.
+    pub started: Instant,
+}
+
+/// A running server. Dropping it cuts everything off; [`Server::stop`] lets it finish.
+pub struct Server {
+    listen: SocketAddr,
+    admin: Option<SocketAddr>,
+    clock: Arc<Clock>,
+    trigger: Trigger,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Opens the ports and serves them. When this returns, connections are accepted.
+    ///
+    /// # Errors
+    /// [`Failure`] when a port cannot be opened.
+    pub async fn start(parts: Parts) -> Result<Self, Failure> {
+        let (kmip, listen) = open(parts.listen, "--listen")?;
+        let admin = parts.admin.map(|address| open(address, "--admin")).transpose()?;
+        let (trigger, stop) = shutdown::channel();
+        let clock = Arc::new(parts.clock);
+        let rotator = Arc::new(Rotator::new(Arc::clone(&parts.service), Arc::clone(&clock), stop.clone()));
+        let mut tasks = JoinSet::new();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared =
+            Shared { service: parts.service, clock: Arc::clone(&clock), workers: Workers::new(cores) };
+        tasks.spawn(listener::run(kmip, Arc::new(parts.tls), Arc::new(shared), stop.clone()));
+        tasks.spawn(Arc::clone(&rotator).run());
+        let admin_address = admin.as_ref().map(|(_, address)| *address);
+        if let Some((port, _)) = admin {
+            let admin = Admin {
+                clock: Arc::clone(&clock),
+                rotator,
+                started: parts.started,
+                state: parts.state,
+                stop: stop.clone(),
+            };
+            tasks.spawn(admin::serve(port, Arc::new(admin), stop));
+        }
+        Ok(Self { listen, admin: admin_address, clock, trigger, tasks })
+    }
+
+    /// Where KMIP is spoken.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where the admin API is, if there is one.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What time the server has.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Accepts nothing more, lets requests in flight finish within [`limits::DRAIN`], says
+    /// goodbye to every client and ends.
+    pub async fn stop(mut self) {
+        self.trigger.stop();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // The listener keeps its own deadline; this one is for whoever stalls the admin API.
+        if tokio::time::timeout(limits::DRAIN + limits::CLOSE, all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        info!("stopped");
+    }
+}
+
+fn open(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let opened = listener::open(address).and_then(|port| port.local_addr().map(|local| (port, local)));
+    opened.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!(
+                    "stop what listens there, or choose another port: `{option} 127.0.0.1:0` picks a free one"
+                )
+            }
+            io::ErrorKind::PermissionDenied => format!("choose a port above 1023 with {option}"),
+            io::ErrorKind::AddrNotAvailable => format!("choose an address of this machine with {option}"),
+            _ => format!("choose another address with {option}"),
+        };
+        Failure::new(Kind::Listen, format!("cannot listen on {address}: {error}")).hint(hint)
+    })
+}

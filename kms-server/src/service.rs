@@ -1,0 +1,118 @@
+//! What the edge asks of the core, and how the core is put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kms_protocol::{DateTime, Secret};
+
+use crate::config::{self, Config};
+use crate::crypto::limits::READY_PAIRS;
+use crate::crypto::{CryptoError, KeyPool, SealError, StoreKey, Workers};
+use crate::failure::{Failure, Kind};
+use crate::kms::policy::{AfterRotation, MayLeave, Policies, Policy};
+use crate::kms::{Caller, Fired, Kms, Parts, Work};
+use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
+
+/// What answers requests behind the edge: the core, or what a test puts in its place.
+pub trait Service: Send + Sync + 'static {
+    /// Where `request` is to be worked on; decided in well under a microsecond.
+    fn work(&self, request: &[u8]) -> Work;
+
+    /// Answers one whole Request Message with one whole Response Message.
+    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret;
+
+    /// When something (a rotation, an activation, a deactivation) falls due next.
+    fn next_due(&self) -> Option<DateTime>;
+
+    /// Does what is due at `now`, in the order in which it fell due, and says what that was.
+    fn run_due(&self, now: DateTime) -> Vec<Fired>;
+}
+
+impl Service for Kms {
+    fn work(&self, request: &[u8]) -> Work {
+        Kms::work(self, request)
+    }
+
+    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret {
+        Kms::handle(self, request, caller, now)
+    }
+
+    fn next_due(&self) -> Option<DateTime> {
+        Kms::next_due(self).unwrap_or_else(|error| {
+            tracing::error!(%error, "the store cannot tell what falls due next");
+            None
+        })
+    }
+
+    fn run_due(&self, now: DateTime) -> Vec<Fired> {
+        Kms::run_due(self, now).unwrap_or_else(|error| {
+            tracing::error!(%error, "the store failed at something that was due; it is tried again");
+            Vec::new()
+        })
+    }
+}
+
+/// Where a store is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// In memory, gone when the server stops.
+    Memory,
+    /// In this folder.
+    Folder(PathBuf),
+}
+
+/// Opens the core on its store, with `store_key` to unseal it and the policies of `config`.
+///
+/// # Errors
+/// [`Failure`] when the store cannot be opened.
+pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn Service>, Failure> {
+    let store: Arc<dyn Store> = match keep {
+        Keep::Memory => Arc::new(MemoryStore::new()),
+        Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
+    };
+    let kms = Kms::new(Parts {
+        store,
+        store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
+        pool: Arc::new(KeyPool::new(READY_PAIRS)?),
+        workers: Arc::new(Workers::one_per_core()?),
+    });
+    kms.adopt(Policies(config.policies.iter().map(policy).collect()))?;
+    Ok(Arc::new(kms))
+}
+
+fn policy(written: &config::Policy) -> Policy {
+    Policy {
+        name: written.name.clone(),
+        names: written.names.0.clone(),
+        rotate_every: written.rotate_every.map(|interval| interval.seconds),
+        offset: written.offset.seconds,
+        after_rotation: match written.after_rotation {
+            config::AfterRotation::KeepActive => AfterRotation::KeepActive,
+            config::AfterRotation::Deactivate => AfterRotation::Deactivate,
+        },
+        private_keys_may_leave: match written.private_keys_may_leave {
+            config::PrivateKeysMayLeave::Allow => MayLeave::Allow,
+            config::PrivateKeysMayLeave::RefuseWhenDeactivated => MayLeave::RefuseWhenDeactivated,
+            config::PrivateKeysMayLeave::Never => MayLeave::Never,
+        },
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(Kind::State, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        Self::new(Kind::State, format!("the store's key cannot be used: {error}"))
+            .hint("give the key that the store was made with")
+    }
+}
+
+impl From<CryptoError> for Failure {
+    fn from(error: CryptoError) -> Self {
+        Self::new(Kind::Other, error.to_string())
+    }
+}

@@ -1,0 +1,201 @@
+//! Mutual TLS: proves who calls, or says why not.
+
+mod refusal;
+mod verifier;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use kms_protocol::DateTime;
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig, ServerSessionMemoryCache,
+    StoresServerSessions, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, version};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+pub use refusal::Refusal;
+use verifier::Verifier;
+
+use crate::certificate::Certificate;
+use crate::kms::Caller;
+use crate::limits;
+
+/// Why the server's own TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A PEM file cannot be read or holds something else.
+    #[error("{path} does not hold {what}: {cause}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The library refuses the certificate, its key, or that they belong together.
+    #[error("the certificate in {path} cannot be used: {cause}")]
+    Certificate {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Nothing to prove the server with.
+    #[error("there is no server certificate")]
+    NoCertificate,
+    /// The library refuses the configuration.
+    #[error("TLS cannot be set up: {0}")]
+    Library(String),
+}
+
+/// A certificate of the server and its private key, as files.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// PEM: the server's certificate, then those between it and the root, if any.
+    pub certificate: PathBuf,
+    /// PEM: its private key as PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// The server's side of TLS 1.2 and 1.3.
+#[derive(Debug)]
+pub struct ServerTls {
+    provider: Arc<CryptoProvider>,
+    resolver: Arc<ByClientsOffer>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    sessions: Arc<dyn StoresServerSessions>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+impl ServerTls {
+    /// Sets TLS up with the server's certificates, in order of preference, and a file of the authorities whose
+    /// clients are trusted.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file and what is wrong with it.
+    pub fn new(identities: &[Identity], trusted: &std::path::Path) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let keys: Vec<_> =
+            identities.iter().map(|identity| certified_key(identity, &provider)).collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in read_certificates(trusted)? {
+            roots.add(certificate).map_err(|cause| unusable(trusted, &cause))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|cause| unusable(trusted, &cause))?;
+        let library = |cause: rustls::Error| TlsError::Library(cause.to_string());
+        Ok(Self {
+            resolver: Arc::new(ByClientsOffer { keys }),
+            verifier,
+            sessions: ServerSessionMemoryCache::new(limits::SESSIONS),
+            tickets: rustls::crypto::aws_lc_rs::Ticketer::new().map_err(library)?,
+            provider,
+        })
+    }
+
+    /// Performs the handshake on `stream` and tells who called.
+    ///
+    /// It waits as long as the peer likes; the caller sets the deadline. `now` is the system's time: certificates live
+    /// by that, however far the server's clock was moved.
+    ///
+    /// # Errors
+    /// [`Refusal`] says in words why the peer was turned away and what to do about it.
+    pub async fn accept<S>(&self, stream: S, now: DateTime) -> Result<(TlsStream<S>, Caller), Refusal>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        // A verifier of its own for each connection: what it finds wrong comes back with the certificate's own words.
+        let presented = Arc::new(OnceLock::new());
+        let verifier = Verifier::new(Arc::clone(&self.verifier), Arc::clone(&presented));
+        let config = self.config(verifier).map_err(|error| Refusal::of_tls(&error, None))?;
+        let stream = TlsAcceptor::from(Arc::new(config))
+            .accept(stream)
+            .await
+            .map_err(|error| Refusal::of_handshake(&error, presented.get()))?;
+        let caller = caller(&stream, now)?;
+        Ok((stream, caller))
+    }
+
+    fn config(&self, verifier: Verifier) -> Result<ServerConfig, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+            .with_client_cert_verifier(Arc::new(verifier))
+            .with_cert_resolver(Arc::clone(&self.resolver) as Arc<dyn ResolvesServerCert>);
+        config.session_storage = Arc::clone(&self.sessions);
+        config.ticketer = Arc::clone(&self.tickets);
+        Ok(config)
+    }
+}
+
+/// Who is at the other end. A resumed session brings its certificate along, which may have expired since.
+fn caller<S>(stream: &TlsStream<S>, now: DateTime) -> Result<Caller, Refusal> {
+    let (_, connection) = stream.get_ref();
+    let leaf = connection.peer_certificates().and_then(<[_]>::first);
+    let Some(leaf) = leaf else { return Err(Refusal::no_certificate()) };
+    let Some(certificate) = Certificate::read(leaf) else { return Err(Refusal::unreadable()) };
+    if certificate.not_after < now {
+        return Err(Refusal::expired(&certificate));
+    }
+    match certificate.principal() {
+        Some(principal) => Ok(Caller { principal: principal.to_owned() }),
+        None => Err(Refusal::nameless(&certificate)),
+    }
+}
+
+/// Chooses the first certificate whose key can sign as the client asks: ECDSA where it knows that, RSA otherwise.
+#[derive(Debug)]
+struct ByClientsOffer {
+    keys: Vec<Arc<CertifiedKey>>,
+}
+
+impl ResolvesServerCert for ByClientsOffer {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        self.keys.iter().find(fits).cloned()
+    }
+}
+
+fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain = read_certificates(&identity.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&identity.key)
+        .map_err(|cause| not_pem(&identity.key, "a private key", &cause))?;
+    let certified = CertifiedKey::from_der(chain, key, provider)
+        .map_err(|cause| unusable(&identity.certificate, &cause))?;
+    Ok(Arc::new(certified))
+}
+
+fn read_certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bad = |cause| not_pem(path, "certificates", &cause);
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(bad)?.collect::<Result<_, _>>().map_err(bad)?;
+    if certificates.is_empty() {
+        return Err(bad(rustls_pki_types::pem::Error::NoItemsFound));
+    }
+    Ok(certificates)
+}
+
+fn not_pem(path: &std::path::Path, what: &'static str, cause: &rustls_pki_types::pem::Error) -> TlsError {
+    let cause = match cause {
+        rustls_pki_types::pem::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    TlsError::Pem { path: path.to_owned(), what, cause }
+}
+
+fn unusable(path: &std::path::Path, cause: &dyn std::error::Error) -> TlsError {
+    TlsError::Certificate { path: path.to_owned(), cause: cause.to_string() }
+}
