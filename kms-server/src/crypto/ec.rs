@@ -22,7 +22,8 @@ impl EcPrivateKey {
 
     pub(super) fn public(&self) -> Result<Vec<u8>, CryptoError> {
         let failed = |_| CryptoError::Library("a P-256 public key could not be encoded");
-        let der: PublicKeyX509Der<'_> = self.0.compute_public_key().and_then(|key| key.as_der()).map_err(failed)?;
+        let der: PublicKeyX509Der<'_> =
+            self.0.compute_public_key().and_then(|key| key.as_der()).map_err(failed)?;
         Ok(der.as_ref().to_vec())
     }
 

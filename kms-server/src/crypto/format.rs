@@ -86,7 +86,9 @@ pub fn pkcs1_to_pkcs8(pkcs1: &Secret) -> Result<Secret, CryptoError> {
     let bytes = within_limit("the private key", pkcs1.expose())?;
     read_pkcs1(bytes)?;
     let document = OctetStringRef::new(bytes)
-        .and_then(|inner| SecretDocument::encode_msg(&PrivateKeyInfoRef::new(rsa::pkcs1::ALGORITHM_ID, inner)))
+        .and_then(|inner| {
+            SecretDocument::encode_msg(&PrivateKeyInfoRef::new(rsa::pkcs1::ALGORITHM_ID, inner))
+        })
         .map_err(|_| not_pkcs1())?;
     Ok(Secret::from(document.as_bytes()))
 }
@@ -114,7 +116,9 @@ pub fn pkcs1_to_spki(pkcs1: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let bytes = within_limit("the public key", pkcs1)?;
     RsaPublicKeyRef::from_der(bytes).map_err(refused)?;
     let subject_public_key = BitStringRef::from_bytes(bytes).map_err(refused)?;
-    SubjectPublicKeyInfoRef { algorithm: rsa::pkcs1::ALGORITHM_ID, subject_public_key }.to_der().map_err(refused)
+    SubjectPublicKeyInfoRef { algorithm: rsa::pkcs1::ALGORITHM_ID, subject_public_key }
+        .to_der()
+        .map_err(refused)
 }
 
 /// PKCS#8 to SEC1, KMIP's EC Private Key format (RFC 5915), with its curve and public half.
@@ -176,7 +180,8 @@ pub fn rsa_private_from_parts(parts: &RsaPrivateInput<'_>) -> Result<Secret, Cry
                 Some((p, q)) => vec![number(p.expose())?, number(q.expose())?],
                 None => Vec::new(),
             };
-            rsa::PrivateKey::from_components(modulus, exponent, number(d.expose())?, primes).map_err(misfit)?
+            rsa::PrivateKey::from_components(modulus, exponent, number(d.expose())?, primes)
+                .map_err(misfit)?
         }
         (None, Some((p, q))) => {
             let key = rsa::PrivateKey::from_p_q(number(p.expose())?, number(q.expose())?, exponent)
@@ -272,7 +277,8 @@ fn rsa_inside_pkcs8(pkcs8: &Secret) -> Result<&[u8], CryptoError> {
 }
 
 fn rsa_inside_spki(spki: &[u8]) -> Result<&[u8], CryptoError> {
-    let info = SubjectPublicKeyInfoRef::try_from(within_limit("the public key", spki)?).map_err(|_| not_spki())?;
+    let info =
+        SubjectPublicKeyInfoRef::try_from(within_limit("the public key", spki)?).map_err(|_| not_spki())?;
     if info.algorithm.oid != RSA_OID {
         return Err(not_spki());
     }
@@ -281,10 +287,7 @@ fn rsa_inside_spki(spki: &[u8]) -> Result<&[u8], CryptoError> {
 
 /// Two primes only: aws-lc takes no more, and nobody makes such keys.
 fn read_pkcs1(bytes: &[u8]) -> Result<RsaPrivateKeyRef<'_>, CryptoError> {
-    RsaPrivateKeyRef::from_der(bytes)
-        .ok()
-        .filter(|key| key.other_prime_infos.is_none())
-        .ok_or_else(not_pkcs1)
+    RsaPrivateKeyRef::from_der(bytes).ok().filter(|key| key.other_prime_infos.is_none()).ok_or_else(not_pkcs1)
 }
 
 fn p256_from_pkcs8(pkcs8: &Secret) -> Result<p256::SecretKey, CryptoError> {

@@ -20,6 +20,9 @@ mod rsa;
 pub mod seal;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use cache::KeyCache;
@@ -52,7 +55,9 @@ pub enum CryptoError {
     #[error("the ciphertext does not decrypt with this key and these parameters")]
     Decryption,
     /// The plaintext does not fit into one block of this key.
-    #[error("the plaintext has {length} bytes, but this key with this hash takes {limit}\nhint: encrypt a data key and let that encrypt the data")]
+    #[error(
+        "the plaintext has {length} bytes, but this key with this hash takes {limit}\nhint: encrypt a data key and let that encrypt the data"
+    )]
     PlaintextTooLong {
         /// Bytes given.
         length: usize,
@@ -60,7 +65,9 @@ pub enum CryptoError {
         limit: usize,
     },
     /// An input is longer than its limit.
-    #[error("{what} has {length} bytes, more than the {limit} allowed\nhint: check that it is what it should be")]
+    #[error(
+        "{what} has {length} bytes, more than the {limit} allowed\nhint: check that it is what it should be"
+    )]
     TooLong {
         /// Which input.
         what: &'static str,

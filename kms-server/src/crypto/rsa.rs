@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
-    OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512,
+    OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    PublicEncryptingKey,
 };
 use kms_protocol::Secret;
 use kms_protocol::enums::HashingAlgorithm;
@@ -164,14 +165,15 @@ impl RsaPrivateKey {
                 buffer.truncate(length);
                 Ok(Secret::new(std::mem::take(&mut *buffer)))
             }
+            // The rsa crate does not compare the block's first byte with zero; see the tests on Project Wycheproof.
             None => {
-                let key = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref().ok_or_else(|| {
-                    CryptoError::KeyRejected {
+                let Some(key) = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref() else {
+                    return Err(CryptoError::KeyRejected {
                         what: "the private key",
                         why: "it cannot decrypt where the mask hash differs from the hash",
                         hint: "state one hash for both, or use a key pair made by this server",
-                    }
-                })?;
+                    });
+                };
                 by_hashes::<Decrypt<'_>>(oaep, &Decrypt { key, ciphertext, label: oaep.label })
             }
         }
@@ -230,10 +232,9 @@ impl RsaPublicKey {
                 out.truncate(length);
                 Ok(out)
             }
-            None => by_hashes::<Encrypt<'_>>(
-                oaep,
-                &Encrypt { key: &self.mixed, plaintext, label: oaep.label },
-            ),
+            None => {
+                by_hashes::<Encrypt<'_>>(oaep, &Encrypt { key: &self.mixed, plaintext, label: oaep.label })
+            }
         }
     }
 }

@@ -60,10 +60,14 @@ impl core::fmt::Debug for KeyId {
 #[non_exhaustive]
 pub enum SealError {
     /// The store key is not 32 bytes long.
-    #[error("the store key has {0} bytes instead of 32\nhint: it is 32 random bytes, as `kms-server` writes them")]
+    #[error(
+        "the store key has {0} bytes instead of 32\nhint: it is 32 random bytes, as `kms-server` writes them"
+    )]
     KeyLength(usize),
     /// Another store key sealed it.
-    #[error("sealed with store key {sealed_with}, but the key given is {given}\nhint: give the store key that this store was made with")]
+    #[error(
+        "sealed with store key {sealed_with}, but the key given is {given}\nhint: give the store key that this store was made with"
+    )]
     OtherKey {
         /// The key that is needed.
         sealed_with: KeyId,
@@ -71,10 +75,14 @@ pub enum SealError {
         given: KeyId,
     },
     /// A version that is not known here.
-    #[error("sealed in version {0}, which this program does not know\nhint: a newer kms-server wrote it; use that one")]
+    #[error(
+        "sealed in version {0}, which this program does not know\nhint: a newer kms-server wrote it; use that one"
+    )]
     Version(u8),
     /// The key is the right one, but the record was changed, cut short, or belongs to another object.
-    #[error("the sealed key material is damaged, or belongs to another object\nhint: restore the store from a backup")]
+    #[error(
+        "the sealed key material is damaged, or belongs to another object\nhint: restore the store from a backup"
+    )]
     Damaged,
     /// No randomness or no memory.
     #[error("the cryptographic library failed to seal")]

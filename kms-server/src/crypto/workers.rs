@@ -30,7 +30,9 @@ pub enum JobError {
     #[error("the job panicked; this is a bug in kms-server")]
     Panicked,
     /// Too many jobs wait already.
-    #[error("{WAITING_JOBS} jobs wait for a crypto worker already\nhint: try again later, or use fewer connections")]
+    #[error(
+        "{WAITING_JOBS} jobs wait for a crypto worker already\nhint: try again later, or use fewer connections"
+    )]
     Busy,
     /// The workers were stopped first.
     #[error("the server is stopping")]
@@ -261,7 +263,10 @@ impl<T, R, F: Fn(T) -> R> Batch<T, R, F> {
         while done.missing > 0 {
             done = self.complete.wait(done).unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::take(&mut done.results).into_iter().map(|one| one.unwrap_or(Err(JobError::Stopped))).collect()
+        std::mem::take(&mut done.results)
+            .into_iter()
+            .map(|one| one.unwrap_or(Err(JobError::Stopped)))
+            .collect()
     }
 }
 
