@@ -2,7 +2,7 @@
 
 use kms_protocol::Secret;
 use kms_protocol::enums::CryptographicAlgorithm;
-use rsa::pkcs8::{ObjectIdentifier, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
+use rsa::pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 
 use super::CryptoError;
 use super::ec::{EcPrivateKey, EcPublicKey};
@@ -10,7 +10,9 @@ use super::limits::ENCODED_KEY_BYTES;
 use super::rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
 
 /// id-ecPublicKey (RFC 5480 section 2.1.1).
-pub(super) const EC_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const EC_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+/// secp256r1 (RFC 5480 section 2.1.1.1), also called P-256.
+const P256_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 /// rsaEncryption (RFC 8017 appendix A.1).
 pub(super) const RSA_OID: ObjectIdentifier = rsa::pkcs1::ALGORITHM_OID;
 
@@ -38,10 +40,9 @@ impl PrivateKey {
             why: "it is not PKCS#8 DER",
             hint: "convert it with `openssl pkcs8 -topk8 -nocrypt -outform DER`",
         })?;
-        match info.algorithm.oid {
-            RSA_OID => Ok(Self(Private::Rsa(Box::new(RsaPrivateKey::from_pkcs8(bytes)?)))),
-            EC_OID => Ok(Self(Private::P256(Box::new(EcPrivateKey::from_pkcs8(bytes)?)))),
-            other => Err(unsupported_algorithm(other)),
+        match kind(&info.algorithm)? {
+            Kind::Rsa => Ok(Self(Private::Rsa(Box::new(RsaPrivateKey::from_pkcs8(bytes)?)))),
+            Kind::P256 => Ok(Self(Private::P256(Box::new(EcPrivateKey::from_pkcs8(bytes)?)))),
         }
     }
 
@@ -155,10 +156,9 @@ impl PublicKey {
             why: "it is not SubjectPublicKeyInfo DER",
             hint: "convert it with `openssl pkey -pubin -pubout -outform DER`",
         })?;
-        match info.algorithm.oid {
-            RSA_OID => Ok(Self(Public::Rsa(Box::new(RsaPublicKey::from_spki(bytes)?)))),
-            EC_OID => Ok(Self(Public::P256(EcPublicKey::from_spki(bytes)?))),
-            other => Err(unsupported_algorithm(other)),
+        match kind(&info.algorithm)? {
+            Kind::Rsa => Ok(Self(Public::Rsa(Box::new(RsaPublicKey::from_spki(bytes)?)))),
+            Kind::P256 => Ok(Self(Public::P256(EcPublicKey::from_spki(bytes)?))),
         }
     }
 
@@ -206,11 +206,27 @@ pub(super) fn within_limit<'a>(what: &'static str, bytes: &'a [u8]) -> Result<&'
     Ok(bytes)
 }
 
-fn unsupported_algorithm(oid: ObjectIdentifier) -> CryptoError {
-    CryptoError::Unsupported {
-        what: "the key's algorithm",
-        asked: oid.to_string(),
-        supported: format!("RSA ({RSA_OID}) or EC ({EC_OID}) on P-256"),
+enum Kind {
+    Rsa,
+    P256,
+}
+
+/// A curve is taken by its name only: aws-lc also takes explicit parameters, which have been used for forgeries
+/// (CVE-2020-0601) and by nobody else.
+fn kind(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Kind, CryptoError> {
+    match (algorithm.oid, algorithm.parameters_oid()) {
+        (RSA_OID, _) => Ok(Kind::Rsa),
+        (EC_OID, Ok(P256_OID)) => Ok(Kind::P256),
+        (EC_OID, curve) => Err(CryptoError::Unsupported {
+            what: "the key's curve",
+            asked: curve.map_or_else(|_| "(not named by an OID)".to_owned(), |oid| oid.to_string()),
+            supported: format!("P-256 ({P256_OID})"),
+        }),
+        (other, _) => Err(CryptoError::Unsupported {
+            what: "the key's algorithm",
+            asked: other.to_string(),
+            supported: format!("RSA ({RSA_OID}), or EC ({EC_OID}) on P-256"),
+        }),
     }
 }
 

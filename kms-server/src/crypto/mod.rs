@@ -20,6 +20,9 @@ mod rsa;
 pub mod seal;
 pub mod workers;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use cache::KeyCache;

@@ -165,14 +165,15 @@ impl RsaPrivateKey {
                 buffer.truncate(length);
                 Ok(Secret::new(std::mem::take(&mut *buffer)))
             }
+            // The rsa crate does not compare the block's first byte with zero; see the tests on Project Wycheproof.
             None => {
-                let key = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref().ok_or_else(|| {
-                    CryptoError::KeyRejected {
+                let Some(key) = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref() else {
+                    return Err(CryptoError::KeyRejected {
                         what: "the private key",
                         why: "it cannot decrypt where the mask hash differs from the hash",
                         hint: "state one hash for both, or use a key pair made by this server",
-                    }
-                })?;
+                    });
+                };
                 by_hashes::<Decrypt<'_>>(oaep, &Decrypt { key, ciphertext, label: oaep.label })
             }
         }

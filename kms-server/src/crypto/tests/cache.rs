@@ -1,0 +1,108 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::crypto::{KeyCache, KeySpec, PrivateKey, generate};
+
+fn key() -> PrivateKey {
+    PrivateKey::from_pkcs8(&generate(KeySpec::P256).unwrap().private).unwrap()
+}
+
+fn load(cache: &KeyCache, id: &str, revision: u64) -> Arc<PrivateKey> {
+    cache.find_or_load::<Infallible>(id, revision, || Ok(key())).unwrap()
+}
+
+#[test]
+fn a_key_is_loaded_once_for_each_revision() {
+    let cache = KeyCache::new(8);
+    let first = load(&cache, "a", 1);
+    let again = cache.find_or_load::<Infallible>("a", 1, || panic!("it is kept")).unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+
+    let second = load(&cache, "a", 2);
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert!(cache.find("a", 1).is_none());
+    assert_eq!(cache.len(), 1);
+}
+
+#[test]
+fn a_late_load_of_an_old_revision_does_not_replace_a_newer_one() {
+    let cache = KeyCache::new(8);
+    let newer = load(&cache, "a", 5);
+    load(&cache, "a", 4);
+    assert!(Arc::ptr_eq(&newer, &cache.find("a", 5).unwrap()));
+}
+
+#[test]
+fn a_failed_load_is_the_callers_and_leaves_nothing() {
+    let cache = KeyCache::new(8);
+    assert_eq!(cache.find_or_load("a", 1, || Err("no such key")).unwrap_err(), "no such key");
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_full_cache_forgets_the_least_recently_used() {
+    let cache = KeyCache::new(3);
+    for id in ["a", "b", "c"] {
+        load(&cache, id, 1);
+    }
+    assert!(cache.find("a", 1).is_some());
+    load(&cache, "d", 1);
+    assert_eq!(cache.len(), 3);
+    assert!(cache.find("b", 1).is_none());
+    for id in ["a", "c", "d"] {
+        assert!(cache.find(id, 1).is_some(), "{id}");
+    }
+    for number in 0..100 {
+        load(&cache, &format!("key {number}"), 1);
+        assert!(cache.len() <= 3);
+    }
+}
+
+#[test]
+fn what_is_forgotten_leaves_memory_with_its_last_user() {
+    let cache = KeyCache::new(8);
+    let in_use = load(&cache, "a", 1);
+    let (a, b) = (Arc::downgrade(&in_use), Arc::downgrade(&load(&cache, "b", 1)));
+    cache.forget("a");
+    assert!(cache.find("a", 1).is_none());
+    assert!(a.upgrade().is_some(), "still in use");
+    drop(in_use);
+    assert!(a.upgrade().is_none());
+    assert!(b.upgrade().is_some());
+    cache.clear();
+    assert!(b.upgrade().is_none());
+}
+
+#[test]
+fn a_cache_of_nothing_keeps_nothing() {
+    let cache = KeyCache::new(0);
+    load(&cache, "a", 1);
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn many_threads_find_the_key_they_ask_for() {
+    let cache = KeyCache::new(4);
+    let keys: Vec<_> = (0..8).map(|_| generate(KeySpec::P256).unwrap()).collect();
+    let loads = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (cache, keys, loads) = (&cache, &keys, &loads);
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let number = (thread * 3 + round) % keys.len();
+                    let found = cache
+                        .find_or_load::<Infallible>(&number.to_string(), 1, || {
+                            loads.fetch_add(1, Ordering::Relaxed);
+                            Ok(PrivateKey::from_pkcs8(&keys[number].private).unwrap())
+                        })
+                        .unwrap();
+                    assert_eq!(found.public().unwrap(), keys[number].public);
+                }
+            });
+        }
+    });
+    assert!(cache.len() <= 4);
+    assert!(loads.load(Ordering::Relaxed) >= keys.len());
+}

@@ -1,0 +1,183 @@
+use proptest::prelude::*;
+use rsa::BoxedUint;
+use rsa::pkcs8::EncodePrivateKey;
+
+use super::{parsed, rsa_2048};
+use crate::crypto::format::{self, RsaPrivateInput, RsaPublicParts};
+use crate::crypto::{CryptoError, KeySpec, PrivateKey, PublicKey, Secret, generate};
+
+#[test]
+fn rsa_survives_every_format() {
+    for spec in [KeySpec::Rsa2048, KeySpec::Rsa3072] {
+        let pair = generate(spec).unwrap();
+        let pkcs1 = format::pkcs8_to_pkcs1(&pair.private).unwrap();
+        assert_ne!(pkcs1, pair.private);
+        assert_eq!(format::pkcs1_to_pkcs8(&pkcs1).unwrap(), pair.private);
+
+        let pkcs1 = format::spki_to_pkcs1(&pair.public).unwrap();
+        assert_ne!(pkcs1, pair.public);
+        assert_eq!(format::pkcs1_to_spki(&pkcs1).unwrap(), pair.public);
+
+        let parts = format::rsa_public_parts(&pair.public).unwrap();
+        assert_eq!(parts.public_exponent, [1, 0, 1]);
+        assert_eq!(format::rsa_public_from_parts(&parts).unwrap(), pair.public);
+    }
+}
+
+#[test]
+fn a_transparent_rsa_key_is_made_from_whatever_suffices() {
+    let pair = rsa_2048();
+    let parts = format::rsa_private_parts(&pair.private).unwrap();
+    assert_eq!(parts.modulus, format::rsa_public_parts(&pair.public).unwrap().modulus);
+    assert_eq!((parts.modulus.len(), parts.p.len(), parts.q.len()), (256, 128, 128));
+
+    let d = Some(&parts.private_exponent);
+    let primes = Some((&parts.p, &parts.q));
+    let e = Some(parts.public_exponent.as_slice());
+    for (private_exponent, primes, public_exponent) in
+        [(d, primes, e), (d, None, e), (None, primes, e), (d, None, None), (None, primes, None)]
+    {
+        let input = RsaPrivateInput { modulus: &parts.modulus, public_exponent, private_exponent, primes };
+        let made = format::rsa_private_from_parts(&input).unwrap();
+        let again = format::rsa_private_parts(&made).unwrap();
+        assert_eq!(again.modulus, parts.modulus);
+        PrivateKey::from_pkcs8(&made).unwrap().prove().unwrap();
+        assert_eq!(PrivateKey::from_pkcs8(&made).unwrap().public().unwrap(), pair.public);
+    }
+    // A Big Integer carries a sign byte: it must not matter.
+    let padded = [&[0, 0], parts.modulus.as_slice()].concat();
+    let input = RsaPrivateInput { modulus: &padded, public_exponent: e, private_exponent: d, primes };
+    assert_eq!(format::rsa_private_from_parts(&input).unwrap(), pair.private);
+}
+
+#[test]
+fn transparent_parts_that_do_not_fit_are_refused() {
+    let parts = format::rsa_private_parts(&rsa_2048().private).unwrap();
+    let other = format::rsa_private_parts(&generate(KeySpec::Rsa2048).unwrap().private).unwrap();
+    let long = Secret::new(vec![0xFF; 1025]);
+    let even = Secret::new(vec![2; 128]);
+    let zero = Secret::default();
+    let refused =
+        |modulus: &[u8], e: Option<&[u8]>, d: Option<&Secret>, primes: Option<(&Secret, &Secret)>| {
+            let input = RsaPrivateInput { modulus, public_exponent: e, private_exponent: d, primes };
+            let error = format::rsa_private_from_parts(&input).unwrap_err();
+            assert!(error.to_string().contains("Transparent RSA Private Key"), "{error}");
+        };
+    let n = parts.modulus.as_slice();
+    let (d, p, q) = (&parts.private_exponent, &parts.p, &parts.q);
+    refused(n, None, None, None);
+    refused(n, None, Some(&other.private_exponent), None);
+    refused(n, None, Some(&other.private_exponent), Some((p, q)));
+    refused(n, Some(&[3]), Some(d), Some((p, q)));
+    refused(n, Some(&[]), Some(d), Some((p, q)));
+    refused(n, None, None, Some((p, &other.q)));
+    refused(n, None, None, Some((p, p)));
+    refused(n, None, None, Some((&even, &even)));
+    refused(n, None, None, Some((&zero, &zero)));
+    refused(n, None, Some(&long), None);
+    refused(&[], None, Some(d), None);
+    refused(&[0; 300], None, Some(d), Some((p, q)));
+    refused(&[1], None, Some(d), None);
+    for (modulus, e) in [(&n[..0], &[1, 0, 1][..]), (n, &[2]), (n, &[]), (&[0xFF; 1025], &[1, 0, 1])] {
+        let parts = RsaPublicParts { modulus: modulus.to_vec(), public_exponent: e.to_vec() };
+        assert!(format::rsa_public_from_parts(&parts).is_err(), "{e:?}");
+    }
+}
+
+#[test]
+fn p256_survives_every_format() {
+    let pair = generate(KeySpec::P256).unwrap();
+    let sec1 = format::pkcs8_to_sec1(&pair.private).unwrap();
+    let back = format::sec1_to_pkcs8(&sec1).unwrap();
+    let scalar = format::ec_private_scalar(&pair.private).unwrap();
+    assert_eq!(scalar.len(), 32);
+    let rebuilt = format::ec_private_from_scalar(&scalar).unwrap();
+    for private in [&back, &rebuilt] {
+        assert_eq!(PrivateKey::from_pkcs8(private).unwrap().public().unwrap(), pair.public);
+    }
+
+    let point = format::ec_public_point(&pair.public).unwrap();
+    assert_eq!((point.len(), point[0]), (65, 4));
+    assert_eq!(format::ec_public_from_point(&point).unwrap(), pair.public);
+    let compressed = [&[2 + (point[64] & 1)], &point[1..33]].concat();
+    assert_eq!(format::ec_public_from_point(&compressed).unwrap(), pair.public);
+}
+
+#[test]
+fn a_scalar_may_be_padded_or_short_but_not_out_of_range() {
+    let one = format::ec_private_from_scalar(&Secret::new(vec![1])).unwrap();
+    let padded = format::ec_private_from_scalar(&Secret::new([vec![0; 40], vec![1]].concat())).unwrap();
+    assert_eq!(one, padded);
+    // With D = 1 the public half is the base point (SEC 2 section 2.4.2).
+    let public = PrivateKey::from_pkcs8(&one).unwrap().public().unwrap();
+    assert_eq!(
+        hex::encode(&format::ec_public_point(&public).unwrap()[1..33]),
+        "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    );
+    for bad in [vec![], vec![0; 32], vec![0xFF; 32], vec![1; 33]] {
+        assert!(format::ec_private_from_scalar(&Secret::new(bad)).is_err());
+    }
+}
+
+#[test]
+fn the_wrong_kind_of_key_is_refused_by_name() {
+    let (rsa, ec) = (rsa_2048(), generate(KeySpec::P256).unwrap());
+    let refused = |error: CryptoError| assert!(matches!(error, CryptoError::KeyRejected { .. }), "{error}");
+    refused(format::pkcs8_to_pkcs1(&ec.private).unwrap_err());
+    refused(format::pkcs1_to_pkcs8(&rsa.private).unwrap_err());
+    refused(format::spki_to_pkcs1(&ec.public).unwrap_err());
+    refused(format::pkcs1_to_spki(&rsa.public).unwrap_err());
+    refused(format::pkcs8_to_sec1(&rsa.private).unwrap_err());
+    refused(format::sec1_to_pkcs8(&ec.private).unwrap_err());
+    refused(format::rsa_private_parts(&ec.private).unwrap_err());
+    refused(format::rsa_public_parts(&ec.public).unwrap_err());
+    refused(format::ec_private_scalar(&rsa.private).unwrap_err());
+    refused(format::ec_public_point(&rsa.public).unwrap_err());
+    refused(format::ec_public_from_point(&[4; 65]).unwrap_err());
+}
+
+/// The arithmetic of such a key is consistent, so that no parser notices: only using it does.
+#[test]
+fn a_key_whose_factor_is_not_prime_does_not_pass_the_proof() {
+    let parts = format::rsa_private_parts(&rsa_2048().private).unwrap();
+    let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, 1024).unwrap();
+    let p = parts.p.expose();
+    // A multiple of 3 near p. 256 leaves 1 when divided by 3, so the bytes' sum leaves what the number does.
+    let sum: u32 = p.iter().map(|byte| u32::from(*byte)).sum();
+    let key = (0_u64..100).find_map(|step| {
+        let multiple = number(p).wrapping_add(BoxedUint::from(u64::from(2 * (sum % 3)) + 6 * step));
+        rsa::PrivateKey::from_p_q(multiple, number(parts.q.expose()), BoxedUint::from(65_537_u64)).ok()
+    });
+    let pkcs8 = Secret::from(key.unwrap().to_pkcs8_der().unwrap().as_bytes());
+    let error = PrivateKey::from_pkcs8(&pkcs8).unwrap().prove().unwrap_err();
+    assert!(error.to_string().contains("does not decrypt"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Nothing that a client can send makes a conversion panic, and what it accepts a parser can judge.
+    #[test]
+    fn changed_keys_never_panic(at in 0_usize..1200, to in any::<u8>(), cut in 0_usize..1300) {
+        let (private, _) = parsed(rsa_2048());
+        let damage = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            let length = bytes.len();
+            bytes[at % length] = to;
+            bytes.truncate(cut.max(1));
+            bytes
+        };
+        let pair = rsa_2048();
+        let pkcs8 = Secret::new(damage(pair.private.expose()));
+        let _ = format::pkcs8_to_pkcs1(&pkcs8);
+        let _ = format::rsa_private_parts(&pkcs8);
+        if let Ok(key) = PrivateKey::from_pkcs8(&pkcs8) {
+            prop_assert_eq!(key.bits(), private.bits());
+        }
+        let spki = damage(&pair.public);
+        let _ = format::spki_to_pkcs1(&spki);
+        let _ = format::rsa_public_parts(&spki);
+        let _ = PublicKey::from_spki(&spki);
+        let _ = format::pkcs1_to_spki(&damage(&format::spki_to_pkcs1(&pair.public).unwrap()));
+    }
+}
