@@ -1,5 +1,8 @@
 //! What is minted says what was asked for, read by an independent parser.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking; clippy spares only the test functions themselves")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking; clippy spares only the test functions themselves"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

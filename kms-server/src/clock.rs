@@ -297,9 +297,8 @@ pub fn parse_duration(text: &str) -> Result<i64, ClockError> {
     if span.get_months() != 0 || span.get_years() != 0 {
         return Err(bad("months and years differ in length".into()));
     }
-    let duration = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|cause| bad(cause.to_string()))?;
+    let duration =
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|cause| bad(cause.to_string()))?;
     if duration.is_negative() {
         return Err(bad("it is negative".into()));
     }

@@ -238,7 +238,8 @@ fn explain(error: &toml::de::Error, text: &str, origin: &str) -> Failure {
     let failure = Failure::new(Kind::Config, format!("{place}: {}", error.message()));
     match nearest(error.message()) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
-        None => failure.hint("docs and the comments in the kms.toml of `kms-server dev` list what may stand there"),
+        None => failure
+            .hint("docs and the comments in the kms.toml of `kms-server dev` list what may stand there"),
     }
 }
 
@@ -295,7 +296,10 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line_and_the_nearest_right_name() {
         for (text, expected) in [
-            ("lisen = \"127.0.0.1:1\"", &["kms.toml, line 1, column 1", "`lisen`", "did you mean `listen`?"][..]),
+            (
+                "lisen = \"127.0.0.1:1\"",
+                &["kms.toml, line 1, column 1", "`lisen`", "did you mean `listen`?"][..],
+            ),
             (
                 "[[policy]]\nname = \"a\"\nrotate-evry = \"1d\"",
                 &["line 3, column 1", "`rotate-evry`", "did you mean `rotate-every`?"],

@@ -141,7 +141,7 @@ impl DevState {
         let text = format!(
             "# The client's profile, written by each start of `kms-server dev`. Paths are relative to this file.\n{text}"
         );
-        write(&self.profile(), text.as_bytes(), Access::Public)
+        kms_certs::publish_file(&self.profile(), text.as_bytes()).map_err(unwritable)
     }
 }
 
@@ -210,16 +210,21 @@ fn lock(folder: &Path) -> Result<File, Failure> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let what = format!("another kms-server uses {}", folder.display());
-            Err(Failure::new(Kind::State, what).hint("stop it, or give this one a folder of its own with --state"))
+            Err(Failure::new(Kind::State, what)
+                .hint("stop it, or give this one a folder of its own with --state"))
         }
         Err(TryLockError::Error(error)) => Err(unusable(folder, &error)),
     }
 }
 
 fn write(path: &Path, contents: &[u8], access: Access) -> Result<(), Failure> {
-    replace_file(path, contents, access).map_err(|error| {
-        Failure::new(Kind::State, error.to_string()).hint("make the state folder writable, or name another with --state")
-    })
+    replace_file(path, contents, access).map_err(unwritable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn unwritable(error: kms_certs::Error) -> Failure {
+    Failure::new(Kind::State, error.to_string())
+        .hint("make the state folder writable, or name another with --state")
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {

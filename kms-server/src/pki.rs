@@ -202,11 +202,15 @@ fn set_aside(folder: &Path, stem: &str, now: SystemTime) -> Result<(), Failure> 
         let path = folder.join(format!("{stem}.{ending}"));
         let aside = folder.join(format!("{stem}.{ending}.replaced-{seconds}"));
         match fs::rename(&path, &aside) {
-            Ok(()) => warn!(file = %path.display(), kept_as = %aside.display(), "replacing a file that no longer serves"),
+            Ok(()) => {
+                warn!(file = %path.display(), kept_as = %aside.display(), "replacing a file that no longer serves")
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let what = format!("cannot move {} aside: {error}", path.display());
-                return Err(Failure::new(Kind::State, what).hint("make the folder writable, or delete the file"));
+                return Err(
+                    Failure::new(Kind::State, what).hint("make the folder writable, or delete the file")
+                );
             }
         }
     }

@@ -89,13 +89,18 @@ impl Rotator {
         let mut fired = Vec::new();
         while let Some(due) = self.service.next_due().filter(|due| *due <= target) {
             if self.stop.is_requested() {
-                warn!("the server stops before everything on the way was done; the rest is caught up at its start");
+                warn!(
+                    "the server stops before everything on the way was done; the rest is caught up at its start"
+                );
                 break;
             }
             self.clock.step(due);
             let done = self.service.run_due(self.clock.now());
             if done.is_empty() {
-                warn!(due = crate::clock::text(due), "what fell due was not done; it is tried again each second");
+                warn!(
+                    due = crate::clock::text(due),
+                    "what fell due was not done; it is tried again each second"
+                );
                 break;
             }
             log(&done);

@@ -59,8 +59,7 @@ impl Server {
         let admin = parts.admin.map(|address| open(address, "--admin")).transpose()?;
         let (trigger, stop) = shutdown::channel();
         let clock = Arc::new(parts.clock);
-        let rotator =
-            Arc::new(Rotator::new(Arc::clone(&parts.service), Arc::clone(&clock), stop.clone()));
+        let rotator = Arc::new(Rotator::new(Arc::clone(&parts.service), Arc::clone(&clock), stop.clone()));
         let mut tasks = JoinSet::new();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shared =
@@ -117,7 +116,9 @@ fn open(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), 
     opened.map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("stop what listens there, or choose another port: `{option} 127.0.0.1:0` picks a free one")
+                format!(
+                    "stop what listens there, or choose another port: `{option} 127.0.0.1:0` picks a free one"
+                )
             }
             io::ErrorKind::PermissionDenied => format!("choose a port above 1023 with {option}"),
             io::ErrorKind::AddrNotAvailable => format!("choose an address of this machine with {option}"),

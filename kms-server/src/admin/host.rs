@@ -44,7 +44,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:5697", "127.0.0.1", "127.0.0.1:5697", "[::1]", "[::1]:5697"] {
             assert!(is_trusted(host), "{host}");
         }
-        for host in ["", "evil.example", "evil.example:5697", "localhost.evil.example", "127.0.0.1.evil.example"] {
+        for host in
+            ["", "evil.example", "evil.example:5697", "localhost.evil.example", "127.0.0.1.evil.example"]
+        {
             assert!(!is_trusted(host), "{host}");
         }
     }

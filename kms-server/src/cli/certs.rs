@@ -95,7 +95,9 @@ fn client(folder: &std::path::Path, name: &str, out: PathBuf, key: Key) -> Resul
     for path in [&made.certificate, &made.key] {
         if path.exists() {
             let what = format!("{} is already there", path.display());
-            return Err(Failure::new(Kind::State, what).hint("choose another name, or another folder with --out"));
+            return Err(
+                Failure::new(Kind::State, what).hint("choose another name, or another folder with --out")
+            );
         }
     }
     issued.write(&out, name).map_err(failed)?;
@@ -113,12 +115,15 @@ fn show(file: &std::path::Path) -> Result<(), Failure> {
     };
     let text = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
     let der = CertificateDer::from_pem_slice(&text).map_err(|error| unreadable(error.to_string()))?;
-    let certificate =
-        Certificate::read(&der).ok_or_else(|| unreadable("it cannot be decoded".into()))?;
+    let certificate = Certificate::read(&der).ok_or_else(|| unreadable("it cannot be decoded".into()))?;
     say(&format!("subject    {}", certificate.subject))?;
     say(&format!("issuer     {}", certificate.issuer))?;
     say(&format!("principal  {}", certificate.principal().unwrap_or("nobody")))?;
     say(&format!("names      {}", certificate.names.join(", ")))?;
-    say(&format!("valid      {} to {}", clock::text(certificate.not_before), clock::text(certificate.not_after)))?;
+    say(&format!(
+        "valid      {} to {}",
+        clock::text(certificate.not_before),
+        clock::text(certificate.not_after)
+    ))?;
     say(&format!("clientAuth {}", if certificate.client_auth { "yes" } else { "no" }))
 }

@@ -95,9 +95,7 @@ impl ClockCommand {
 fn status_text(status: &api::Status) -> String {
     let api::Status { version, pid, uptime_seconds, state, clock } = status;
     let state = state.as_ref().map_or("in memory".into(), |folder| folder.display().to_string());
-    format!(
-        "kms-server {version}, process {pid}, up {uptime_seconds} s\nstate  {state}\nclock  {clock}"
-    )
+    format!("kms-server {version}, process {pid}, up {uptime_seconds} s\nstate  {state}\nclock  {clock}")
 }
 
 fn moved_text(moved: &api::Moved) -> String {

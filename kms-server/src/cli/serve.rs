@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use kms_certs::{Access, replace_file};
+use kms_certs::publish_file;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config};
 use kms_server::dev::{self, DevState};
@@ -62,8 +62,9 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     let config = Config::read(&options.config)?;
     let file = options.config.display();
     let missing = |what: &str| {
-        Failure::new(Kind::Config, format!("{file} does not say `{what}`"))
-            .hint("a production server takes nothing for granted: `kms-server run --help`, docs/production.md")
+        Failure::new(Kind::Config, format!("{file} does not say `{what}`")).hint(
+            "a production server takes nothing for granted: `kms-server run --help`, docs/production.md",
+        )
     };
     let tls = config.tls.as_ref().ok_or_else(|| missing("[tls]"))?;
     let identities: Vec<_> = tls
@@ -128,7 +129,11 @@ fn run_until_stopped(
         if let Some(file) = &ready.ready_file {
             write_ready(file, &report)?;
         }
-        if ready.json { say_json(&report)? } else { say(&banner)? }
+        if ready.json {
+            say_json(&report)?
+        } else {
+            say(&banner)?
+        }
         info!(signal = signals.next().await, "stopping; once more stops at once");
         tokio::select! {
             () = server.stop() => {}
@@ -154,7 +159,7 @@ fn remove_stale(file: &Path) -> Result<(), Failure> {
 
 fn write_ready(file: &Path, report: &ReadyReport) -> Result<(), Failure> {
     let json = serde_json::to_vec(report).map_err(|error| Failure::new(Kind::Other, error.to_string()))?;
-    replace_file(file, &json, Access::Public).map_err(|error| {
+    publish_file(file, &json).map_err(|error| {
         Failure::new(Kind::State, error.to_string()).hint("name a file that can be written with --ready-file")
     })
 }
@@ -165,7 +170,8 @@ fn only_loopback(address: SocketAddr, option: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let what = format!("{option} {address} would let other machines in");
-    Err(Failure::new(Kind::Listen, what).hint("use a loopback address, or `dev --allow-remote` if you mean it"))
+    Err(Failure::new(Kind::Listen, what)
+        .hint("use a loopback address, or `dev --allow-remote` if you mean it"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]

@@ -94,10 +94,9 @@ impl ServerTls {
         for certificate in read_certificates(trusted)? {
             roots.add(certificate).map_err(|cause| unusable(trusted, &cause))?;
         }
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|cause| unusable(trusted, &cause))?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|cause| unusable(trusted, &cause))?;
         let library = |cause: rustls::Error| TlsError::Library(cause.to_string());
         Ok(Self {
             resolver: Arc::new(ByClientsOffer { keys }),

@@ -116,7 +116,9 @@ impl Refusal {
                 "compare the clocks of the machine that issued it and of this one",
             ),
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Self::new(
-                format!("the client's certificate {subject:?} is not for clients: its Extended Key Usage lacks clientAuth"),
+                format!(
+                    "the client's certificate {subject:?} is not for clients: its Extended Key Usage lacks clientAuth"
+                ),
                 "issue it with Extended Key Usage clientAuth (1.3.6.1.5.5.7.3.2)",
             ),
             CertificateError::ApplicationVerificationFailure => Self::nameless(certificate),
@@ -134,7 +136,9 @@ impl Refusal {
             AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
                 "make the client trust this server's authority (ca.pem) and connect by a name in its certificate"
             }
-            AlertDescription::CertificateExpired => "renew the server's certificate, or set the client's clock",
+            AlertDescription::CertificateExpired => {
+                "renew the server's certificate, or set the client's clock"
+            }
             _ => "look at the client's log",
         };
         Self::new(reason, hint)
