@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::Error;
 
 /// How the name of a file begins until it is whole.
@@ -19,17 +21,30 @@ pub enum Access {
     Public,
 }
 
-/// Writes `contents` to `path` so that a crash or a reader in between sees the old file or the new one, never a part.
+/// Writes `contents` to `path` so that a crash or a reader in between sees the old file or the new one, never a part;
+/// once this returns, a power cut does not lose it.
 ///
 /// # Errors
 /// [`Error::Write`] with what the operating system said.
 pub fn replace_file(path: &Path, contents: &[u8], access: Access) -> Result<(), Error> {
     let failed = |cause| Error::Write { path: path.to_owned(), cause };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    write_beside(folder, path, contents, access).map_err(failed)
+    let folder = folder_of(path);
+    let file = write_beside(folder, contents, access).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    // The rename itself is durable only once the folder is.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// Writes `contents` to `path`, readable by everybody, whole or not at all, without waiting for the disk: for what is
+/// written anew at each start.
+///
+/// # Errors
+/// [`Error::Write`] with what the operating system said.
+pub fn publish_file(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let failed = |cause| Error::Write { path: path.to_owned(), cause };
+    let file = write_beside(folder_of(path), contents, Access::Public).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|error| failed(error.error))
 }
 
 /// Removes from `folder` what writers that were killed had begun. Only for one who knows that nobody writes there now.
@@ -46,17 +61,18 @@ pub fn sweep(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn write_beside(folder: &Path, path: &Path, contents: &[u8], access: Access) -> std::io::Result<()> {
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_beside(folder: &Path, contents: &[u8], access: Access) -> std::io::Result<NamedTempFile> {
     // Made with mode 0600: a private key is never readable by others, not even for a moment.
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(contents)?;
     if access == Access::Public {
         fs::set_permissions(file.path(), Permissions::from_mode(0o644))?;
     }
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    // The rename itself is durable only once the folder is.
-    File::open(folder)?.sync_all()
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -64,7 +80,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Access, replace_file, sweep};
+    use super::{Access, publish_file, replace_file, sweep};
     use crate::Error;
 
     #[test]
@@ -77,7 +93,12 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let path = folder.path().join("published");
+        publish_file(&path, b"old").unwrap();
+        publish_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl DevState {
         let text = format!(
             "# The client's profile, written by each start of `kms-server dev`. Paths are relative to this file.\n{text}"
         );
-        write(&self.profile(), text.as_bytes(), Access::Public)
+        kms_certs::publish_file(&self.profile(), text.as_bytes()).map_err(unwritable)
     }
 }
 
@@ -218,10 +218,13 @@ fn lock(folder: &Path) -> Result<File, Failure> {
 }
 
 fn write(path: &Path, contents: &[u8], access: Access) -> Result<(), Failure> {
-    replace_file(path, contents, access).map_err(|error| {
-        Failure::new(Kind::State, error.to_string())
-            .hint("make the state folder writable, or name another with --state")
-    })
+    replace_file(path, contents, access).map_err(unwritable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn unwritable(error: kms_certs::Error) -> Failure {
+    Failure::new(Kind::State, error.to_string())
+        .hint("make the state folder writable, or name another with --state")
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use kms_certs::{Access, replace_file};
+use kms_certs::publish_file;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config};
 use kms_server::dev::{self, DevState};
@@ -159,7 +159,7 @@ fn remove_stale(file: &Path) -> Result<(), Failure> {
 
 fn write_ready(file: &Path, report: &ReadyReport) -> Result<(), Failure> {
     let json = serde_json::to_vec(report).map_err(|error| Failure::new(Kind::Other, error.to_string()))?;
-    replace_file(file, &json, Access::Public).map_err(|error| {
+    publish_file(file, &json).map_err(|error| {
         Failure::new(Kind::State, error.to_string()).hint("name a file that can be written with --ready-file")
     })
 }
