@@ -1,1 +1,3 @@
 //! kms-server
+
+pub mod store;
