@@ -1,1 +1,3 @@
 //! kms-client
+
+pub mod backup;

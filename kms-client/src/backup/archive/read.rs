@@ -1,0 +1,331 @@
+//! Reads a backup file back.
+//!
+//! Whoever has a job's public key can write a file for it, so the archive inside is not trusted: an entry may
+//! only go into a folder that this restore itself has made, and nothing is ever opened through a link.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::{iter, thread};
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+
+use super::super::envelope::Header;
+use super::super::staging::NewContents;
+use super::super::{BackupError, limits};
+use super::entry::{Attributes, Entry, Extensions, Kind, invalid};
+use super::{Contents, Description, FORMAT, Observer};
+
+/// How to restore.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RestoreOptions {
+    /// Replace files that are there already; otherwise the folder must be new or empty.
+    pub overwrite: bool,
+    /// Give files to the users and groups that they belonged to, which takes root; otherwise they belong to whoever
+    /// restores, and lose their set-user-ID and set-group-ID bits.
+    pub owners: bool,
+}
+
+/// What a restore did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RestoreSummary {
+    /// What the backup says of itself.
+    pub description: Description,
+    /// What was restored.
+    pub contents: Contents,
+}
+
+/// Restores `file` into the folder `target`, which nothing reaches before the whole file has proved to be intact.
+///
+/// # Errors
+/// `Damaged` when the file was altered or cut, `NotEmpty` when there is something in the folder; nothing is left then.
+pub fn restore(
+    file: &Path,
+    identity: &dyn age::Identity,
+    target: &Path,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary, BackupError> {
+    let input = File::open(file).map_err(BackupError::io("open", file))?;
+    let mut input = BufReader::with_capacity(limits::BLOCK, input);
+    let header = Header::read(&mut input).map_err(|error| not_a_backup(file, error.to_string()))?;
+    let mut payload = age::Decryptor::new_buffered(header.followed_by(input))
+        .and_then(|decryptor| decryptor.decrypt(iter::once(identity)))
+        .map_err(|error| age_error(file, error))?;
+    let contents = NewContents::create(target, options.overwrite)?;
+    let pipes_failed = |error| BackupError::io("restore", file)(error);
+    let (read_end, mut write_end) = io::pipe().map_err(pipes_failed)?;
+    let (decrypted, unpacked) = thread::scope(|scope| {
+        let decryption = scope.spawn(move || decrypt(&mut payload, &mut write_end));
+        let unpacked = unpack(read_end, contents.folder(), options, observer);
+        let decrypted = decryption.join().unwrap_or_else(|_| Err(io::Error::other("the decrypting thread failed")));
+        (decrypted, unpacked)
+    });
+    match (decrypted, unpacked) {
+        (Ok(()), Ok(summary)) => contents.publish().map(|()| summary),
+        // Unpacking gave up, so that decryption had nobody to write to: the first is the cause.
+        (Ok(()), Err(error)) => Err(unpack_error(file, target, error)),
+        (Err(broken), Err(error)) if broken.kind() == io::ErrorKind::BrokenPipe => {
+            Err(unpack_error(file, target, error))
+        }
+        (Err(error), _) => Err(read_error(file, error)),
+    }
+}
+
+fn decrypt(payload: &mut impl Read, pipe: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; limits::BLOCK];
+    loop {
+        let read = payload.read(&mut buffer)?;
+        let (part, _) = buffer.split_at(read);
+        if read == 0 {
+            return Ok(());
+        }
+        pipe.write_all(part)?;
+    }
+}
+
+fn not_a_backup(file: &Path, what: String) -> BackupError {
+    BackupError::NotABackup { file: file.to_owned(), what }
+}
+
+fn damaged(file: &Path, what: String) -> BackupError {
+    BackupError::Damaged { file: file.to_owned(), what }
+}
+
+fn age_error(file: &Path, error: age::DecryptError) -> BackupError {
+    match error {
+        age::DecryptError::InvalidMac => damaged(file, "its header was altered".to_owned()),
+        age::DecryptError::Io(error) => read_error(file, error),
+        error => not_a_backup(file, error.to_string()),
+    }
+}
+
+/// Errors of reading and decrypting: of the disk, or of what was on it.
+fn read_error(file: &Path, error: io::Error) -> BackupError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => damaged(file, "its contents were altered, or its end is missing".to_owned()),
+        io::ErrorKind::UnexpectedEof => damaged(file, "its end is missing".to_owned()),
+        _ => BackupError::io("read", file)(error),
+    }
+}
+
+/// Errors of decompressing and of making files.
+fn unpack_error(file: &Path, target: &Path, error: Unpack) -> BackupError {
+    match error {
+        Unpack::Archive(error) => not_a_backup(file, format!("its archive cannot be restored: {error}")),
+        Unpack::Disk(error) => BackupError::io("restore into", target)(error),
+    }
+}
+
+/// What ends an unpacking.
+enum Unpack {
+    /// The archive is not as it should be.
+    Archive(io::Error),
+    /// The disk does not take it.
+    Disk(io::Error),
+}
+
+fn disk(error: impl Into<io::Error>) -> Unpack {
+    Unpack::Disk(error.into())
+}
+
+fn unpack(
+    compressed: impl Read,
+    root: &File,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary, Unpack> {
+    let compressed = BufReader::with_capacity(limits::BLOCK, compressed);
+    let mut decoder = zstd::Decoder::with_buffer(compressed).map_err(Unpack::Archive)?;
+    decoder.window_log_max(limits::MAX_ZSTD_WINDOW_LOG).map_err(Unpack::Archive)?;
+    let mut archive = tar::Archive::new(decoder);
+    let mut extensions = Extensions::default();
+    let mut description = None;
+    let mut folders = Folders::new(root, options);
+    let mut contents = Contents::default();
+    let mut buffer = vec![0; limits::BLOCK];
+    for raw in archive.entries().map_err(Unpack::Archive)?.raw(true) {
+        let mut raw = raw.map_err(Unpack::Archive)?;
+        let entry = extensions.take_in(&mut raw).map_err(Unpack::Archive)?;
+        if description.is_none() {
+            description = Some(parse_description(extensions.description.take()).map_err(Unpack::Archive)?);
+        }
+        let Some(entry) = entry else { continue };
+        let name = folders.enter(&entry.path)?;
+        match entry.kind {
+            Kind::Folder => {
+                folders.make(name, entry.attributes)?;
+                contents.folders += 1;
+            }
+            Kind::Link => {
+                folders.link(name, &entry)?;
+                contents.links += 1;
+            }
+            Kind::File => {
+                folders.file(name, &entry, &mut raw, &mut buffer, observer)?;
+                contents.files += 1;
+                contents.bytes += entry.size;
+            }
+        }
+    }
+    folders.leave_all()?;
+    let description = description.ok_or_else(|| Unpack::Archive(invalid("nothing")))?;
+    only_zeros(archive.into_inner(), &mut buffer).map_err(Unpack::Archive)?;
+    Ok(RestoreSummary { description, contents })
+}
+
+fn parse_description(json: Option<String>) -> io::Result<Description> {
+    #[derive(serde::Deserialize)]
+    struct FormatOnly {
+        format: u32,
+    }
+    let json = json.ok_or_else(|| invalid("no description of itself"))?;
+    let FormatOnly { format } = serde_json::from_str(&json)?;
+    if format > FORMAT {
+        return Err(invalid(&format!("format {format}, which a newer kms-client wrote; this one knows {FORMAT}")));
+    }
+    Ok(serde_json::from_str(&json)?)
+}
+
+/// Reads to the end, so that the file's last byte is proved as well.
+fn only_zeros(mut rest: impl Read, buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        let read = rest.read(buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if buffer.iter().take(read).any(|byte| *byte != 0) {
+            return Err(invalid("something after its end"));
+        }
+    }
+}
+
+/// The folders from the root to where the restore is, all of its own making.
+struct Folders<'a> {
+    root: &'a File,
+    inner: Vec<OpenFolder>,
+    options: RestoreOptions,
+}
+
+struct OpenFolder {
+    name: Vec<u8>,
+    folder: OwnedFd,
+    /// Set when the folder is left, since filling it changes its time and may need permissions that it lacks.
+    attributes: Attributes,
+}
+
+impl<'a> Folders<'a> {
+    const fn new(root: &'a File, options: RestoreOptions) -> Self {
+        Self { root, inner: Vec::new(), options }
+    }
+
+    fn here(&self) -> BorrowedFd<'_> {
+        self.inner.last().map_or_else(|| self.root.as_fd(), |inner| inner.folder.as_fd())
+    }
+
+    /// Goes to the folder that `path` lies in, which must be open already, and returns its last name.
+    fn enter<'p>(&mut self, path: &'p [u8]) -> Result<&'p OsStr, Unpack> {
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        let odd = |name: &&[u8]| name.is_empty() || matches!(*name, b"." | b"..") || name.contains(&0);
+        if names.len() > limits::MAX_DEPTH + 1 || names.iter().any(odd) {
+            return Err(misplaced(path));
+        }
+        let (name, parents) = names.split_last().ok_or_else(|| misplaced(path))?;
+        while self.inner.len() > parents.len() {
+            self.leave()?;
+        }
+        let same = |(open, parent): (&OpenFolder, &&[u8])| open.name == **parent;
+        if self.inner.len() < parents.len() || !self.inner.iter().zip(parents).all(same) {
+            return Err(misplaced(path));
+        }
+        Ok(OsStr::from_bytes(name))
+    }
+
+    fn make(&mut self, name: &OsStr, attributes: Attributes) -> Result<(), Unpack> {
+        rustix::fs::mkdirat(self.here(), name, Mode::RWXU).map_err(disk)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(self.here(), name, flags, Mode::empty()).map_err(disk)?;
+        self.inner.push(OpenFolder { name: name.as_bytes().to_vec(), folder, attributes });
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), Unpack> {
+        self.inner.pop().map_or(Ok(()), |left| self.finish(left.folder.as_fd(), &left.attributes))
+    }
+
+    fn leave_all(&mut self) -> Result<(), Unpack> {
+        while !self.inner.is_empty() {
+            self.leave()?;
+        }
+        Ok(())
+    }
+
+    fn link(&self, name: &OsStr, entry: &Entry) -> Result<(), Unpack> {
+        let (here, attributes) = (self.here(), &entry.attributes);
+        rustix::fs::symlinkat(OsStr::from_bytes(&entry.target), here, name).map_err(disk)?;
+        if self.options.owners {
+            let (owner, group) = owner(attributes);
+            rustix::fs::chownat(here, name, owner, group, AtFlags::SYMLINK_NOFOLLOW).map_err(disk)?;
+        }
+        rustix::fs::utimensat(here, name, &times(attributes), AtFlags::SYMLINK_NOFOLLOW).map_err(disk)
+    }
+
+    fn file(
+        &self,
+        name: &OsStr,
+        entry: &Entry,
+        contents: &mut impl Read,
+        buffer: &mut [u8],
+        observer: &dyn Observer,
+    ) -> Result<(), Unpack> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let mut file = File::from(rustix::fs::openat(self.here(), name, flags, mode).map_err(disk)?);
+        let mut left = entry.size;
+        while left > 0 {
+            let read = contents.read(buffer).map_err(Unpack::Archive)?;
+            if read == 0 {
+                return Err(Unpack::Archive(invalid("a file that ends early")));
+            }
+            let (part, _) = buffer.split_at(read);
+            file.write_all(part).map_err(Unpack::Disk)?;
+            observer.advanced(read as u64);
+            left = left.saturating_sub(read as u64);
+        }
+        self.finish(file.as_fd(), &entry.attributes)
+    }
+
+    /// Gives a file or folder its owner, permissions and time, in the order in which each survives the next.
+    fn finish(&self, file: BorrowedFd<'_>, attributes: &Attributes) -> Result<(), Unpack> {
+        let mut mode = attributes.mode;
+        if self.options.owners {
+            let (owner, group) = owner(attributes);
+            rustix::fs::fchown(file, owner, group).map_err(disk)?;
+        } else {
+            mode &= 0o1777;
+        }
+        rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(disk)?;
+        rustix::fs::futimens(file, &times(attributes)).map_err(disk)
+    }
+}
+
+fn misplaced(path: &[u8]) -> Unpack {
+    let shown: String = String::from_utf8_lossy(path).chars().take(limits::MAX_NAME).collect();
+    Unpack::Archive(invalid(&format!("the entry {shown:?}, which lies in no folder of the archive")))
+}
+
+fn owner(attributes: &Attributes) -> (Option<Uid>, Option<Gid>) {
+    // The highest number means "leave it" to the system and is nobody's.
+    let real = |id: u32| (id != u32::MAX).then_some(id);
+    (real(attributes.owner).map(Uid::from_raw), real(attributes.group).map(Gid::from_raw))
+}
+
+fn times(attributes: &Attributes) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: attributes.seconds, tv_nsec: attributes.nanoseconds.into() },
+    }
+}

@@ -1,0 +1,352 @@
+//! How a backup file's key is wrapped: an age recipient of our own.
+//!
+//! A backup file is an ordinary age file (age-encryption.org/v1). Its header has one stanza for each key that
+//! opens it; readers skip those that they do not know. Ours is
+//!
+//! ```text
+//! -> kmip-rsa-oaep oaep=sha256 key=ID generation=N server=NAME address=HOST:PORT
+//! BODY
+//! ```
+//!
+//! where BODY is the 16-byte file key, encrypted by RSA-OAEP with the public half of the key pair whose
+//! private half is ID in that KMS, and the values are percent-encoded. Arguments that a reader does not know are
+//! skipped. The header says what a file needs without any key; age's MAC over it proves it once the file key is known.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, Read};
+use std::iter;
+use std::sync::Mutex;
+
+use age::secrecy::ExposeSecret;
+use age_core::format::{FILE_KEY_BYTES, FileKey, Stanza};
+use kms_protocol::Secret;
+use rsa::pkcs8::DecodePublicKey;
+use rsa::traits::PublicKeyParts;
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::kms::{OaepHash, WrappedKey};
+use super::limits;
+
+/// Tag of our stanza.
+pub const STANZA_TAG: &str = "kmip-rsa-oaep";
+
+/// Which key opens a file: everything that a restore needs to know about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyReference {
+    /// The KMS server's name where the file was written.
+    pub server: String,
+    /// Its address there.
+    pub address: String,
+    /// Unique Identifier of the private key.
+    pub private_id: String,
+    /// The key's generation in its job.
+    pub generation: u32,
+    /// Hash of the OAEP.
+    pub oaep: OaepHash,
+}
+
+/// A file key as it stands in a header.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyStanza {
+    /// The key that opens it.
+    pub reference: KeyReference,
+    /// The encrypted file key.
+    pub ciphertext: Vec<u8>,
+}
+
+impl KeyStanza {
+    /// The request to unwrap it.
+    #[must_use]
+    pub fn wrapped(&self) -> WrappedKey {
+        WrappedKey {
+            private_id: self.reference.private_id.clone(),
+            oaep: self.reference.oaep,
+            ciphertext: self.ciphertext.clone(),
+        }
+    }
+
+    /// Reads our stanza out of an age header; `None` when it is another's.
+    ///
+    /// # Errors
+    /// When it is ours, but damaged or of a kind that this version does not know.
+    pub fn parse(stanza: &Stanza) -> Option<Result<Self, HeaderError>> {
+        (stanza.tag == STANZA_TAG).then(|| Self::parse_ours(stanza))
+    }
+
+    fn parse_ours(stanza: &Stanza) -> Result<Self, HeaderError> {
+        let mut seen = HashSet::new();
+        let argument = |name: &'static str, limit: usize| {
+            let prefix = format!("{name}=");
+            let mut values = stanza.args.iter().filter_map(|arg| arg.strip_prefix(&prefix));
+            let value = values.next().and_then(percent_decode).filter(|value| value.len() <= limit);
+            value.filter(|value| !value.is_empty()).ok_or(HeaderError::Stanza(name))
+        };
+        if stanza.args.iter().any(|arg| !seen.insert(arg.split('=').next())) {
+            return Err(HeaderError::Stanza("an argument that stands twice"));
+        }
+        let oaep = match argument("oaep", limits::MAX_NAME)?.as_str() {
+            "sha256" => OaepHash::Sha256,
+            "sha1" => OaepHash::Sha1,
+            other => return Err(HeaderError::UnknownHash(other.to_owned())),
+        };
+        let generation = argument("generation", limits::MAX_NAME)?;
+        let generation = generation.parse().map_err(|_| HeaderError::Stanza("generation"))?;
+        if stanza.body.is_empty() || stanza.body.len() > limits::MAX_WRAPPED_KEY {
+            return Err(HeaderError::Stanza("wrapped key"));
+        }
+        let reference = KeyReference {
+            server: argument("server", limits::MAX_NAME)?,
+            address: argument("address", limits::MAX_ADDRESS)?,
+            private_id: argument("key", limits::MAX_UNIQUE_IDENTIFIER)?,
+            generation,
+            oaep,
+        };
+        Ok(Self { reference, ciphertext: stanza.body.clone() })
+    }
+
+    /// The stanza as age writes it.
+    #[must_use]
+    pub fn to_stanza(&self) -> Stanza {
+        let KeyReference { server, address, private_id, generation, oaep } = &self.reference;
+        Stanza {
+            tag: STANZA_TAG.to_owned(),
+            args: vec![
+                format!("oaep={}", oaep.name()),
+                format!("key={}", percent_encode(private_id)),
+                format!("generation={generation}"),
+                format!("server={}", percent_encode(server)),
+                format!("address={}", percent_encode(address)),
+            ],
+            body: self.ciphertext.clone(),
+        }
+    }
+}
+
+/// Encrypts files so that a key in a KMS opens them.
+pub struct KmsRecipient {
+    reference: KeyReference,
+    public_key: rsa::PublicKey,
+}
+
+impl KmsRecipient {
+    /// A recipient for the key that `reference` names, whose public half is `spki`, a DER SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// When the public key cannot be used.
+    pub fn new(reference: KeyReference, spki: &[u8]) -> Result<Self, PublicKeyError> {
+        Ok(Self { reference, public_key: parse_public_key(spki)? })
+    }
+}
+
+impl age::Recipient for KmsRecipient {
+    fn wrap_file_key(
+        &self,
+        file_key: &FileKey,
+    ) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
+        let file_key = file_key.expose_secret();
+        let ciphertext = match self.reference.oaep {
+            OaepHash::Sha256 => self.public_key.oaep_encrypt::<Sha256>(file_key),
+            OaepHash::Sha1 => self.public_key.oaep_encrypt::<Sha1>(file_key),
+        };
+        let ciphertext = ciphertext.map_err(|error| age::EncryptError::Io(io::Error::other(error)))?;
+        let stanza = KeyStanza { reference: self.reference.clone(), ciphertext };
+        Ok((vec![stanza.to_stanza()], HashSet::new()))
+    }
+}
+
+/// Opens the one file whose key the KMS has unwrapped.
+pub struct FileKeyIdentity {
+    ciphertext: Vec<u8>,
+    file_key: Secret,
+}
+
+impl FileKeyIdentity {
+    /// An identity for files that have `stanza` in their header, which the KMS unwrapped to `file_key`.
+    ///
+    /// `None` when that is no file key.
+    #[must_use]
+    pub fn new(stanza: &KeyStanza, file_key: Secret) -> Option<Self> {
+        (file_key.len() == FILE_KEY_BYTES).then(|| Self { ciphertext: stanza.ciphertext.clone(), file_key })
+    }
+}
+
+impl age::Identity for FileKeyIdentity {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+        if stanza.tag != STANZA_TAG || stanza.body != self.ciphertext {
+            return None;
+        }
+        Some(FileKey::try_init_with_mut(|bytes| match self.file_key.expose().try_into() {
+            Ok(file_key) => {
+                *bytes = file_key;
+                Ok(())
+            }
+            Err(_) => Err(age::DecryptError::KeyDecryptionFailed),
+        }))
+    }
+}
+
+/// An age header, read without any key.
+#[derive(Debug)]
+pub struct Header {
+    /// The header's bytes, up to the end of its last line.
+    bytes: Vec<u8>,
+    /// The KMS keys that open the file.
+    pub keys: Vec<KeyStanza>,
+    /// What was wrong with stanzas that are ours but cannot be used.
+    pub unusable: Vec<HeaderError>,
+}
+
+impl Header {
+    /// Reads a header and leaves `reader` at the byte after it.
+    ///
+    /// # Errors
+    /// When this is no age file, or its header is longer than 16 KiB.
+    pub fn read(reader: &mut impl BufRead) -> Result<Self, HeaderError> {
+        let mut bytes = Vec::new();
+        loop {
+            let line = bytes.len();
+            let room = (limits::MAX_HEADER - line) as u64;
+            let read = reader.by_ref().take(room).read_until(b'\n', &mut bytes).map_err(HeaderError::Io)?;
+            if line == 0 && !bytes.starts_with(b"age-encryption.org/") {
+                return Err(HeaderError::NotAge);
+            }
+            if bytes.last() != Some(&b'\n') {
+                let full = bytes.len() == limits::MAX_HEADER;
+                return Err(if full { HeaderError::TooLong } else { HeaderError::Truncated });
+            }
+            debug_assert!(read > 0);
+            if bytes.get(line..).is_some_and(|line| line.starts_with(b"---")) {
+                break;
+            }
+        }
+        let stanzas = collect_stanzas(&bytes)?;
+        let mut keys = Vec::new();
+        let mut unusable = Vec::new();
+        for parsed in stanzas.iter().filter_map(KeyStanza::parse) {
+            match parsed {
+                Ok(key) => keys.push(key),
+                Err(error) => unusable.push(error),
+            }
+        }
+        Ok(Self { bytes, keys, unusable })
+    }
+
+    /// The file again from its start, for [`age::Decryptor`]; `rest` is what follows the header.
+    pub fn followed_by<R: BufRead>(self, rest: R) -> impl BufRead {
+        io::Cursor::new(self.bytes).chain(rest)
+    }
+}
+
+/// Has the age crate parse a header, by an identity that looks at every stanza and opens none.
+fn collect_stanzas(header: &[u8]) -> Result<Vec<Stanza>, HeaderError> {
+    struct Collector(Mutex<Vec<Stanza>>);
+    impl age::Identity for Collector {
+        fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
+            let copy = Stanza { tag: stanza.tag.clone(), args: stanza.args.clone(), body: stanza.body.clone() };
+            if let Ok(mut stanzas) = self.0.lock() {
+                stanzas.push(copy);
+            }
+            None
+        }
+    }
+    // The parser wants the 16-byte nonce after the header as well; no key, so any will do.
+    let decryptor = age::Decryptor::new_buffered(header.chain(&[0_u8; 16][..])).map_err(HeaderError::Age)?;
+    let collector = Collector(Mutex::new(Vec::new()));
+    match decryptor.decrypt(iter::once(&collector as &dyn age::Identity)) {
+        Ok(_) | Err(age::DecryptError::NoMatchingKeys) => {}
+        Err(error) => return Err(HeaderError::Age(error)),
+    }
+    Ok(collector.0.into_inner().unwrap_or_default())
+}
+
+/// What is wrong with a file's header.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// It does not begin as age files do.
+    #[error("this is no age file")]
+    NotAge,
+    /// It ends within the header.
+    #[error("the file ends within its header")]
+    Truncated,
+    /// The header does not end.
+    #[error("the header is longer than {} bytes", limits::MAX_HEADER)]
+    TooLong,
+    /// The age crate does not accept it.
+    #[error("the header is not valid: {0}")]
+    Age(age::DecryptError),
+    /// A stanza of ours lacks something, or has it wrong.
+    #[error("the header's KMS key has no valid {0}")]
+    Stanza(&'static str),
+    /// A stanza of ours uses a hash that this version does not know.
+    #[error("the header's KMS key uses the hash {0:?}, which this version does not know")]
+    UnknownHash(String),
+    /// The file cannot be read.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+/// What is wrong with a public key.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublicKeyError {
+    /// It is no RSA public key in SubjectPublicKeyInfo form.
+    #[error("it is not an RSA public key in SubjectPublicKeyInfo form")]
+    Malformed,
+    /// It protects too little.
+    #[error("it has {0} bits, fewer than {1}")]
+    TooShort(usize, usize),
+}
+
+/// Length of an RSA public key's modulus in bits; `spki` is a DER SubjectPublicKeyInfo.
+///
+/// # Errors
+/// When it is no RSA key, or one of fewer than 2,048 bits.
+pub fn public_key_bits(spki: &[u8]) -> Result<usize, PublicKeyError> {
+    parse_public_key(spki).map(|key| bits(&key))
+}
+
+fn parse_public_key(spki: &[u8]) -> Result<rsa::PublicKey, PublicKeyError> {
+    if spki.len() > limits::MAX_PUBLIC_KEY {
+        return Err(PublicKeyError::Malformed);
+    }
+    let key = rsa::PublicKey::from_public_key_der(spki).map_err(|_| PublicKeyError::Malformed)?;
+    match bits(&key) {
+        short if short < limits::MIN_RSA_BITS => Err(PublicKeyError::TooShort(short, limits::MIN_RSA_BITS)),
+        _ => Ok(key),
+    }
+}
+
+fn bits(key: &rsa::PublicKey) -> usize {
+    key.n().bit_width() as usize
+}
+
+/// Percent-encoding (RFC 3986 section 2.1) of all but unreserved characters and `:`, which addresses have.
+fn percent_encode(text: &str) -> String {
+    use core::fmt::Write;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| byte.map(char::from).and_then(|digit| digit.to_digit(16));
+            let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
+            decoded.push(u8::try_from(value).ok()?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}

@@ -1,0 +1,220 @@
+//! The things that a backup product asks of a KMS, and nothing more.
+
+use core::fmt;
+use core::str::FromStr;
+
+use kms_protocol::Secret;
+use kms_protocol::enums::State;
+use serde::{Deserialize, Serialize};
+
+/// A KMS as the backup side sees it.
+///
+/// Implemented by the KMIP client; a test implements it with keys in memory.
+pub trait KeyManagement {
+    /// Whether the KMS answers and lets this client in, as cheaply as that can be found out.
+    ///
+    /// # Errors
+    /// When it does not: jobs that encrypt with its keys then fail before they write anything.
+    fn check(&self) -> Result<(), KmsError>;
+
+    /// Has the KMS make a key pair, both halves Active: the public one to encrypt, the private one to decrypt.
+    ///
+    /// # Errors
+    /// When the KMS cannot be reached or refuses.
+    fn request_key(&self, request: &KeyRequest) -> Result<IssuedKey, KmsError>;
+
+    /// Asks about all `known` keys at once; answers one finding for each, in their order.
+    ///
+    /// # Errors
+    /// When the question as a whole fails; what is wrong with a single key is a finding.
+    fn rotations(&self, known: &[KnownKey]) -> Result<Vec<Finding>, KmsError>;
+
+    /// Has the KMS decrypt many file keys at once; answers one result for each, in their order.
+    ///
+    /// RSA OAEP with the hash that each states, for OAEP and for MGF1 alike, both said explicitly: MGF1's default is
+    /// SHA-1 whatever the hash (KMIP 1.4 section 3.6).
+    fn unwrap_keys(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, KmsError>>;
+}
+
+/// Kinds of key pairs that a job can have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum KeyAlgorithm {
+    /// RSA, 2,048 bits.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    /// RSA, 3,072 bits.
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+    /// RSA, 4,096 bits: what backup products use.
+    #[default]
+    #[serde(rename = "rsa-4096")]
+    Rsa4096,
+}
+
+impl KeyAlgorithm {
+    /// All of them, shortest first.
+    pub const ALL: [Self; 3] = [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
+    /// The modulus' length in bits.
+    #[must_use]
+    pub const fn bits(self) -> usize {
+        match self {
+            Self::Rsa2048 => 2048,
+            Self::Rsa3072 => 3072,
+            Self::Rsa4096 => 4096,
+        }
+    }
+}
+
+impl fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rsa-{}", self.bits())
+    }
+}
+
+impl FromStr for KeyAlgorithm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.to_string() == text)
+            .ok_or_else(|| format!("{text:?} is none of rsa-2048, rsa-3072, rsa-4096"))
+    }
+}
+
+/// The hash of RSA-OAEP, for OAEP itself and for MGF1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum OaepHash {
+    /// SHA-256: every KMS that speaks KMIP 1.4 or later.
+    #[default]
+    Sha256,
+    /// SHA-1: older ones, which have no field to state MGF1's hash.
+    Sha1,
+}
+
+impl OaepHash {
+    /// The name that a backup file's header uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha1 => "sha1",
+        }
+    }
+}
+
+/// A key pair that is wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRequest {
+    /// The pair's Name in the KMS, unique among this client's.
+    pub name: String,
+    /// What kind of pair.
+    pub algorithm: KeyAlgorithm,
+    /// An earlier request of this name may have reached the KMS: look for its pair before asking for one, since
+    /// Create Key Pair is not idempotent.
+    pub retry: bool,
+}
+
+/// A key pair that the KMS has made, or a newer one that replaced it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IssuedKey {
+    /// Unique Identifier of the private half, which stays in the KMS.
+    pub private_id: String,
+    /// Unique Identifier of the public half.
+    pub public_id: String,
+    /// The public half as a DER SubjectPublicKeyInfo.
+    pub public_key_spki: Vec<u8>,
+    /// The OAEP hash that this KMS is sure to decrypt.
+    pub oaep: OaepHash,
+}
+
+/// A key pair that this installation encrypts with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownKey {
+    /// Unique Identifier of the public half.
+    pub public_id: String,
+    /// Unique Identifier of the private half.
+    pub private_id: String,
+    /// The Name that was given to the pair when it was requested; a replacement takes it over.
+    pub name: String,
+    /// What kind of pair: a replacement must be of the same algorithm and not shorter.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// What became of a known key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Finding {
+    /// Still the newest of its chain, and Active.
+    Unchanged,
+    /// Replaced; `newest` is the newest Active pair of the chain.
+    Rotated {
+        /// How many replacements lie between the known key and the newest: at least 1.
+        generations: u32,
+        /// The pair to encrypt with from now on.
+        newest: IssuedKey,
+    },
+    /// A replacement exists but is not Active yet: go on with the known key until it is.
+    PendingActivation,
+    /// The key must not encrypt any more and nothing replaced it.
+    RetiredWithoutSuccessor {
+        /// The state that it is in.
+        state: State,
+    },
+    /// The KMS knows no such key, or does not show it to this client.
+    Gone,
+    /// Several keys could be the successor and nothing tells which: an administrator has to.
+    Ambiguous {
+        /// Unique Identifiers of their public halves.
+        candidates: Vec<String>,
+    },
+}
+
+/// A file key as a backup file's header holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WrappedKey {
+    /// Unique Identifier of the private key that opens it.
+    pub private_id: String,
+    /// The hash of its OAEP.
+    pub oaep: OaepHash,
+    /// The file key, encrypted by RSA-OAEP.
+    pub ciphertext: Vec<u8>,
+}
+
+/// Why the KMS did not do what was asked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct KmsError {
+    /// What failed, and why.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether the same request may succeed later without anybody doing anything.
+    pub retryable: bool,
+    /// The kind of failure, for programs to act on.
+    pub kind: KmsErrorKind,
+}
+
+/// Kinds of failure of a KMS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum KmsErrorKind {
+    /// No connection, or none that both sides trust.
+    Unreachable,
+    /// The KMS has no such key, or does not show it to this client.
+    NoSuchKey,
+    /// The key's state forbids the operation.
+    WrongState,
+    /// The KMS understood and said no; nothing was changed.
+    Refused,
+    /// The KMS cannot do this at all; nothing was changed.
+    Unsupported,
+    /// The key does not open the ciphertext.
+    DecryptionFailed,
+    /// Anything else, an answer that makes no sense among them.
+    Failed,
+}

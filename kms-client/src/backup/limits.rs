@@ -1,0 +1,47 @@
+//! Every limit of the backup side, with its reason.
+
+/// Header of a backup file, in bytes. One RSA-4096 stanza takes about 1 KiB; the age parser reads a header
+/// again for each of its lines, so that a large hostile one would cost seconds.
+pub const MAX_HEADER: usize = 16 * 1024;
+/// The wrapped file key in a stanza, in bytes: RSA-8192, the longest key that the `rsa` crate takes.
+pub const MAX_WRAPPED_KEY: usize = 1024;
+/// A private key's unique identifier, in bytes. KMIP sets no limit; real servers use a UUID.
+pub const MAX_UNIQUE_IDENTIFIER: usize = 256;
+/// Address of a KMS, in bytes: the longest DNS name (253) and a port.
+pub const MAX_ADDRESS: usize = 260;
+/// Name of a job or server, in bytes: it becomes part of a file name, of which 255 bytes exist.
+pub const MAX_NAME: usize = 64;
+/// A public key as SubjectPublicKeyInfo, in bytes: RSA-8192 takes 1,062.
+pub const MAX_PUBLIC_KEY: usize = 2048;
+/// RSA keys shorter than this protect nothing (NIST SP 800-131A).
+pub const MIN_RSA_BITS: usize = 2048;
+
+/// Folders inside folders, in levels: each holds a file descriptor open, of which processes get 1,024.
+pub const MAX_DEPTH: usize = 500;
+/// A path inside an archive, in bytes: [`MAX_DEPTH`] names of 255 bytes and their separators.
+pub const MAX_ARCHIVE_PATH: usize = MAX_DEPTH * 256;
+/// A symbolic link's target, in bytes: Linux allows no more.
+pub const MAX_LINK_TARGET: usize = 4096;
+/// Extended header (pax) of one entry, in bytes: a time and a description need no more.
+pub const MAX_EXTENDED_HEADER: usize = 16 * 1024;
+/// Warnings kept word for word in a summary; the rest is only counted.
+pub const MAX_WARNINGS: usize = 1000;
+/// Backup files of one job in one second into one folder.
+pub const MAX_FILES_PER_SECOND: u32 = 1000;
+
+/// Bytes moved at a time between files, compression and encryption.
+pub const BLOCK: usize = 256 * 1024;
+/// zstd's own default: the best ratio for its time.
+pub const ZSTD_LEVEL: i32 = 3;
+/// Window that a backup file may ask of the decompressor, as a power of two: 16 MiB of memory.
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 24;
+
+/// Sync runs kept in the configuration database, over two years of daily runs.
+pub const MAX_SYNC_HISTORY: usize = 1000;
+/// How often a locked configuration database is tried again, [`LOCK_PAUSE`] apart: 5 s in all. Commands hold
+/// it for milliseconds, never while they talk to a KMS or move data.
+pub const LOCK_ATTEMPTS: u32 = 100;
+/// Pause between two attempts at a locked configuration database.
+pub const LOCK_PAUSE: core::time::Duration = core::time::Duration::from_millis(50);
+/// Memory that the configuration database may use as its cache, in bytes.
+pub const DATABASE_CACHE: u64 = 16 * 1024 * 1024;

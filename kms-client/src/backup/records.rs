@@ -1,0 +1,145 @@
+//! What the configuration database holds.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::kms::{KeyAlgorithm, KnownKey, OaepHash};
+use super::{BackupError, limits};
+
+/// A KMS server that this installation knows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServerEntry {
+    /// The name that jobs call it by.
+    pub name: String,
+    /// `HOST:PORT`.
+    pub address: String,
+    /// PEM file with the certificates that may vouch for the server.
+    pub ca: PathBuf,
+    /// PEM file with this client's certificate.
+    pub certificate: PathBuf,
+    /// PEM file with this client's private key.
+    pub key: PathBuf,
+}
+
+/// A backup job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name, part of its backup files' names.
+    pub name: String,
+    /// The KMS server that holds its keys.
+    pub server: String,
+    /// The kind of its keys.
+    pub algorithm: KeyAlgorithm,
+    /// Name of its key pair in the KMS.
+    pub key_name: String,
+    /// When it was created, in seconds since 1970-01-01T00:00:00Z.
+    pub created: i64,
+    /// Generation of the key that encrypts; none while the key was requested but not received.
+    pub generation: Option<u32>,
+    /// Why the key must not encrypt any more, as the last sync found.
+    pub blocked: Option<String>,
+}
+
+/// One generation of a job's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JobKey {
+    /// 1 for the key that the job began with, one more for each replacement.
+    pub generation: u32,
+    /// Unique Identifier of the private half in the KMS.
+    pub private_id: String,
+    /// Unique Identifier of the public half in the KMS.
+    pub public_id: String,
+    /// The public half as a DER SubjectPublicKeyInfo.
+    #[serde(with = "hex::serde")]
+    pub public_key: Vec<u8>,
+    /// The OAEP hash to use with it.
+    pub oaep: OaepHash,
+    /// When this installation took it over, in seconds since 1970-01-01T00:00:00Z.
+    pub adopted: i64,
+}
+
+impl JobKey {
+    /// The key as a question to the KMS.
+    #[must_use]
+    pub fn known(&self, job: &Job) -> KnownKey {
+        KnownKey {
+            public_id: self.public_id.clone(),
+            private_id: self.private_id.clone(),
+            name: job.key_name.clone(),
+            algorithm: job.algorithm,
+        }
+    }
+}
+
+/// One run of the system job against one server.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SyncRun {
+    /// When, in seconds since 1970-01-01T00:00:00Z.
+    pub at: i64,
+    /// Which server.
+    pub server: String,
+    /// How many keys were asked about.
+    pub asked: u32,
+    /// Everything but unchanged keys.
+    pub changes: Vec<Change>,
+    /// Why the run failed as a whole.
+    pub error: Option<String>,
+}
+
+/// What a sync found about one job's key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// The job.
+    pub job: String,
+    /// Generation that the job had.
+    pub generation: u32,
+    /// What was found, and done.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What a sync found about a key, and did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The job encrypts with a newer key from now on.
+    Rotated {
+        /// Its generation.
+        to_generation: u32,
+        /// Unique Identifier of the old private half.
+        from_private_id: String,
+        /// Unique Identifier of the new private half.
+        to_private_id: String,
+    },
+    /// A newer key exists but is not Active yet.
+    Pending,
+    /// The job has no key to encrypt with any more.
+    Blocked {
+        /// Why.
+        reason: String,
+    },
+    /// The KMS offered a successor that cannot be taken.
+    Rejected {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Checks a name of a job or server: it becomes part of file names and database keys.
+///
+/// # Errors
+/// When it is empty, longer than 64 bytes, or has other characters than letters, digits, `.`, `_` and `-`.
+pub fn check_name(what: &'static str, name: &str) -> Result<(), BackupError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if starts_well && name.len() <= limits::MAX_NAME && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(BackupError::Invalid {
+        what,
+        value: name.chars().take(limits::MAX_NAME).collect(),
+        rule: "1 to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+    })
+}
