@@ -98,11 +98,7 @@ pub const NOW: DateTime = DateTime(1_800_000_000);
 
 /// What a connection needs, around `service`.
 pub fn shared(service: impl Service) -> Shared {
-    Shared {
-        service: Arc::new(service),
-        clock: Arc::new(Clock::frozen_at(NOW)),
-        workers: Workers::new(2),
-    }
+    Shared { service: Arc::new(service), clock: Arc::new(Clock::frozen_at(NOW)), workers: Workers::new(2) }
 }
 
 /// An authority, and a server's certificates of it, in a folder.
@@ -171,6 +167,13 @@ pub struct TestClient {
 }
 
 impl TestClient {
+    /// One that shows the certificate in `STEM.pem`.
+    pub fn from_files(authority: &Path, stem: &Path) -> Self {
+        let certificate = CertificateDer::from_pem_file(stem.with_extension("pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(stem.with_extension("key")).unwrap();
+        Self { identity: Some((certificate, key)), ..Self::trusting(authority, None) }
+    }
+
     pub fn trusting(authority: &Path, identity: Option<&Issued>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();

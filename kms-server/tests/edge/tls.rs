@@ -77,10 +77,8 @@ async fn a_client_that_refuses_the_server_or_speaks_no_tls_is_logged_too() {
     let (log, _guard) = Log::listen();
 
     let issued = ours.issue(&Request::client("backup"));
-    let distrustful = crate::support::TestClient::trusting(
-        &theirs.folder.path().join("ca.pem"),
-        Some(&issued),
-    );
+    let distrustful =
+        crate::support::TestClient::trusting(&theirs.folder.path().join("ca.pem"), Some(&issued));
     assert!(connect(&distrustful.config(), server.listen()).await.is_err());
     log.expect(&["WARN", "the client refused this server: alert UnknownCA", "ca.pem"]).await;
 
@@ -111,8 +109,7 @@ async fn the_server_shows_the_certificate_that_the_client_can_verify() {
         let shown = stream.get_ref().1.peer_certificates().unwrap();
         assert_eq!(shown, [pki.certificate(expected)], "{version:?}");
     }
-    // A client that verifies RSA signatures alone. The authority signs by ECDSA, which such a client cannot check, so
-    // the choice is seen in the certificate that the server sent, not in a finished handshake.
+    // A client whose hello names RSA signatures alone.
     for version in VERSIONS {
         let mut client = pki.client(Some(&identity)).version(version);
         client.schemes = Some(rsa_schemes.clone());
@@ -198,8 +195,7 @@ fn files_that_hold_no_certificate_are_named() {
     let pki = TestPki::new();
     let path = |name: &str| pki.folder.path().join(name);
     std::fs::write(path("empty.pem"), "").unwrap();
-    let identity =
-        |certificate: &str, key: &str| Identity { certificate: path(certificate), key: path(key) };
+    let identity = |certificate: &str, key: &str| Identity { certificate: path(certificate), key: path(key) };
     for (identities, trusted, expected) in [
         (vec![], "ca.pem", "there is no server certificate"),
         (vec![identity("ecdsa.pem", "missing.key")], "ca.pem", "missing.key does not hold a private key"),
