@@ -63,7 +63,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     let file = options.config.display();
     let missing = |what: &str| {
         Failure::new(Kind::Config, format!("{file} does not say `{what}`")).hint(
-            "a production server takes nothing for granted: `kms-server run --help`, docs/production.md",
+            "a production server takes nothing for granted: it needs store, store-key and [tls]",
         )
     };
     let tls = config.tls.as_ref().ok_or_else(|| missing("[tls]"))?;

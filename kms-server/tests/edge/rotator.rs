@@ -1,0 +1,135 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use kms_protocol::DateTime;
+use kms_server::clock::{Change, Clock};
+use kms_server::kms::{Caller, Fired, Work};
+use kms_server::rotator::Rotator;
+use kms_server::service::Service;
+use kms_server::shutdown::{self, Trigger};
+
+/// Keys that rotate: when each is due, and how often.
+#[derive(Default)]
+struct Keys {
+    due: Mutex<BTreeMap<&'static str, (DateTime, i64)>>,
+    /// When `run_due` was called.
+    asked_at: Mutex<Vec<i64>>,
+    is_broken: bool,
+}
+
+impl Keys {
+    fn rotating(keys: &[(&'static str, i64, i64)]) -> Self {
+        let due = keys.iter().map(|(name, first, every)| (*name, (DateTime(*first), *every))).collect();
+        Self { due: Mutex::new(due), ..Self::default() }
+    }
+}
+
+impl Service for Keys {
+    fn work(&self, _request: &[u8]) -> Work {
+        Work::Inline
+    }
+
+    fn handle(&self, _request: &[u8], _caller: &Caller, _now: DateTime) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn next_due(&self) -> Option<DateTime> {
+        self.due.lock().unwrap().values().map(|(due, _)| *due).min()
+    }
+
+    fn run_due(&self, now: DateTime) -> Vec<Fired> {
+        self.asked_at.lock().unwrap().push(now.0);
+        let mut fired = Vec::new();
+        if self.is_broken {
+            return fired;
+        }
+        for (name, (due, every)) in self.due.lock().unwrap().iter_mut() {
+            if *due <= now {
+                fired.push(Fired { at: *due, what: format!("{name} rotated") });
+                *due = now.plus(*every);
+            }
+        }
+        fired
+    }
+}
+
+fn rotator(keys: Keys, clock: Clock) -> (Arc<Keys>, Rotator, Trigger) {
+    let (trigger, stop) = shutdown::channel();
+    let keys = Arc::new(keys);
+    let rotator = Rotator::new(Arc::clone(&keys) as Arc<dyn Service>, Arc::new(clock), stop);
+    (keys, rotator, trigger)
+}
+
+fn advance(by: &str) -> Change {
+    Change::Advance(by.into())
+}
+
+fn told(fired: &[Fired]) -> Vec<(i64, &str)> {
+    fired.iter().map(|event| (event.at.0, event.what.as_str())).collect()
+}
+
+#[test]
+fn a_moved_clock_steps_through_every_due_time_in_order() {
+    let keys = Keys::rotating(&[("daily", 10, 10), ("weekly", 25, 70)]);
+    let (keys, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(0)));
+    let moved = rotator.move_clock(&advance("35s")).unwrap();
+    assert_eq!(moved.now, DateTime(35));
+    assert_eq!(
+        told(&moved.fired),
+        [(10, "daily rotated"), (20, "daily rotated"), (25, "weekly rotated"), (30, "daily rotated")]
+    );
+    assert_eq!(*keys.asked_at.lock().unwrap(), [10, 20, 25, 30]);
+    // What is due at the very time is done, what is due later is not.
+    assert_eq!(told(&rotator.move_clock(&advance("5s")).unwrap().fired), [(40, "daily rotated")]);
+    assert_eq!(told(&rotator.move_clock(&advance("9s")).unwrap().fired), []);
+}
+
+#[test]
+fn after_downtime_one_rotation_catches_up() {
+    let keys = Keys::rotating(&[("daily", 10, 10)]);
+    let (_, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(1_005)));
+    assert_eq!(told(&rotator.catch_up()), [(10, "daily rotated")]);
+    assert_eq!(told(&rotator.catch_up()), []);
+    assert_eq!(told(&rotator.move_clock(&advance("10s")).unwrap().fired), [(1_015, "daily rotated")]);
+}
+
+#[test]
+fn what_cannot_be_done_holds_up_neither_the_clock_nor_the_server() {
+    let keys = Keys { is_broken: true, ..Keys::rotating(&[("daily", 10, 10)]) };
+    let (keys, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(0)));
+    let moved = rotator.move_clock(&advance("35s")).unwrap();
+    assert_eq!((moved.now, moved.fired.len()), (DateTime(35), 0));
+    assert_eq!(rotator.catch_up(), []);
+    assert_eq!(*keys.asked_at.lock().unwrap(), [10, 35]);
+}
+
+#[test]
+fn a_stop_ends_a_long_move() {
+    let keys = Keys::rotating(&[("often", 1, 1)]);
+    let (keys, rotator, trigger) = rotator(keys, Clock::frozen_at(DateTime(0)));
+    trigger.stop();
+    let moved = rotator.move_clock(&advance("52w")).unwrap();
+    assert_eq!(moved.now, DateTime(52 * 7 * 86_400));
+    assert_eq!(*keys.asked_at.lock().unwrap(), Vec::<i64>::new());
+}
+
+#[test]
+fn a_refused_move_does_nothing() {
+    let keys = Keys::rotating(&[("daily", 10, 10)]);
+    let (keys, rotator, _trigger) = rotator(keys, Clock::real());
+    assert!(rotator.move_clock(&advance("1d")).is_err());
+    assert_eq!(*keys.asked_at.lock().unwrap(), Vec::<i64>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_time_passes_what_is_due_is_done_and_a_stop_ends_it() {
+    let keys = Keys::rotating(&[("daily", 10, 10)]);
+    let (keys, rotator, trigger) = rotator(keys, Clock::frozen_at(DateTime(15)));
+    let running = tokio::spawn(Arc::new(rotator).run());
+    while keys.asked_at.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*keys.asked_at.lock().unwrap(), [15]);
+    trigger.stop();
+    running.await.unwrap();
+}
