@@ -1,7 +1,7 @@
 //! How fast the store is: commits by writers, fetches and scans at sizes.
 //!
-//! `cargo run --release -p kms-server --example store_bench -- FOLDER [RECORDS…]`; the folder is created and must be
-//! on the disk to measure, not in memory. It is left for inspection.
+//! `cargo run --release -p kms-server --example store_bench -- [FOLDER [RECORDS…]]`; the folder is created, and must
+//! be new and on the disk to measure, not in memory. It is left for inspection.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that fails may stop")]
 
@@ -18,7 +18,7 @@ const TIMED: u32 = 20_000;
 
 fn main() {
     let mut arguments = env::args_os().skip(1);
-    let folder = PathBuf::from(arguments.next().expect("the folder to measure in"));
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "store-bench".into()));
     let sizes: Vec<u32> = arguments.map(|size| size.to_string_lossy().parse().unwrap()).collect();
     let sizes = if sizes.is_empty() { vec![1_000, 100_000] } else { sizes };
     println!("| Writers | commits/s | commit p50 | p99 |\n| --- | --- | --- | --- |");

@@ -1,5 +1,11 @@
 //! What every implementation of the store promises, checked on each of them.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
 
 mod faults;
 mod model;
@@ -351,7 +357,7 @@ fn terms_with_awkward_bytes_keep_their_order(open: Open) {
         };
         assert_eq!(scan(Keys::All), keys.iter().cloned().collect::<Vec<_>>());
         for key in &keys {
-            assert_eq!(scan(Keys::Exactly(key.clone())), [key.clone()]);
+            assert_eq!(scan(Keys::Exactly(key.clone())), std::slice::from_ref(key));
             let prefixed: Vec<_> = keys.iter().filter(|other| other.starts_with(key)).cloned().collect();
             assert_eq!(scan(Keys::Prefix(key.clone())), prefixed, "{key:?}");
             for end in &keys {

@@ -3,7 +3,13 @@
 //! The tests start this program again as a child that writes as fast as it can and says what was acknowledged.
 //! `KMS_TESTS_ROUNDS` asks for more rounds, `KMS_TESTS_REQUIRE_ALL=1` turns a skipped test into a failed one, and
 //! `KMS_TESTS_PYTHON` names a Python that has fusepy.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a child speaks, a skipped test complains")]
 
 mod damage;

@@ -69,13 +69,14 @@ fn tools() -> Result<(PathBuf, PathBuf), String> {
 
 fn mount_at(python: &Path, file_system: &Path, disk: &Path, mount: &Path) -> Child {
     let outside = mount.metadata().unwrap().dev();
-    let child = Command::new(python).arg(file_system).arg(disk).arg(mount).spawn().unwrap();
+    let mut child = Command::new(python).arg(file_system).arg(disk).arg(mount).spawn().unwrap();
     for _ in 0..1_000 {
         if mount.metadata().is_ok_and(|metadata| metadata.dev() != outside) {
             return child;
         }
         thread::sleep(Duration::from_millis(10));
     }
+    child.kill().and_then(|()| child.wait()).unwrap();
     panic!("the file system that forgets did not start");
 }
 
