@@ -63,12 +63,8 @@ impl Committer {
     }
 
     fn commit(&mut self, group: Vec<(Batch, Reply<u64>)>) {
-        // A caller that no longer waits for its answer is none of our business: sending is tried, not ensured.
-        if let Some(cause) = self.read().read_only.clone() {
-            for (_, reply) in group {
-                let _ = reply.send(Err(StoreError::ReadOnly { cause: cause.clone() }));
-            }
-            return;
+        if let Err(error) = self.ready() {
+            return refuse(group.into_iter().map(|(_, reply)| reply), &error);
         }
         let mut changes = Changes::new();
         let mut written = Vec::new();
@@ -79,17 +75,23 @@ impl Committer {
                     changes.extend(fits);
                     written.push((self.last, reply));
                 }
-                Err(error) => {
-                    let _ = reply.send(Err(error));
-                }
+                Err(error) => refuse([reply], &self.noted(error)),
             }
         }
         if written.is_empty() {
             return;
         }
-        let outcome = self.write(changes);
-        for (revision, reply) in written {
-            let _ = reply.send(outcome.clone().map(|()| revision));
+        match self.write(changes) {
+            Ok(()) => written.into_iter().for_each(|(revision, reply)| _ = reply.send(Ok(revision))),
+            Err(error) => refuse(written.into_iter().map(|(_, reply)| reply), &error),
+        }
+    }
+
+    /// Whether a commit may be tried.
+    fn ready(&self) -> Result<(), StoreError> {
+        match &self.read().read_only {
+            Some(cause) => Err(StoreError::ReadOnly { cause: cause.clone() }),
+            None => self.folder.check_room(),
         }
     }
 
@@ -109,13 +111,12 @@ impl Committer {
         reached.map_err(|error| StoreError::io("writing to", self.folder.path(), error))?;
         let mut before = Before::new();
         for key in changes.keys() {
-            before.insert(key.clone(), read(&db, key)?);
+            before.insert(key.clone(), read(&db, key).map_err(|error| self.noted(error))?);
         }
         self.change().hidden = before;
         if let Err(error) = self.apply_and_sync(&db, changes) {
             let cause = error.to_string();
-            tracing::error!(%cause, "the store stops taking writes");
-            self.change().read_only = Some(cause.clone());
+            self.stop(&cause);
             return Err(StoreError::Unconfirmed { cause });
         }
         self.change().hidden.clear();
@@ -124,7 +125,22 @@ impl Committer {
         })
     }
 
+    /// Once sled's file has failed it, sled fails every write until it is opened anew.
+    fn noted(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Io { .. }) {
+            self.stop(&error.to_string());
+        }
+        error
+    }
+
+    /// Takes no more writes. What the database believes beyond the last sync stays hidden.
+    fn stop(&self, cause: &str) {
+        tracing::error!(cause, "the store stops taking writes");
+        self.change().read_only = Some(cause.to_owned());
+    }
+
     fn apply_and_sync(&self, db: &::sled::Db, changes: Changes) -> Result<(), StoreError> {
+        let keys: Vec<_> = changes.keys().cloned().collect();
         let mut batch = ::sled::Batch::default();
         for (key, value) in changes {
             match value {
@@ -137,6 +153,11 @@ impl Committer {
         if let Err(error) = applied {
             self.take_back(db);
             return Err(error);
+        }
+        // sled splits and merges pages on the next visit, be it a read, which fails once writing does. Visiting
+        // them now keeps reads apart from writes.
+        for key in keys {
+            read(db, &key)?;
         }
         let path = self.folder.path();
         self.faults.reach(Step::Sync).map_err(|error| StoreError::io("syncing", path, error))?;
@@ -187,6 +208,13 @@ impl Committer {
 
     fn change(&self) -> RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers with an error. A caller that waits no more is none of our business.
+fn refuse(replies: impl IntoIterator<Item = Reply<u64>>, error: &StoreError) {
+    for reply in replies {
+        let _ = reply.send(Err(error.clone()));
     }
 }
 

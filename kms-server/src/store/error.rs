@@ -86,6 +86,16 @@ pub enum StoreError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The disk is nearly full. Nothing was written; writes go on by themselves once there is space.
+    #[error("{} has {free} bytes free, and {reserve} must stay free", path.display())]
+    Full {
+        /// The store's folder.
+        path: PathBuf,
+        /// What is free, in bytes.
+        free: u64,
+        /// What must stay free, in bytes.
+        reserve: u64,
+    },
     /// The batch was written but not confirmed: it may or may not be there, wholly, once the store is open
     /// again.
     #[error("the outcome of the commit is unknown: {cause}")]
@@ -117,6 +127,7 @@ impl StoreError {
             Self::Format { .. } => "run the newer program that wrote it, or restore a backup of this format",
             Self::Corrupt { .. } => "stop the server, keep a copy of the folder, and restore the last backup",
             Self::Io { source, .. } => io_hint(source),
+            Self::Full { .. } => "free space on the store's disk",
             Self::Unconfirmed { .. } => "fetch the records and compare their revisions before trying again",
             Self::ReadOnly { .. } => "free space or mend the disk: the store then starts writing again",
             Self::Closed => "open the store again, or restart the server",

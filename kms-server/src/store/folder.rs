@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::layout::{FORMAT, FORMAT_KEY, LAST_KEY};
 use super::limits::{MIN_CACHE_BYTES, RECOVERY_PROBE_BYTES, SEGMENT_BYTES};
 use super::view::{caught, engine};
@@ -25,6 +27,7 @@ const REOPEN_TRIES: u32 = 500;
 pub struct Folder {
     path: PathBuf,
     cache_bytes: u64,
+    reserve_bytes: u64,
     /// Locked for as long as it is open.
     _lock: File,
 }
@@ -42,7 +45,7 @@ pub struct Opened {
 
 impl Folder {
     /// Creates the folder where it is missing, readable by its owner only, and locks it.
-    pub fn lock(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    pub fn lock(path: &Path, cache_bytes: u64, reserve_bytes: u64) -> Result<Self, StoreError> {
         create(path).map_err(|error| StoreError::io("creating", path, error))?;
         let name = path.join("lock");
         let failed = |error| StoreError::io("locking", &name, error);
@@ -66,7 +69,8 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), cache_bytes: cache_bytes.max(MIN_CACHE_BYTES), _lock: lock })
+        let cache_bytes = cache_bytes.max(MIN_CACHE_BYTES);
+        Ok(Self { path: path.to_owned(), cache_bytes, reserve_bytes, _lock: lock })
     }
 
     /// Where it is.
@@ -132,6 +136,22 @@ impl Folder {
         let Some(last) = view::read(db, LAST_KEY)? else { return Ok(0) };
         let last = last.first_chunk().ok_or_else(|| StoreError::corrupt("an unreadable number", "last"))?;
         Ok(u64::from_be_bytes(*last))
+    }
+
+    /// Refuses when the disk takes no writes or has too little room for them.
+    pub fn check_room(&self) -> Result<(), StoreError> {
+        let disk = rustix::fs::statvfs(&self.path);
+        let disk =
+            disk.map_err(|error| StoreError::io("asking for the free space of", &self.path, error.into()))?;
+        if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            let error = io::ErrorKind::ReadOnlyFilesystem.into();
+            return Err(StoreError::io("writing to", &self.path, error));
+        }
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < self.reserve_bytes {
+            return Err(StoreError::Full { path: self.path.clone(), free, reserve: self.reserve_bytes });
+        }
+        Ok(())
     }
 
     /// Whether sled put something where it would not be synced.

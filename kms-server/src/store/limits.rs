@@ -51,5 +51,10 @@ pub const DEFAULT_CACHE_BYTES: u64 = 128 * 1024 * 1024;
 /// The smallest cache: a few of the largest batches, or one commit would evict what it is writing.
 pub const MIN_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What stays free on the disk unless the caller says otherwise. A commit that the disk has no room for breaks
+/// sled until it is opened again, which takes room too: so the store stops first. The largest group writes about
+/// 20 MiB, the page table of a million records takes 30 MiB.
+pub const DEFAULT_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// What must fit on the disk before a store that stopped writing starts again, so that it does not flap.
 pub const RECOVERY_PROBE_BYTES: usize = 8 * 1024 * 1024;

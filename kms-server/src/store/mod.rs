@@ -309,8 +309,9 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`], [`StoreError::Duplicate`], [`StoreError::TooLarge`] or
-    /// [`StoreError::Invalid`] if the batch does not fit the state or the limits; [`StoreError::Io`] or
-    /// [`StoreError::ReadOnly`] if nothing was written; [`StoreError::Unconfirmed`] if that is not known.
+    /// [`StoreError::Invalid`] if the batch does not fit the state or the limits; [`StoreError::Full`],
+    /// [`StoreError::Io`] or [`StoreError::ReadOnly`] if nothing was written; [`StoreError::Unconfirmed`] if that
+    /// is not known.
     fn commit(&self, batch: Batch) -> Result<u64, StoreError>;
 
     /// The record `id`, or `None`.
@@ -335,7 +336,8 @@ pub trait Store: Send + Sync {
     /// Whether the store takes writes.
     ///
     /// # Errors
-    /// [`StoreError::ReadOnly`] with the failure since which it does not, [`StoreError::Closed`].
+    /// [`StoreError::Full`] while the disk is, [`StoreError::ReadOnly`] with the failure since which it does not,
+    /// [`StoreError::Closed`].
     fn writable(&self) -> Result<(), StoreError>;
 
     /// Tries to take writes again after a failure; nothing to do if the store is writable. Reads wait meanwhile.

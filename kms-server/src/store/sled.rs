@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 
 use super::commit::{Committer, Job};
 use super::folder::Folder;
-use super::limits::{DEFAULT_CACHE_BYTES, MAX_PAGE_BYTES, MAX_SCAN_HITS, MAX_WAITING_COMMITS};
+use super::limits::{
+    DEFAULT_CACHE_BYTES, DEFAULT_RESERVE_BYTES, MAX_PAGE_BYTES, MAX_SCAN_HITS, MAX_WAITING_COMMITS,
+};
 use super::view::View;
 use super::{Batch, Faults, Hit, Record, Scan, Store, StoreError, check_id, layout};
 
@@ -22,13 +24,19 @@ use super::{Batch, Faults, Hit, Record, Scan, Store, StoreError, check_id, layou
 pub struct SledOptions {
     /// sled's page cache, in bytes on disk; at least [`super::limits::MIN_CACHE_BYTES`].
     pub cache_bytes: u64,
+    /// What must stay free on the disk, in bytes: with less, commits are refused.
+    pub reserve_bytes: u64,
     /// Failures on demand.
     pub faults: Faults,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache_bytes: DEFAULT_CACHE_BYTES, faults: Faults::none() }
+        Self {
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            reserve_bytes: DEFAULT_RESERVE_BYTES,
+            faults: Faults::none(),
+        }
     }
 }
 
@@ -48,7 +56,7 @@ impl SledStore {
     /// [`StoreError::Locked`] while another process has it open, [`StoreError::Format`] if a newer program
     /// wrote it, [`StoreError::Corrupt`] or [`StoreError::Io`] if it cannot be read or created.
     pub fn open(path: &Path, options: SledOptions) -> Result<Self, StoreError> {
-        let folder = Arc::new(Folder::lock(path, options.cache_bytes)?);
+        let folder = Arc::new(Folder::lock(path, options.cache_bytes, options.reserve_bytes)?);
         let opened = folder.open()?;
         let view = Arc::new(RwLock::new(View { db: Some(opened.db.clone()), ..View::default() }));
         let committer = Committer::new(Arc::clone(&view), Arc::clone(&folder), opened, options.faults);
@@ -138,7 +146,7 @@ impl Store for SledStore {
         let view = self.view();
         view.db()?;
         match &view.read_only {
-            None => Ok(()),
+            None => self.folder.check_room(),
             Some(cause) => Err(StoreError::ReadOnly { cause: cause.clone() }),
         }
     }

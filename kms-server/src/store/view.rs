@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -107,7 +108,11 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 pub fn engine(doing: &'static str, error: &::sled::Error) -> StoreError {
     match error {
         ::sled::Error::Io(source) => {
-            let source = std::io::Error::new(source.kind(), source.to_string());
+            // sled hands on copies of an error, with its text in a form for programmers.
+            let source = match source.kind() {
+                ErrorKind::Other => std::io::Error::other(source.to_string()),
+                kind => kind.into(),
+            };
             StoreError::io(doing, "the database".as_ref(), source)
         }
         ::sled::Error::Corruption { at, .. } => {

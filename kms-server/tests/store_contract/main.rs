@@ -1,14 +1,26 @@
 //! What every implementation of the store promises, checked on each of them.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
+
+mod faults;
+mod model;
 
 use std::collections::BTreeSet;
-use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use self::faults::{
+    a_failed_sync_stops_writes_not_reads, a_failure_before_writing_leaves_the_store_as_it_was,
+    a_lost_answer_leaves_a_durable_commit,
+};
 use kms_protocol::DateTime;
 use kms_server::store::{
-    Batch, Faults, Hit, Index, Key, Keys, MemoryStore, Order, Put, Scan, SledOptions, SledStore, Step, Store,
+    Batch, Faults, Hit, Index, Key, Keys, MemoryStore, Order, Put, Scan, SledOptions, SledStore, Store,
     StoreError, Term, limits,
 };
 
@@ -345,7 +357,7 @@ fn terms_with_awkward_bytes_keep_their_order(open: Open) {
         };
         assert_eq!(scan(Keys::All), keys.iter().cloned().collect::<Vec<_>>());
         for key in &keys {
-            assert_eq!(scan(Keys::Exactly(key.clone())), [key.clone()]);
+            assert_eq!(scan(Keys::Exactly(key.clone())), std::slice::from_ref(key));
             let prefixed: Vec<_> = keys.iter().filter(|other| other.starts_with(key)).cloned().collect();
             assert_eq!(scan(Keys::Prefix(key.clone())), prefixed, "{key:?}");
             for end in &keys {
@@ -432,7 +444,7 @@ fn large_values_come_back_and_limits_hold(open: Open) {
     store.commit(Batch::new().put(new(&longest, &many(limits::MAX_TERMS)))).unwrap();
     store.commit(Batch::new().put(new("t", &at_most(limits::MAX_TERM_BYTES)))).unwrap();
     assert_eq!(found(&*store, &at_most(limits::MAX_TERM_BYTES)[0]), ["t"]);
-    assert_eq!(revision(&*store, &longest).is_some(), true);
+    assert!(revision(&*store, &longest).is_some());
 }
 
 /// Full pieces side by side and the longest keys, made so that the engine can share no prefix.
@@ -546,79 +558,4 @@ fn readers_see_whole_batches(open: Open) {
         }
         done.store(1, Ordering::Relaxed);
     });
-}
-
-/// A fault that strikes once, when the step is reached for the time after `spared`.
-fn once(at: Step, spared: usize) -> Faults {
-    let reached = Arc::new(AtomicUsize::new(0));
-    Faults::new(move |step| {
-        if step == at && reached.fetch_add(1, Ordering::Relaxed) == spared {
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        Ok(())
-    })
-}
-
-fn a_failure_before_writing_leaves_the_store_as_it_was(open: Open) {
-    let store = open(once(Step::Apply, 1));
-    let first = store.commit(Batch::new().put(put("a", None, "1", &[group("g")]))).unwrap();
-    let batch = Batch::new().put(put("a", Some(first), "2", &[])).put(new("b", &[]));
-    let error = store.commit(batch.clone()).unwrap_err();
-    assert!(matches!(error, StoreError::Io { .. }), "{error}");
-    assert_eq!(error.hint(), "free space on the store's disk");
-    assert_eq!(store.fetch("a").unwrap().unwrap().value, b"1");
-    assert_eq!((store.fetch("b").unwrap(), found(&*store, &group("g"))), (None, vec!["a".into()]));
-    store.writable().unwrap();
-    store.commit(batch).unwrap();
-    assert_eq!(store.fetch("a").unwrap().unwrap().value, b"2");
-}
-
-fn a_failed_sync_stops_writes_not_reads(open: Open) {
-    let store = open(once(Step::Sync, 1));
-    let terms = [name("a"), group("g")];
-    let first =
-        store.commit(Batch::new().put(put("a", None, "1", &terms)).put(new("z", &[group("g")]))).unwrap();
-    let batch = Batch::new().put(put("a", Some(first), "2", &[group("h")])).put(new("b", &[group("g")]));
-    let error = store.commit(batch.delete("z", first)).unwrap_err();
-    assert!(matches!(error, StoreError::Unconfirmed { .. }), "{error}");
-
-    // What was not confirmed is not served, by any way of asking.
-    for _ in 0..2 {
-        assert_eq!(store.fetch("a").unwrap().unwrap().value, b"1");
-        assert_eq!((store.fetch("b").unwrap(), revision(&*store, "z")), (None, Some(first)));
-        assert_eq!(found(&*store, &group("g")), ["a", "z"]);
-        assert_eq!(found(&*store, &group("h")), [""; 0]);
-        assert_eq!(found(&*store, &name("a")), ["a"]);
-        let down = Scan { order: Order::Descending, ..Scan::new(Index::Group, Keys::All) };
-        assert_eq!(ids(&*store, &down), ["z", "a"]);
-        let all: Vec<_> = store.records(None, 9).unwrap().into_iter().map(|(id, _)| id).collect();
-        assert_eq!(all, ["a", "z"]);
-        let refused = store.commit(Batch::new().put(new("c", &[]))).unwrap_err();
-        assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused}");
-        assert!(refused.to_string().contains("sync"), "{refused}");
-        assert!(matches!(store.writable(), Err(StoreError::ReadOnly { .. })));
-    }
-
-    // The disk works again: writes go on, and the unconfirmed commit happened wholly or not at all.
-    store.recover().unwrap();
-    store.writable().unwrap();
-    let happened = store.fetch("b").unwrap().is_some();
-    let value = store.fetch("a").unwrap().unwrap().value;
-    assert_eq!(value, if happened { b"2" } else { b"1" });
-    assert_eq!(found(&*store, &group("g")), if happened { ["b"].as_slice() } else { &["a", "z"] });
-    assert_eq!(found(&*store, &name("a")).is_empty(), happened);
-    let next = store.commit(Batch::new().put(new("c", &[]))).unwrap();
-    assert!(next > first);
-    assert_eq!(revision(&*store, "c"), Some(next));
-    store.recover().unwrap();
-    assert_eq!(revision(&*store, "c"), Some(next), "nothing to recover, nothing done");
-}
-
-fn a_lost_answer_leaves_a_durable_commit(open: Open) {
-    let store = open(once(Step::Acknowledge, 0));
-    let error = store.commit(Batch::new().put(new("a", &[name("n")]))).unwrap_err();
-    assert!(matches!(error, StoreError::Unconfirmed { .. }), "{error}");
-    let first = revision(&*store, "a").unwrap();
-    store.writable().unwrap();
-    assert!(store.commit(Batch::new().put(put("a", Some(first), "", &[]))).unwrap() > first);
 }

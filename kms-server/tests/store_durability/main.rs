@@ -1,0 +1,39 @@
+//! What was acknowledged is there after a kill, a power cut, a full disk; and what is there is whole.
+//!
+//! The tests start this program again as a child that writes as fast as it can and says what was acknowledged.
+//! `KMS_TESTS_ROUNDS` asks for more rounds, `KMS_TESTS_REQUIRE_ALL=1` turns a skipped test into a failed one, and
+//! `KMS_TESTS_PYTHON` names a Python that has fusepy.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a child speaks, a skipped test complains")]
+
+mod damage;
+mod full;
+mod kill;
+mod load;
+mod power;
+
+use std::env;
+
+/// How often a test that strikes at random instants does so.
+fn rounds(usual: u32) -> u32 {
+    env::var("KMS_TESTS_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
+}
+
+/// Says that a test cannot be run here, and fails where that is not allowed.
+fn skip(test: &str, why: &str) {
+    eprintln!("\n*** SKIPPED: {test}: {why} ***\n");
+    let required = env::var("KMS_TESTS_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    assert!(!required, "{test} was skipped, and KMS_TESTS_REQUIRE_ALL is set: {why}");
+}
+
+/// A number below `limit` that differs each time.
+fn random(limit: u64) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) % limit
+}
