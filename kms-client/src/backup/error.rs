@@ -185,9 +185,13 @@ impl BackupError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Locked { .. } => "wait until the other kms-client is done, or give another folder with --state",
+            Self::Locked { .. } => {
+                "wait until the other kms-client is done, or give another folder with --state"
+            }
             Self::Database { .. } => "restore the state folder from a copy, or begin a new one with --state",
-            Self::Unknown { what: "job", .. } => "`kms-client job list` shows the jobs, `job create` makes one",
+            Self::Unknown { what: "job", .. } => {
+                "`kms-client job list` shows the jobs, `job create` makes one"
+            }
             Self::Unknown { .. } => "`kms-client server list` shows the servers, `server add` registers one",
             Self::Exists { .. } => "choose another name",
             Self::Kms { source, .. } => return source.hint.clone(),
@@ -195,13 +199,17 @@ impl BackupError {
                 KmsErrorKind::NoSuchKey => {
                     "the key was destroyed, or belongs to another client: ask the KMS administrator for its owner"
                 }
-                KmsErrorKind::DecryptionFailed => "the file's header is damaged: restore from another copy of it",
+                KmsErrorKind::DecryptionFailed => {
+                    "the file's header is damaged: restore from another copy of it"
+                }
                 _ => return source.hint.clone(),
             },
             Self::UnusableKey { .. } => "check the key's algorithm and length in the KMS",
             Self::Blocked { .. } => "have the KMS rotate the key, run `kms-client sync`, then try again",
             Self::Overtaken { .. } => "try again",
-            Self::NotABackup { .. } => "give a file that `kms-client backup` wrote, with a kms-client not older",
+            Self::NotABackup { .. } => {
+                "give a file that `kms-client backup` wrote, with a kms-client not older"
+            }
             Self::Damaged { .. } => "restore from another copy of this file",
             Self::UnknownServer { .. } => {
                 "register that KMS with `kms-client server add`, or name one that has its keys with --server"

@@ -35,7 +35,9 @@ impl NewJob {
         check_name("job name", name)?;
         let server = database.server(server)?;
         let begun = match database.job(name) {
-            Ok(job) if job.generation.is_none() && job.server == server.name && job.algorithm == algorithm => {
+            Ok(job)
+                if job.generation.is_none() && job.server == server.name && job.algorithm == algorithm =>
+            {
                 Some(job)
             }
             Ok(_) => return Err(BackupError::Exists { what: "job", name: name.to_owned() }),

@@ -59,7 +59,8 @@ pub fn locate(file: &Path, servers: &[ServerEntry]) -> Result<LocatedFile, Backu
             return Ok(LocatedFile { file: file.to_owned(), stanza: stanza.clone(), server: server.clone() });
         }
     }
-    let unreadable = || BackupError::NotABackup { file: file.to_owned(), what: "no KMS key opens this file".to_owned() };
+    let unreadable =
+        || BackupError::NotABackup { file: file.to_owned(), what: "no KMS key opens this file".to_owned() };
     let KeyStanza { reference, .. } = keys.into_iter().next().ok_or_else(unreadable)?;
     Err(BackupError::UnknownServer {
         file: file.to_owned(),
