@@ -65,7 +65,7 @@ pub enum BackupError {
         /// The server's name.
         server: String,
         /// Its answer.
-        source: KmsError,
+        source: Box<KmsError>,
     },
     /// The KMS answered with a key that must not be used.
     #[error("KMS server {server:?} gave a public key that cannot be used: {what}")]
@@ -130,7 +130,7 @@ pub enum BackupError {
         /// Unique Identifier of the private key.
         private_id: String,
         /// The KMS' answer.
-        source: KmsError,
+        source: Box<KmsError>,
     },
     /// A restore would mix with what is there.
     #[error("{} is not empty", folder.display())]
@@ -158,11 +158,16 @@ impl BackupError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
+    /// Wraps what the KMS `server` did not do.
+    pub(crate) fn kms_failed(server: &str) -> impl FnOnce(KmsError) -> Self {
+        move |source| Self::Kms { server: server.to_owned(), source: Box::new(source) }
+    }
+
     /// The KMS' failure behind this error, if that is what it is.
     #[must_use]
     pub fn kms(&self) -> Option<&KmsError> {
         match self {
-            Self::Kms { source, .. } | Self::KeyUnavailable { source, .. } => Some(source),
+            Self::Kms { source, .. } | Self::KeyUnavailable { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }

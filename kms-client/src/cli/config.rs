@@ -120,7 +120,6 @@ impl Config {
 impl Session {
     /// Connects to a server.
     pub fn connect(&self, server: &ServerEntry) -> Result<Box<dyn KeyManagement>, CommandError> {
-        let failed = |source| BackupError::Kms { server: server.name.clone(), source };
-        Ok((self.connect)(server).map_err(failed)?)
+        Ok((self.connect)(server).map_err(BackupError::kms_failed(&server.name))?)
     }
 }

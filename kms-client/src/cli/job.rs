@@ -66,8 +66,7 @@ fn create(
     drop(database);
     // Before anything is written: a KMS that cannot be reached leaves no trace of the job.
     let kms = session.connect(&server)?;
-    let failed = |source| BackupError::Kms { server: server.name.clone(), source };
-    kms.check().map_err(failed)?;
+    kms.check().map_err(BackupError::kms_failed(&server.name))?;
     let new = NewJob::begin(&mut session.config.database()?, name, &server.name, algorithm, session.now)?;
     session.output.say(&format!("asking {} at {} for a key pair ({algorithm})", server.name, server.address));
     let issued = match new.request(kms.as_ref()) {

@@ -128,7 +128,7 @@ fn open_all(session: &Session, servers: &[ServerEntry], files: Vec<File>) -> Vec
                 results.extend(opened.into_iter().zip(of_server).map(with_name));
             }
             Err(source) => results.extend(of_server.into_iter().map(|located| {
-                let error = BackupError::Kms { server: server.name.clone(), source: source.clone() };
+                let error = BackupError::kms_failed(&server.name)(source.clone());
                 Err((located.file, error.into()))
             })),
         }

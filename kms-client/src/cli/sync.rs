@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::backup::BackupError;
 use crate::backup::records::{Outcome, ServerEntry, SyncRun};
 use crate::backup::sync::Sync;
 
@@ -53,7 +54,7 @@ fn sync_server(
     let answer = (session.connect)(server).and_then(|kms| sync.ask(kms.as_ref()));
     let run = sync.record(&mut session.config.database()?, &answer, session.now)?;
     if let Err(source) = answer {
-        let error = crate::backup::BackupError::Kms { server: server.name.clone(), source };
+        let error = BackupError::kms_failed(&server.name)(source);
         if session.output.error(&error.into()) == Exit::Unreachable {
             *unreachable += 1;
         }

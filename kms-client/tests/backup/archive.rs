@@ -385,7 +385,10 @@ fn forge(place: &Place, tar: &[u8]) -> PathBuf {
     path
 }
 
-fn described(entries: &[(tar::EntryType, &str, &str, &[u8])]) -> Vec<u8> {
+/// Kind, name, link target and contents.
+type Forged<'a> = (tar::EntryType, &'a str, &'a str, &'a [u8]);
+
+fn described(entries: &[Forged<'_>]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let comment = r#" comment={"format":1,"job":"forged","created":0}"#;
     let record = format!("{}{comment}\n", comment.len() + 3);
@@ -419,7 +422,7 @@ fn a_forged_archive_cannot_leave_its_folder() {
         [(Symlink, "d", outside, &b""[..]), (Directory, "d/", "", b""), (Regular, "d/f", "", b"x")];
     let left_folder = [(Directory, "a/", "", &b""[..]), (Regular, "b", "", b"x"), (Regular, "a/f", "", b"x")];
     let absolute = format!("{outside}/file");
-    let forged: [(&str, &[(tar::EntryType, &str, &str, &[u8])]); 15] = [
+    let forged: [(&str, &[Forged<'_>]); 15] = [
         ("parent", &[(Regular, "../outside/file", "", b"x")]),
         ("parent within", &[(Directory, "a/", "", b""), (Regular, "a/../../outside/file", "", b"x")]),
         ("absolute", &[(Regular, &absolute, "", b"x")]),
@@ -454,7 +457,13 @@ fn archives_of_another_kind_are_refused_with_the_reason() {
     let cases: [(&str, Vec<u8>); 5] = [
         ("no description", {
             let mut builder = tar::Builder::new(Vec::new());
-            builder.append_data(&mut tar::Header::new_gnu(), "a", &b""[..]).unwrap();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            builder.append_data(&mut header, "a", &b""[..]).unwrap();
             builder.into_inner().unwrap()
         }),
         ("nothing", vec![0; 1024]),
