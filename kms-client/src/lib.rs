@@ -1,3 +1,4 @@
 //! kms-client
 
 pub mod backup;
+pub mod cli;

@@ -1,3 +1,21 @@
-//! Command line.
+//! The command `kms-client`: gives the command line its streams, its clock and its way to a KMS.
 
-fn main() {}
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kms_client::cli::{self, Context};
+use kms_protocol::DateTime;
+
+fn main() -> ExitCode {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = DateTime(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
+    let context = Context {
+        stdout: Box::new(io::stdout()),
+        stderr: Box::new(io::stderr()),
+        terminal: io::stderr().is_terminal(),
+        now,
+        connect: Box::new(cli::connect),
+    };
+    cli::run(std::env::args_os(), context).into()
+}

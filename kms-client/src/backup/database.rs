@@ -279,7 +279,9 @@ impl Database {
         let broken = |error: serde_json::Error| self.failure(format!("record {name:?}: {error}"));
         let VersionOnly { version } = serde_json::from_slice(bytes).map_err(broken)?;
         if version != VERSION {
-            return Err(self.failure(format!("record {name:?} has version {version}, this kms-client knows 1")));
+            return Err(
+                self.failure(format!("record {name:?} has version {version}, this kms-client knows 1"))
+            );
         }
         serde_json::from_slice::<Versioned<T>>(bytes).map(|stored| stored.record).map_err(broken)
     }
@@ -319,7 +321,8 @@ fn acquire(folder: &Path) -> Result<File, BackupError> {
 
 fn open_sled(folder: &Path, path: &Path) -> Result<sled::Db, BackupError> {
     let config = sled::Config::new().path(path).cache_capacity(limits::DATABASE_CACHE).flush_every_ms(None);
-    let failure = |error: sled::Error| BackupError::Database { folder: folder.to_owned(), what: error.to_string() };
+    let failure =
+        |error: sled::Error| BackupError::Database { folder: folder.to_owned(), what: error.to_string() };
     for _ in 1..limits::LOCK_ATTEMPTS {
         match config.open() {
             // Threads of a database that this process closed just now can hold sled's own lock a little longer.

@@ -140,10 +140,7 @@ impl KmsRecipient {
 }
 
 impl age::Recipient for KmsRecipient {
-    fn wrap_file_key(
-        &self,
-        file_key: &FileKey,
-    ) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
+    fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
         let file_key = file_key.expose_secret();
         let ciphertext = match self.reference.oaep {
             OaepHash::Sha256 => self.public_key.oaep_encrypt::<Sha256>(file_key),
@@ -211,11 +208,10 @@ impl Header {
             if line == 0 && !bytes.starts_with(b"age-encryption.org/") {
                 return Err(HeaderError::NotAge);
             }
-            if bytes.last() != Some(&b'\n') {
+            if read == 0 || bytes.last() != Some(&b'\n') {
                 let full = bytes.len() == limits::MAX_HEADER;
                 return Err(if full { HeaderError::TooLong } else { HeaderError::Truncated });
             }
-            debug_assert!(read > 0);
             if bytes.get(line..).is_some_and(|line| line.starts_with(b"---")) {
                 break;
             }
@@ -243,7 +239,8 @@ fn collect_stanzas(header: &[u8]) -> Result<Vec<Stanza>, HeaderError> {
     struct Collector(Mutex<Vec<Stanza>>);
     impl age::Identity for Collector {
         fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
-            let copy = Stanza { tag: stanza.tag.clone(), args: stanza.args.clone(), body: stanza.body.clone() };
+            let copy =
+                Stanza { tag: stanza.tag.clone(), args: stanza.args.clone(), body: stanza.body.clone() };
             if let Ok(mut stanzas) = self.0.lock() {
                 stanzas.push(copy);
             }

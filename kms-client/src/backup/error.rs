@@ -65,7 +65,7 @@ pub enum BackupError {
         /// The server's name.
         server: String,
         /// Its answer.
-        source: KmsError,
+        source: Box<KmsError>,
     },
     /// The KMS answered with a key that must not be used.
     #[error("KMS server {server:?} gave a public key that cannot be used: {what}")]
@@ -130,7 +130,7 @@ pub enum BackupError {
         /// Unique Identifier of the private key.
         private_id: String,
         /// The KMS' answer.
-        source: KmsError,
+        source: Box<KmsError>,
     },
     /// A restore would mix with what is there.
     #[error("{} is not empty", folder.display())]
@@ -158,11 +158,16 @@ impl BackupError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
+    /// Wraps what the KMS `server` did not do.
+    pub(crate) fn kms_failed(server: &str) -> impl FnOnce(KmsError) -> Self {
+        move |source| Self::Kms { server: server.to_owned(), source: Box::new(source) }
+    }
+
     /// The KMS' failure behind this error, if that is what it is.
     #[must_use]
     pub fn kms(&self) -> Option<&KmsError> {
         match self {
-            Self::Kms { source, .. } | Self::KeyUnavailable { source, .. } => Some(source),
+            Self::Kms { source, .. } | Self::KeyUnavailable { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -185,9 +190,13 @@ impl BackupError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Locked { .. } => "wait until the other kms-client is done, or give another folder with --state",
+            Self::Locked { .. } => {
+                "wait until the other kms-client is done, or give another folder with --state"
+            }
             Self::Database { .. } => "restore the state folder from a copy, or begin a new one with --state",
-            Self::Unknown { what: "job", .. } => "`kms-client job list` shows the jobs, `job create` makes one",
+            Self::Unknown { what: "job", .. } => {
+                "`kms-client job list` shows the jobs, `job create` makes one"
+            }
             Self::Unknown { .. } => "`kms-client server list` shows the servers, `server add` registers one",
             Self::Exists { .. } => "choose another name",
             Self::Kms { source, .. } => return source.hint.clone(),
@@ -195,13 +204,17 @@ impl BackupError {
                 KmsErrorKind::NoSuchKey => {
                     "the key was destroyed, or belongs to another client: ask the KMS administrator for its owner"
                 }
-                KmsErrorKind::DecryptionFailed => "the file's header is damaged: restore from another copy of it",
+                KmsErrorKind::DecryptionFailed => {
+                    "the file's header is damaged: restore from another copy of it"
+                }
                 _ => return source.hint.clone(),
             },
             Self::UnusableKey { .. } => "check the key's algorithm and length in the KMS",
             Self::Blocked { .. } => "have the KMS rotate the key, run `kms-client sync`, then try again",
             Self::Overtaken { .. } => "try again",
-            Self::NotABackup { .. } => "give a file that `kms-client backup` wrote, with a kms-client not older",
+            Self::NotABackup { .. } => {
+                "give a file that `kms-client backup` wrote, with a kms-client not older"
+            }
             Self::Damaged { .. } => "restore from another copy of this file",
             Self::UnknownServer { .. } => {
                 "register that KMS with `kms-client server add`, or name one that has its keys with --server"

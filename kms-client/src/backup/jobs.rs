@@ -35,7 +35,9 @@ impl NewJob {
         check_name("job name", name)?;
         let server = database.server(server)?;
         let begun = match database.job(name) {
-            Ok(job) if job.generation.is_none() && job.server == server.name && job.algorithm == algorithm => {
+            Ok(job)
+                if job.generation.is_none() && job.server == server.name && job.algorithm == algorithm =>
+            {
                 Some(job)
             }
             Ok(_) => return Err(BackupError::Exists { what: "job", name: name.to_owned() }),
@@ -68,7 +70,7 @@ impl NewJob {
     /// # Errors
     /// When it gives none, or one that cannot be used.
     pub fn request(&self, kms: &dyn KeyManagement) -> Result<IssuedKey, BackupError> {
-        let failed = |source| BackupError::Kms { server: self.job.server.clone(), source };
+        let failed = BackupError::kms_failed(&self.job.server);
         let issued = kms.request_key(&self.request).map_err(failed)?;
         check_issued(&issued, self.job.algorithm)
             .map_err(|what| BackupError::UnusableKey { server: self.job.server.clone(), what })?;
@@ -170,7 +172,7 @@ impl ReadyJob {
         now: DateTime,
         observer: &dyn Observer,
     ) -> Result<BackupSummary, BackupError> {
-        kms.check().map_err(|source| BackupError::Kms { server: self.server.name.clone(), source })?;
+        kms.check().map_err(BackupError::kms_failed(&self.server.name))?;
         let reference = KeyReference {
             server: self.server.name.clone(),
             address: self.server.address.clone(),

@@ -59,7 +59,8 @@ pub fn locate(file: &Path, servers: &[ServerEntry]) -> Result<LocatedFile, Backu
             return Ok(LocatedFile { file: file.to_owned(), stanza: stanza.clone(), server: server.clone() });
         }
     }
-    let unreadable = || BackupError::NotABackup { file: file.to_owned(), what: "no KMS key opens this file".to_owned() };
+    let unreadable =
+        || BackupError::NotABackup { file: file.to_owned(), what: "no KMS key opens this file".to_owned() };
     let KeyStanza { reference, .. } = keys.into_iter().next().ok_or_else(unreadable)?;
     Err(BackupError::UnknownServer {
         file: file.to_owned(),
@@ -102,11 +103,11 @@ pub fn open(kms: &dyn KeyManagement, files: &[LocatedFile]) -> Vec<Result<Opened
     let wrapped: Vec<WrappedKey> = files.iter().map(|located| located.stanza.wrapped()).collect();
     let mut unwrapped = kms.unwrap_keys(&wrapped).into_iter();
     let open_one = |located: &LocatedFile| {
-        let unavailable = |source| BackupError::KeyUnavailable {
+        let unavailable = |source: KmsError| BackupError::KeyUnavailable {
             file: located.file.clone(),
             server: located.server.name.clone(),
             private_id: located.stanza.reference.private_id.clone(),
-            source,
+            source: Box::new(source),
         };
         let no_answer = || Err(failed("the KMS did not answer for this key", KmsErrorKind::Failed));
         let file_key = unwrapped.next().unwrap_or_else(no_answer).map_err(unavailable)?;

@@ -36,7 +36,8 @@ fn clean(folder: &Path) -> Result<(), BackupError> {
         // Locked: somebody is at work on it. Gone: somebody has just finished.
         let Ok(file) = File::open(&path) else { continue };
         if file.try_lock().is_ok() {
-            let removed = if name.ends_with(FOLDER_SUFFIX) { remove_tree(&path) } else { fs::remove_file(&path) };
+            let removed =
+                if name.ends_with(FOLDER_SUFFIX) { remove_tree(&path) } else { fs::remove_file(&path) };
             removed.map_err(BackupError::io("remove", &path))?;
         }
     }
@@ -45,19 +46,22 @@ fn clean(folder: &Path) -> Result<(), BackupError> {
 
 /// Removes a folder and all in it, also where folders in it may not be written to.
 fn remove_tree(path: &Path) -> io::Result<()> {
-    fn open_up(path: &Path) -> io::Result<()> {
-        fs::set_permissions(path, Permissions::from_mode(0o700))?;
-        for entry in path.read_dir()? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open_up(&entry.path())?;
+    let open_up = || -> io::Result<()> {
+        let mut folders = vec![path.to_owned()];
+        while let Some(folder) = folders.pop() {
+            fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+            for entry in folder.read_dir()? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                }
             }
         }
         Ok(())
-    }
+    };
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
+            open_up()?;
             fs::remove_dir_all(path)
         }
         removed => removed,
@@ -185,69 +189,85 @@ fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
+/// The entries of a folder that is moved, each with where it goes.
+fn moves(from: &Path, to: &Path) -> Result<Vec<(PathBuf, PathBuf)>, BackupError> {
+    let one = |entry: fs::DirEntry| (entry.path(), to.join(entry.file_name()));
+    let all = from.read_dir().and_then(|entries| entries.map(|entry| entry.map(one)).collect());
+    all.map_err(BackupError::io("read", from))
+}
+
 /// Looks for folders where something else is to go.
 fn check_room(from: &Path, to: &Path) -> Result<(), BackupError> {
-    for entry in from.read_dir().map_err(BackupError::io("read", from))? {
-        let entry = entry.map_err(BackupError::io("read", from))?;
-        let destination = to.join(entry.file_name());
-        match (is_folder(&entry.path()), is_folder(&destination)) {
-            (true, true) => check_room(&entry.path(), &destination)?,
-            (false, true) => return Err(BackupError::InTheWay { path: destination }),
-            _ => {}
+    // Not by recursion: a backup may be deeper than the stack allows.
+    let mut joined = vec![(from.to_owned(), to.to_owned())];
+    while let Some((from, to)) = joined.pop() {
+        for (source, destination) in moves(&from, &to)? {
+            match (is_folder(&source), is_folder(&destination)) {
+                (true, true) => joined.push((source, destination)),
+                (false, true) => return Err(BackupError::InTheWay { path: destination }),
+                _ => {}
+            }
         }
     }
     Ok(())
+}
+
+/// What remains to be done for two folders that are joined.
+enum Join {
+    /// Move what is in the first into the second.
+    Fill(PathBuf, PathBuf),
+    /// Give the second the attributes of the first, which is empty by now.
+    Finish(PathBuf, PathBuf, fs::Metadata),
 }
 
 fn move_all(from: &Path, to: &Path) -> Result<(), BackupError> {
-    for entry in from.read_dir().map_err(BackupError::io("read", from))? {
-        let source = entry.map_err(BackupError::io("read", from))?.path();
-        let destination = to.join(source.file_name().unwrap_or_default());
-        let failed = |error| BackupError::io("put in place", &destination)(error);
-        if !is_folder(&source) {
-            fs::rename(&source, &destination).map_err(failed)?;
-        } else if is_folder(&destination) {
-            join_folder(&source, &destination)?;
-        } else {
-            if destination.symlink_metadata().is_ok() {
-                fs::remove_file(&destination).map_err(failed)?;
+    let mut joins = vec![Join::Fill(from.to_owned(), to.to_owned())];
+    while let Some(join) = joins.pop() {
+        match join {
+            Join::Fill(from, to) => {
+                for (source, destination) in moves(&from, &to)? {
+                    let failed = |error| BackupError::io("put in place", &destination)(error);
+                    if is_folder(&source) && is_folder(&destination) {
+                        let metadata = make_writable(&source).map_err(failed)?;
+                        make_writable(&destination).map_err(failed)?;
+                        joins.push(Join::Finish(source.clone(), destination.clone(), metadata));
+                        joins.push(Join::Fill(source, destination));
+                    } else {
+                        move_one(&source, &destination).map_err(failed)?;
+                    }
+                }
             }
-            move_folder(&source, &destination).map_err(failed)?;
+            Join::Finish(source, destination, metadata) => {
+                let finish = || {
+                    fs::remove_dir(&source)?;
+                    let folder = File::open(&destination)?;
+                    folder.set_permissions(metadata.permissions())?;
+                    folder.set_modified(metadata.modified()?)
+                };
+                finish().map_err(BackupError::io("put in place", &destination))?;
+            }
         }
     }
     Ok(())
 }
 
-/// Moves what is in one folder into another that is there already, which takes on the first one's attributes.
-fn join_folder(source: &Path, destination: &Path) -> Result<(), BackupError> {
-    let failed = |error| BackupError::io("put in place", destination)(error);
-    let metadata = source.metadata().map_err(failed)?;
-    let writable = |path| fs::set_permissions(path, Permissions::from_mode(metadata.mode_for_moving()));
-    writable(source).and_then(|()| writable(destination)).map_err(failed)?;
-    move_all(source, destination)?;
-    fs::remove_dir(source).map_err(failed)?;
-    let folder = File::open(destination).map_err(failed)?;
-    folder.set_permissions(metadata.permissions()).map_err(failed)?;
-    metadata.modified().and_then(|time| folder.set_modified(time)).map_err(failed)
+/// Lets the owner change a folder, as renaming in it and renaming itself takes; returns how it was.
+fn make_writable(folder: &Path) -> io::Result<fs::Metadata> {
+    let metadata = folder.metadata()?;
+    fs::set_permissions(folder, Permissions::from_mode(metadata.permissions().mode() | 0o700))?;
+    Ok(metadata)
 }
 
-/// Renames a folder; the system wants it writable for that.
-fn move_folder(source: &Path, destination: &Path) -> io::Result<()> {
-    let metadata = source.metadata()?;
-    fs::set_permissions(source, Permissions::from_mode(metadata.mode_for_moving()))?;
+fn move_one(source: &Path, destination: &Path) -> io::Result<()> {
+    if !is_folder(source) {
+        return fs::rename(source, destination);
+    }
+    if destination.symlink_metadata().is_ok() {
+        fs::remove_file(destination)?;
+    }
+    let metadata = make_writable(source)?;
     fs::rename(source, destination)?;
     fs::set_permissions(destination, metadata.permissions())
-}
-
-trait ModeForMoving {
-    /// The mode, with the owner allowed everything.
-    fn mode_for_moving(&self) -> u32;
-}
-
-impl ModeForMoving for fs::Metadata {
-    fn mode_for_moving(&self) -> u32 {
-        self.permissions().mode() | 0o700
-    }
 }
 
 /// Makes renames in a folder durable.

@@ -112,7 +112,11 @@ fn decide(job: &Job, key: &JobKey, finding: &Finding, now: DateTime) -> Decision
         Finding::Gone => block(format!("the KMS has no key {}, or does not show it", key.private_id)),
         Finding::Ambiguous { candidates } => {
             let reason = format!("several keys could follow {}: {}", key.private_id, candidates.join(", "));
-            Decision { outcome: Some(Outcome::Rejected { reason }), adopted: None, blocked: job.blocked.clone() }
+            Decision {
+                outcome: Some(Outcome::Rejected { reason }),
+                adopted: None,
+                blocked: job.blocked.clone(),
+            }
         }
     }
 }
@@ -122,7 +126,11 @@ fn adopt(job: &Job, key: &JobKey, generations: u32, newest: &IssuedKey, now: Dat
     let generation = key.generation.saturating_add(generations.max(1));
     if let Err(reason) = check_issued(newest, job.algorithm) {
         let reason = format!("key {} cannot follow {}: {reason}", newest.private_id, key.private_id);
-        return Decision { outcome: Some(Outcome::Rejected { reason }), adopted: None, blocked: job.blocked.clone() };
+        return Decision {
+            outcome: Some(Outcome::Rejected { reason }),
+            adopted: None,
+            blocked: job.blocked.clone(),
+        };
     }
     let outcome = Outcome::Rotated {
         to_generation: generation,

@@ -1,0 +1,111 @@
+//! The command line, as a function: `main` gives it streams, a clock and a way to reach a KMS; tests give it others.
+
+mod backup;
+mod config;
+mod connect;
+mod exit;
+mod job;
+mod output;
+mod restore;
+mod server;
+mod sync;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+use kms_protocol::DateTime;
+
+use crate::backup::records::ServerEntry;
+use crate::backup::{KeyManagement, KmsError};
+
+use config::Config;
+use output::Output;
+
+pub use connect::connect;
+pub use exit::Exit;
+
+/// A way to reach a KMS server.
+pub type Connect = dyn Fn(&ServerEntry) -> Result<Box<dyn KeyManagement>, KmsError>;
+
+/// What a command line runs in.
+pub struct Context {
+    /// Where data goes.
+    pub stdout: Box<dyn Write + Send>,
+    /// Where talk goes.
+    pub stderr: Box<dyn Write + Send>,
+    /// Whether somebody watches `stderr` on a terminal.
+    pub terminal: bool,
+    /// When this is.
+    pub now: DateTime,
+    /// How to reach a KMS server.
+    pub connect: Box<Connect>,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  a KMS server could not be reached; nothing was done
+  4  partly done: a backup left files out, some of several files or servers failed, or a sync found keys that need attention
+  5  a backup file is damaged, or is none
+
+A backup is one age file that holds a zstd-compressed tar archive. Only the KMS can unwrap its key.";
+
+/// The backup side of a KMS: jobs that encrypt with keys that a KMS holds.
+#[derive(Parser)]
+#[command(name = "kms-client", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Register KMS servers and list them.
+    #[command(subcommand)]
+    Server(server::Command),
+    /// Create backup jobs, which get their key pairs from a KMS, and list them.
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Back up files and folders into one encrypted file.
+    Backup(backup::Arguments),
+    /// Restore backup files; their KMS unwraps their keys.
+    Restore(restore::Arguments),
+    /// Ask the KMS servers which keys were rotated and encrypt with the newest from now on.
+    Sync(sync::Arguments),
+}
+
+/// What every command works with.
+struct Session {
+    config: Config,
+    output: Output,
+    now: DateTime,
+    connect: Box<Connect>,
+}
+
+/// Runs a command line and says how it ended.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> Exit {
+    let Context { mut stdout, mut stderr, terminal, now, connect } = context;
+    let Arguments { config, command } = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            let text = usage.render();
+            // Nothing is left to tell a reader who is gone.
+            let _ = if usage.use_stderr() { write!(stderr, "{text}") } else { write!(stdout, "{text}") };
+            return if usage.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let output = Output::new(stdout, stderr, config.json, terminal);
+    let session = Session { config, output, now, connect };
+    let result = match command {
+        Command::Server(command) => server::run(&session, command),
+        Command::Job(command) => job::run(&session, command),
+        Command::Backup(arguments) => backup::run(&session, &arguments),
+        Command::Restore(arguments) => restore::run(&session, &arguments),
+        Command::Sync(arguments) => sync::run(&session, &arguments),
+    };
+    result.unwrap_or_else(|error| session.output.error(&error))
+}

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
 use kms_client::backup::{
     Finding, IssuedKey, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey, OaepHash, WrappedKey,
 };
 use kms_protocol::Secret;
 use kms_protocol::enums::State;
-use rsa::pkcs8::EncodePublicKey;
+use rsa::pkcs8::{DecodePrivateKey, EncodePublicKey};
 use sha1::Sha1;
 use sha2::Sha256;
 
@@ -40,13 +42,13 @@ pub fn error(kind: KmsErrorKind, what: &str) -> KmsError {
 /// Generating a key takes long in a debug build: three are made once and handed out in turn.
 fn some_key(number: u32) -> rsa::PrivateKey {
     static KEYS: std::sync::OnceLock<Vec<rsa::PrivateKey>> = std::sync::OnceLock::new();
-    let generate = |_| rsa::PrivateKey::new(&mut rand_for_tests(), 2048).unwrap();
+    let generate = |_| {
+        let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der<'static> = key.as_der().unwrap();
+        rsa::PrivateKey::from_pkcs8_der(der.as_ref()).unwrap()
+    };
     let keys = KEYS.get_or_init(|| (0..3).map(generate).collect());
     keys[number as usize % keys.len()].clone()
-}
-
-fn rand_for_tests() -> impl rsa::rand_core::TryCryptoRng {
-    rsa::rand_core::UnwrapErr(getrandom_rng())
 }
 
 impl FakeKms {
@@ -86,7 +88,8 @@ impl FakeKms {
         let newest: Vec<u32> =
             inner.pairs.iter().filter(|(_, pair)| pair.replaced_by.is_none()).map(|(id, _)| *id).collect();
         for old in newest {
-            let id = inner.add(inner.pairs[&old].name.clone());
+            let name = inner.pairs[&old].name.clone();
+            let id = inner.add(name);
             inner.pairs.get_mut(&old).unwrap().replaced_by = Some(id);
         }
     }

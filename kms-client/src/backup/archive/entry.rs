@@ -245,8 +245,13 @@ impl Extensions {
         let seconds = i64::try_from(header.mtime()?).map_err(|_| invalid("a time that is none"))?;
         let (seconds, nanoseconds) = time.unwrap_or((seconds, 0));
         let mode = header.mode()? & 0o7777;
-        let attributes =
-            Attributes { mode, owner: number(header.uid()?)?, group: number(header.gid()?)?, seconds, nanoseconds };
+        let attributes = Attributes {
+            mode,
+            owner: number(header.uid()?)?,
+            group: number(header.gid()?)?,
+            seconds,
+            nanoseconds,
+        };
         let size = header.entry_size()?;
         if kind != Kind::File && size != 0 {
             return Err(invalid("a folder or link with contents"));
@@ -308,7 +313,8 @@ mod tests {
 
     #[test]
     fn times_survive_the_way_there_and_back() {
-        let times = [(0, 1), (1, 999_999_999), (-1, 0), (-1, 1), (-2, 750_000_000), (i64::MIN, 1), (i64::MAX, 5)];
+        let times =
+            [(0, 1), (1, 999_999_999), (-1, 0), (-1, 1), (-2, 750_000_000), (i64::MIN, 1), (i64::MAX, 5)];
         for (seconds, nanoseconds) in times {
             assert_eq!(parse_time(&decimal_time(seconds, nanoseconds)), Some((seconds, nanoseconds)));
         }

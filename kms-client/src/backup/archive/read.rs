@@ -61,7 +61,8 @@ pub fn restore(
     let (decrypted, unpacked) = thread::scope(|scope| {
         let decryption = scope.spawn(move || decrypt(&mut payload, &mut write_end));
         let unpacked = unpack(read_end, contents.folder(), options, observer);
-        let decrypted = decryption.join().unwrap_or_else(|_| Err(io::Error::other("the decrypting thread failed")));
+        let decrypted =
+            decryption.join().unwrap_or_else(|_| Err(io::Error::other("the decrypting thread failed")));
         (decrypted, unpacked)
     });
     match (decrypted, unpacked) {
@@ -106,7 +107,9 @@ fn age_error(file: &Path, error: age::DecryptError) -> BackupError {
 /// Errors of reading and decrypting: of the disk, or of what was on it.
 fn read_error(file: &Path, error: io::Error) -> BackupError {
     match error.kind() {
-        io::ErrorKind::InvalidData => damaged(file, "its contents were altered, or its end is missing".to_owned()),
+        io::ErrorKind::InvalidData => {
+            damaged(file, "its contents were altered, or its end is missing".to_owned())
+        }
         io::ErrorKind::UnexpectedEof => damaged(file, "its end is missing".to_owned()),
         _ => BackupError::io("read", file)(error),
     }
@@ -185,7 +188,9 @@ fn parse_description(json: Option<String>) -> io::Result<Description> {
     let json = json.ok_or_else(|| invalid("no description of itself"))?;
     let FormatOnly { format } = serde_json::from_str(&json)?;
     if format > FORMAT {
-        return Err(invalid(&format!("format {format}, which a newer kms-client wrote; this one knows {FORMAT}")));
+        return Err(invalid(&format!(
+            "format {format}, which a newer kms-client wrote; this one knows {FORMAT}"
+        )));
     }
     Ok(serde_json::from_str(&json)?)
 }

@@ -35,7 +35,12 @@ pub trait Visitor {
     ///
     /// # Errors
     /// Ends the walk.
-    fn visit(&mut self, at: &Place<'_>, attributes: &Attributes, found: Found<'_>) -> io::Result<Option<Problem>>;
+    fn visit(
+        &mut self,
+        at: &Place<'_>,
+        attributes: &Attributes,
+        found: Found<'_>,
+    ) -> io::Result<Option<Problem>>;
 }
 
 /// Where a walk is.

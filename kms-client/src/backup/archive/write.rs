@@ -53,8 +53,7 @@ pub fn write(
     let roots = roots(&request.paths)?;
     make_folder(&request.target)?;
     let skip = identity(&request.target)?;
-    let description =
-        Description { format: FORMAT, job: request.job.clone(), created: request.now.0 };
+    let description = Description { format: FORMAT, job: request.job.clone(), created: request.now.0 };
     let file = NewFile::create(&request.target)?;
     let failed = |error| BackupError::io("write a backup into", &request.target)(error);
     let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
@@ -63,7 +62,8 @@ pub fn write(
     let (archived, encrypted) = thread::scope(|scope| {
         let archiver = scope.spawn(|| archive(write_end, &roots, &description, skip, observer));
         let encrypted = encrypt(read_end, encryptor, file.file());
-        let archived = archiver.join().unwrap_or_else(|_| Err(io::Error::other("the archiving thread failed")));
+        let archived =
+            archiver.join().unwrap_or_else(|_| Err(io::Error::other("the archiving thread failed")));
         (archived, encrypted)
     });
     // When encryption fails the archiver only sees its pipe break: the first is the cause.
@@ -181,7 +181,11 @@ fn time(attributes: &Attributes) -> Option<std::time::SystemTime> {
     use core::time::Duration;
     use std::time::UNIX_EPOCH;
     let seconds = Duration::from_secs(attributes.seconds.unsigned_abs());
-    let whole = if attributes.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+    let whole = if attributes.seconds < 0 {
+        UNIX_EPOCH.checked_sub(seconds)
+    } else {
+        UNIX_EPOCH.checked_add(seconds)
+    };
     whole?.checked_add(Duration::from_nanos(attributes.nanoseconds.into()))
 }
 

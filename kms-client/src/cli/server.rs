@@ -1,0 +1,47 @@
+//! `kms-client server`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::backup::records::ServerEntry;
+
+use super::Session;
+use super::config::ServerOptions;
+use super::exit::{CommandError, Exit};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Register a KMS server; what is not given comes from the profile.
+    Add {
+        /// The name that jobs call it by.
+        name: String,
+        #[command(flatten)]
+        options: ServerOptions,
+    },
+    /// List the registered KMS servers.
+    List,
+}
+
+pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Add { name, options } => {
+            let server = session.config.server(&name, options)?;
+            session.config.database()?.add_server(&server)?;
+            session.output.data(&line(&server), &json!(server))?;
+        }
+        Command::List => {
+            let servers = session.config.database()?.servers()?;
+            if servers.is_empty() {
+                session.output.say("no server is registered; `kms-client server add NAME` registers one");
+            }
+            for server in servers {
+                session.output.data(&line(&server), &json!(server))?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn line(server: &ServerEntry) -> String {
+    format!("{}  {}  certificate {}", server.name, server.address, server.certificate.display())
+}
