@@ -1,4 +1,33 @@
-//! kms-client
+//! The KMIP client of backup software.
+//!
+//! [`Client`] talks to a KMIP server of any maker: every operation as a method, many requests at once in batches, and
+//! three things that backup software asks for: a key pair ([`Client::request_key`]), what became of its keys
+//! ([`Client::rotation_info`]), and decryption ([`Client::decrypt_all`]). [`blocking::Client`] is the same for code that is
+//! not async.
 
 pub mod backup;
+mod batch;
+pub mod blocking;
+mod certificates;
 pub mod cli;
+mod client;
+mod connection;
+mod decrypt;
+mod endpoints;
+mod error;
+mod keys;
+pub mod limits;
+mod message;
+mod profile;
+mod rotation;
+mod tls;
+
+pub use certificates::{Certificate, Owner};
+pub use client::Client;
+pub use connection::{Connection, Stream};
+pub use decrypt::{KeyTravel, WrappedKey};
+pub use error::{Error, Refusal, Step, TlsFault};
+pub use keys::{IssuedKey, KeySpec, PRIVATE_SUFFIX, PUBLIC_SUFFIX};
+pub use profile::{Builder, Profile};
+pub use rotation::{Finding, KnownKey, Unusable};
+pub use tls::{BoxedStream, Connect};

@@ -1,0 +1,177 @@
+//! The same client for code that is not async.
+
+use core::future::Future;
+
+use kms_protocol::operation::{
+    ActivateRequest, CreateKeyPairRequest, DecryptRequest, DestroyRequest, DiscoverVersionsRequest,
+    EncryptRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest, LocateRequest, QueryRequest,
+    RekeyKeyPairRequest, Request, RevokeRequest,
+};
+use kms_protocol::{DateTime, Secret, Version};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::certificates::Certificate;
+use crate::decrypt::WrappedKey;
+use crate::error::Error;
+use crate::keys::{IssuedKey, KeySpec};
+use crate::rotation::{Finding, KnownKey};
+
+/// A client whose methods return when they are done. It must not be used from async code.
+///
+/// ```no_run
+/// # fn example() -> Result<(), kms_client::Error> {
+/// let profile = kms_client::Profile::load(".kms-dev/client.toml".as_ref())?;
+/// let client = kms_client::blocking::Client::new(profile.builder().build()?)?;
+/// let key = client.request_key("nightly", kms_client::KeySpec::Rsa4096)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    client: crate::Client,
+    runtime: Runtime,
+}
+
+macro_rules! operations {
+    ($($name:ident($request:ident);)*) => {
+        impl Client {
+            $(
+                #[doc = concat!("See [`crate::Client::", stringify!($name), "`].")]
+                ///
+                /// # Errors
+                /// See [`crate::Client::call`].
+                pub fn $name(&self, request: &$request) -> Result<<$request as Request>::Response, Error> {
+                    self.wait(self.client.$name(request))?
+                }
+            )*
+        }
+    };
+}
+
+operations! {
+    create_key_pair(CreateKeyPairRequest);
+    rekey_key_pair(RekeyKeyPairRequest);
+    activate(ActivateRequest);
+    locate(LocateRequest);
+    get(GetRequest);
+    get_attributes(GetAttributesRequest);
+    get_attribute_list(GetAttributeListRequest);
+    encrypt(EncryptRequest);
+    decrypt(DecryptRequest);
+    revoke(RevokeRequest);
+    destroy(DestroyRequest);
+    query(QueryRequest);
+    discover_versions(DiscoverVersionsRequest);
+}
+
+impl Client {
+    /// Wraps a client, with a runtime of its own on the caller's thread.
+    ///
+    /// # Errors
+    /// When the system gives no runtime.
+    pub fn new(client: crate::Client) -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Error::settings(format!("no runtime can be made: {error}"), "check the limits of this process")
+        })?;
+        Ok(Self { client, runtime })
+    }
+
+    /// The wrapped client.
+    #[must_use]
+    pub fn as_async(&self) -> &crate::Client {
+        &self.client
+    }
+
+    /// See [`crate::Client::version`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::version`].
+    pub fn version(&self) -> Result<Version, Error> {
+        self.wait(self.client.version())?
+    }
+
+    /// See [`crate::Client::call`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::call`].
+    pub fn call<R: Request>(&self, request: &R) -> Result<R::Response, Error> {
+        self.wait(self.client.call(request))?
+    }
+
+    /// See [`crate::Client::batch`].
+    pub fn batch<R: Request>(&self, requests: &[R]) -> Vec<Result<R::Response, Error>> {
+        match self.wait(self.client.batch(requests)) {
+            Ok(answers) => answers,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// See [`crate::Client::request_key`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::request_key`].
+    pub fn request_key(&self, name: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
+        self.wait(self.client.request_key(name, spec))?
+    }
+
+    /// See [`crate::Client::find_key`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::find_key`].
+    pub fn find_key(&self, name: &str, spec: KeySpec) -> Result<Option<IssuedKey>, Error> {
+        self.wait(self.client.find_key(name, spec))?
+    }
+
+    /// See [`crate::Client::rotation_info`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::rotation_info`].
+    pub fn rotation_info(&self, known: &[KnownKey]) -> Result<Vec<Finding>, Error> {
+        self.wait(self.client.rotation_info(known))?
+    }
+
+    /// See [`crate::Client::rotation_info_since`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::rotation_info_since`].
+    pub fn rotation_info_since(
+        &self,
+        known: &[KnownKey],
+        since: DateTime,
+        now: DateTime,
+    ) -> Result<Vec<Finding>, Error> {
+        self.wait(self.client.rotation_info_since(known, since, now))?
+    }
+
+    /// See [`crate::Client::decrypt_all`].
+    pub fn decrypt_all(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, Error>> {
+        match self.wait(self.client.decrypt_all(wrapped)) {
+            Ok(results) => results,
+            Err(error) => wrapped.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// See [`crate::Client::keys_fetched`].
+    #[must_use]
+    pub fn keys_fetched(&self) -> u64 {
+        self.client.keys_fetched()
+    }
+
+    /// See [`crate::Client::certificates`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::certificates`].
+    pub fn certificates(&self) -> Result<Vec<Certificate>, Error> {
+        self.client.certificates()
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::settings(
+                "the blocking client is used from async code, which it would stall",
+                "use kms_client::Client there",
+            ));
+        }
+        Ok(self.runtime.block_on(future))
+    }
+}

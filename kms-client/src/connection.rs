@@ -1,0 +1,129 @@
+//! One connection: whole messages over any stream of bytes, each exchange bounded in time and size.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::io;
+
+use kms_protocol::Secret;
+use kms_protocol::frame::{HEADER, message_length};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, timeout, timeout_at};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Step};
+use crate::{limits, tls};
+
+/// How long a server that stopped reading is given to say why.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// A stream that a connection runs over.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection to a KMIP server: one request, one answer, again and again.
+///
+/// After an exchange that failed, or was dropped before its end, bytes of it may still be on their way: the connection
+/// then refuses to be used.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
+    address: String,
+    sound: bool,
+}
+
+impl<S: Stream> Connection<S> {
+    /// A connection over `stream`, which is ready for messages. Errors name `address`.
+    pub fn over(stream: S, address: impl Into<String>) -> Self {
+        Self { stream, address: address.into(), sound: true }
+    }
+
+    /// Sends one message and receives its answer, of at most [`limits::RESPONSE`] bytes.
+    ///
+    /// # Errors
+    /// When it takes until `deadline`, the connection breaks, or the answer is no KMIP message. The connection cannot
+    /// be used after that.
+    pub async fn exchange(&mut self, request: &[u8], deadline: Instant) -> Result<Secret, Error> {
+        if !self.sound {
+            return Err(self.lost(Step::Send, "an earlier exchange failed half way"));
+        }
+        self.sound = false;
+        let started = Instant::now();
+        let mut step = Step::Send;
+        let answer = timeout_at(deadline, self.send_and_receive(request, &mut step)).await;
+        match answer {
+            Ok(answer) => {
+                self.sound = answer.is_ok();
+                answer
+            }
+            Err(_) => {
+                let after = deadline.saturating_duration_since(started);
+                Err(Error::TimedOut { address: self.address.clone(), step, after })
+            }
+        }
+    }
+
+    /// Whether the connection can take another request: its last exchange went well, and the server has neither closed
+    /// it nor sent anything since.
+    pub fn is_usable(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        self.sound && matches!(Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer), Poll::Pending)
+    }
+
+    async fn send_and_receive(&mut self, request: &[u8], step: &mut Step) -> Result<Secret, Error> {
+        if let Err(error) = self.send(request).await {
+            return Err(self.last_words(&error).await);
+        }
+        *step = Step::Answer;
+        let mut header = [0; HEADER];
+        self.stream.read_exact(&mut header).await.map_err(|error| {
+            self.broken(Step::Answer, &error, "the server closed it without an answer".to_owned())
+        })?;
+        let length = message_length(&header, limits::RESPONSE)
+            .map_err(|error| Error::protocol(error.to_string()))?
+            .ok_or_else(|| Error::protocol("a message without a length"))?;
+        let mut bytes = Zeroizing::new(vec![0; length]);
+        if let Some((start, rest)) = bytes.split_at_mut_checked(HEADER) {
+            start.copy_from_slice(&header);
+            self.stream.read_exact(rest).await.map_err(|error| {
+                let ended = format!("it ended within an answer of {length} bytes");
+                self.broken(Step::Answer, &error, ended)
+            })?;
+        }
+        Ok(Secret::new(core::mem::take(&mut *bytes)))
+    }
+
+    async fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stream.write_all(request).await?;
+        self.stream.flush().await
+    }
+
+    /// The error of a failed send. A server that refuses a client over TLS 1.3 says so only now, in an alert that may
+    /// be waiting to be read.
+    async fn last_words(&mut self, sent: &io::Error) -> Error {
+        let mut byte = [0; 1];
+        if let Ok(Err(read)) = timeout(LAST_WORDS, self.stream.read(&mut byte)).await
+            && let Some(fault) = tls::fault_of(&read)
+        {
+            return Error::Tls { address: self.address.clone(), fault };
+        }
+        self.broken(Step::Send, sent, "the server closed it".to_owned())
+    }
+
+    fn broken(&self, step: Step, error: &io::Error, at_end: String) -> Error {
+        if let Some(fault) = tls::fault_of(error) {
+            return Error::Tls { address: self.address.clone(), fault };
+        }
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.lost(step, &at_end),
+            _ => self.lost(step, &error.to_string()),
+        }
+    }
+
+    fn lost(&self, step: Step, reason: &str) -> Error {
+        Error::Lost { address: self.address.clone(), step, reason: reason.to_owned() }
+    }
+}

@@ -1,0 +1,463 @@
+//! Asking for a key pair: made, activated, its public half in hand; or, after a lost answer, found.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use kms_protocol::Tag;
+use kms_protocol::Version;
+use kms_protocol::attribute::{
+    Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences, CryptographicUsageMask,
+    Link, Name,
+};
+use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, ResultReason, State};
+use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
+use kms_protocol::operation::{
+    ActivateRequest, CreateKeyPairRequest, GetAttributesRequest, GetAttributesResponse, GetRequest,
+    GetResponse, LocateRequest,
+};
+use kms_protocol::ttlv::{Content, Reader};
+use rsa::BoxedUint;
+use rsa::pkcs1::DecodeRsaPublicKey as _;
+use rsa::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
+use rsa::traits::PublicKeyParts as _;
+use tokio::time::{Instant, sleep};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::limits;
+
+/// What a pair's Name is followed by in the Name of its private half, since no two objects may share a Name.
+pub const PRIVATE_SUFFIX: &str = "-private";
+
+/// The same for the public half.
+pub const PUBLIC_SUFFIX: &str = "-public";
+
+/// What kind of key pair.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum KeySpec {
+    /// RSA, 2,048 bits.
+    Rsa2048,
+    /// RSA, 3,072 bits.
+    Rsa3072,
+    /// RSA, 4,096 bits: what backup products use.
+    #[default]
+    Rsa4096,
+}
+
+impl KeySpec {
+    /// The length of the modulus.
+    #[must_use]
+    pub const fn bits(self) -> i32 {
+        match self {
+            Self::Rsa2048 => 2048,
+            Self::Rsa3072 => 3072,
+            Self::Rsa4096 => 4096,
+        }
+    }
+}
+
+impl fmt::Display for KeySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rsa-{}", self.bits())
+    }
+}
+
+/// A key pair at the KMS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IssuedKey {
+    /// Unique Identifier of the private half, which stays in the KMS.
+    pub private_id: String,
+    /// Unique Identifier of the public half.
+    pub public_id: String,
+    /// The public half, as a DER SubjectPublicKeyInfo.
+    pub public_key_spki: Vec<u8>,
+    /// Bits of its modulus.
+    pub bits: u32,
+    /// The highest protocol version that the server and this client speak: from 1.4 on OAEP's mask hash can be stated,
+    /// before it is SHA-1.
+    pub version: Version,
+}
+
+impl Client {
+    /// Has the KMS make a pair, `name` with a suffix for each half, in the Object Group `name`; activates both halves and
+    /// fetches the public one.
+    ///
+    /// The request goes out once. Where its answer is lost, the pair is looked for by its name, several times over
+    /// [`limits::LOOKUPS`]: the call goes on with what is found.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] where the answer was lost and no pair is found: it may still turn up, so that
+    /// [`Client::find_key`] has to come before another request. Otherwise see [`Client::call`].
+    pub async fn request_key(&self, name: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
+        let (private_id, public_id) = match self.create_key_pair(&pair_request(name, spec)).await {
+            Ok(pair) => (pair.private_key_unique_identifier, pair.public_key_unique_identifier),
+            Err(unknown @ Error::OutcomeUnknown { .. }) => {
+                tracing::warn!(name, error = %unknown, "the answer to Create Key Pair was lost: its outcome is looked up");
+                self.look_up(name, spec).await?.ok_or(unknown)?
+            }
+            Err(error) => return Err(error),
+        };
+        self.finish_key(private_id, public_id, spec).await
+    }
+
+    /// Finds the pair that an earlier [`Client::request_key`] of this name made, finishes what that one did not (both
+    /// halves Active), and returns it; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] where several pairs have the name. Otherwise see [`Client::call`].
+    pub async fn find_key(&self, name: &str, spec: KeySpec) -> Result<Option<IssuedKey>, Error> {
+        match self.pair_named(name, spec).await? {
+            Some((private_id, public_id)) => self.finish_key(private_id, public_id, spec).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks for the pair until it is there, as long as a lagging replica or a server that restarts may need.
+    async fn look_up(&self, name: &str, spec: KeySpec) -> Result<Option<(String, String)>, Error> {
+        let end = Instant::now() + self.inner.options.deadline;
+        let mut pause = limits::LOOKUP_FIRST;
+        let mut last = Ok(None);
+        for look in 0..limits::LOOKUPS {
+            if look > 0 {
+                if Instant::now() + pause > end {
+                    break;
+                }
+                sleep(pause).await;
+                pause *= 2;
+            }
+            last = self.pair_named(name, spec).await;
+            match &last {
+                Ok(None) => {}
+                Err(error) if error.is_retryable() => {}
+                Ok(Some(_)) | Err(_) => return last,
+            }
+        }
+        match last {
+            // The server does not come back: what matters to the caller is that the outcome is unknown.
+            Err(error) if error.is_retryable() => Ok(None),
+            last => last,
+        }
+    }
+
+    /// The private and the public ID of the pair of this name.
+    async fn pair_named(&self, name: &str, spec: KeySpec) -> Result<Option<(String, String)>, Error> {
+        let public = format!("{name}{PUBLIC_SUFFIX}");
+        let hits = self.verified_hits(&public, ObjectType::PublicKey).await?;
+        let fits = |view: &View| view.is_rsa() && view.length.is_none_or(|length| length == spec.bits());
+        let mut hits: Vec<_> = hits.into_iter().filter(fits).collect();
+        let Some(hit) = hits.pop() else { return Ok(None) };
+        if !hits.is_empty() {
+            let candidates = hits.into_iter().map(|view| view.id).chain([hit.id]).collect();
+            return Err(Error::Ambiguous { name: public, candidates });
+        }
+        let private = self.private_half(&hit, name).await?;
+        Ok(private.map(|private| (private, hit.id)))
+    }
+
+    /// The private half of a public key: by its Link, or by its name where the server has no Links.
+    pub(crate) async fn private_half(&self, public: &View, name: &str) -> Result<Option<String>, Error> {
+        if let Some(id) = public.link(LinkType::PrivateKeyLink) {
+            return Ok(Some(id.to_owned()));
+        }
+        let mut hits = self.verified_hits(&format!("{name}{PRIVATE_SUFFIX}"), ObjectType::PrivateKey).await?;
+        Ok(match (hits.pop(), hits.len()) {
+            (Some(hit), 0) => Some(hit.id),
+            _ => None,
+        })
+    }
+
+    /// The objects that Locate finds by this Name and that really have it, since servers over-match.
+    async fn verified_hits(&self, name: &str, object_type: ObjectType) -> Result<Vec<View>, Error> {
+        let found = self.locate(&locate_by(Attribute::Name(Name::text(name)), object_type)).await?;
+        let ids: Vec<_> = found.unique_identifiers.into_iter().take(limits::CANDIDATES).collect();
+        let mut hits = Vec::new();
+        for view in self.views(&ids).await {
+            match view {
+                Ok(view) if view.has_name(name) && view.is_of(object_type) => hits.push(view),
+                Ok(_) | Err(Error::NoSuchKey(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(hits)
+    }
+
+    /// What the server says of each of these objects.
+    pub(crate) async fn views(&self, ids: &[String]) -> Vec<Result<View, Error>> {
+        let requests: Vec<_> = ids.iter().map(|id| view_request(id)).collect();
+        let answers = self.batch(&requests).await;
+        ids.iter().zip(answers).map(|(id, answer)| View::new(id, answer?)).collect()
+    }
+
+    /// Activates both halves and fetches the public one.
+    async fn finish_key(
+        &self,
+        private_id: String,
+        public_id: String,
+        spec: KeySpec,
+    ) -> Result<IssuedKey, Error> {
+        self.make_active(&private_id).await?;
+        self.make_active(&public_id).await?;
+        let key = self.public_key(&public_id).await?;
+        if key.bits != spec.bits().unsigned_abs() {
+            return Err(Error::Key {
+                id: public_id,
+                why: format!("asked for {} bits, it has {}", spec.bits(), key.bits),
+            });
+        }
+        let version = self.version().await?;
+        Ok(IssuedKey { private_id, public_id, public_key_spki: key.spki, bits: key.bits, version })
+    }
+
+    /// Activates an object, unless it is Active already: some servers activate at once, and the answer to an earlier
+    /// Activate may have been lost.
+    async fn make_active(&self, id: &str) -> Result<(), Error> {
+        let request = ActivateRequest { unique_identifier: Some(id.into()) };
+        let Err(error) = self.activate(&request).await else { return Ok(()) };
+        match &error {
+            Error::NoSuchKey(_) => return Err(error),
+            Error::WrongState(_) | Error::Refused(_) | Error::OutcomeUnknown { .. } => {}
+            _ => return Err(error),
+        }
+        match self.views(&[id.to_owned()]).await.pop() {
+            Some(Ok(view)) if view.state == Some(State::Active) => Ok(()),
+            Some(Ok(view))
+                if view.state == Some(State::PreActive) && matches!(error, Error::OutcomeUnknown { .. }) =>
+            {
+                // It was not done: asking once more is safe.
+                self.activate(&request).await.map(drop)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Public RSA keys by their identifiers, in whichever format the server has them.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub(crate) async fn public_keys(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<BTreeMap<String, Result<PublicKey, Error>>, Error> {
+        let requests: Vec<_> = ids.iter().map(|id| get_request(id, KeyFormatType::X509)).collect();
+        let mut keys = BTreeMap::new();
+        for (id, answer) in ids.into_iter().zip(self.batch(&requests).await) {
+            let key = match answer {
+                Ok(answer) => PublicKey::read(&id, &answer),
+                Err(error) if error.reason() == Some(ResultReason::KeyFormatTypeNotSupported) => {
+                    self.public_key(&id).await
+                }
+                Err(error) if error.reason().is_some() => Err(error),
+                Err(error) => return Err(error),
+            };
+            keys.insert(id, key);
+        }
+        Ok(keys)
+    }
+
+    /// A public RSA key, in whichever format the server has it.
+    pub(crate) async fn public_key(&self, id: &str) -> Result<PublicKey, Error> {
+        let mut failure = None;
+        for format in PUBLIC_FORMATS {
+            match self.get(&get_request(id, format)).await {
+                Ok(answer) => return PublicKey::read(id, &answer),
+                Err(error) if error.reason() == Some(ResultReason::KeyFormatTypeNotSupported) => {
+                    failure = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::protocol("it returned no key")))
+    }
+}
+
+/// Formats of public keys, in the order asked for: SubjectPublicKeyInfo, which KMIP calls X.509, first.
+const PUBLIC_FORMATS: [KeyFormatType; 3] =
+    [KeyFormatType::X509, KeyFormatType::Pkcs1, KeyFormatType::TransparentRsaPublicKey];
+
+fn get_request(id: &str, format: KeyFormatType) -> GetRequest {
+    GetRequest { unique_identifier: Some(id.into()), key_format_type: Some(format), ..GetRequest::default() }
+}
+
+fn pair_request(name: &str, spec: KeySpec) -> CreateKeyPairRequest {
+    let half = |suffix: &str, mask| {
+        vec![Attribute::Name(Name::text(format!("{name}{suffix}"))), Attribute::CryptographicUsageMask(mask)]
+    };
+    CreateKeyPairRequest {
+        common: vec![
+            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
+            Attribute::CryptographicLength(spec.bits()),
+            Attribute::ObjectGroup(name.to_owned()),
+        ]
+        .into(),
+        private_key: half(PRIVATE_SUFFIX, CryptographicUsageMask::DECRYPT).into(),
+        public_key: half(PUBLIC_SUFFIX, CryptographicUsageMask::ENCRYPT).into(),
+        ..CreateKeyPairRequest::default()
+    }
+}
+
+/// Asks for objects of one type that have this attribute.
+pub(crate) fn locate_by(attribute: Attribute, object_type: ObjectType) -> LocateRequest {
+    LocateRequest {
+        attributes: AttributeList(vec![Attribute::ObjectType(object_type), attribute]),
+        ..LocateRequest::default()
+    }
+}
+
+fn view_request(id: &str) -> GetAttributesRequest {
+    use AttributeKind::{
+        CryptographicAlgorithm, CryptographicLength, CryptographicUsageMask, InitialDate, Link, Name,
+        ObjectGroup, ObjectType, RotateLatest, RotateName, State,
+    };
+    let kinds = [
+        ObjectType,
+        State,
+        CryptographicAlgorithm,
+        CryptographicLength,
+        CryptographicUsageMask,
+        Name,
+        ObjectGroup,
+        Link,
+        InitialDate,
+        RotateName,
+        RotateLatest,
+    ];
+    GetAttributesRequest {
+        unique_identifier: Some(id.into()),
+        attributes: AttributeReferences(kinds.into_iter().map(AttributeReference::Standard).collect()),
+    }
+}
+
+/// What the server says of an object, as far as the client needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) id: String,
+    pub(crate) state: Option<State>,
+    pub(crate) algorithm: Option<CryptographicAlgorithm>,
+    pub(crate) length: Option<i32>,
+    pub(crate) initial_date: Option<i64>,
+    attributes: Vec<Attribute>,
+}
+
+impl View {
+    pub(crate) fn new(id: &str, answer: GetAttributesResponse) -> Result<Self, Error> {
+        if answer.unique_identifier != id {
+            let other = answer.unique_identifier;
+            return Err(Error::protocol(format!("asked about {id}, it answered about {other}")));
+        }
+        let mut view = Self {
+            id: id.to_owned(),
+            state: None,
+            algorithm: None,
+            length: None,
+            initial_date: None,
+            attributes: answer.attributes.0,
+        };
+        for attribute in &view.attributes {
+            match attribute {
+                Attribute::State(state) => view.state = Some(*state),
+                Attribute::CryptographicAlgorithm(algorithm) => view.algorithm = Some(*algorithm),
+                Attribute::CryptographicLength(length) => view.length = Some(*length),
+                Attribute::InitialDate(date) => view.initial_date = Some(date.0),
+                _ => {}
+            }
+        }
+        Ok(view)
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.state == Some(State::Active)
+    }
+
+    pub(crate) fn is_rsa(&self) -> bool {
+        self.algorithm.is_none_or(|algorithm| algorithm == CryptographicAlgorithm::Rsa)
+    }
+
+    pub(crate) fn is_of(&self, object_type: ObjectType) -> bool {
+        self.attributes.contains(&Attribute::ObjectType(object_type))
+    }
+
+    pub(crate) fn has(&self, attribute: &Attribute) -> bool {
+        self.attributes.contains(attribute)
+    }
+
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.attributes
+            .iter()
+            .any(|attribute| matches!(attribute, Attribute::Name(Name { value, .. }) if value == name))
+    }
+
+    pub(crate) fn may_encrypt(&self) -> bool {
+        self.attributes.iter().all(|attribute| match attribute {
+            Attribute::CryptographicUsageMask(mask) => {
+                mask.contains(CryptographicUsageMask::ENCRYPT)
+                    || mask.contains(CryptographicUsageMask::WRAP_KEY)
+            }
+            _ => true,
+        })
+    }
+
+    pub(crate) fn rotate_name(&self) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| matches!(attribute, Attribute::RotateName(_)))
+    }
+
+    pub(crate) fn links(&self, wanted: LinkType) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter_map(move |attribute| match attribute {
+            Attribute::Link(Link { link_type, target }) if *link_type == wanted => target.as_text(),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn link(&self, wanted: LinkType) -> Option<&str> {
+        self.links(wanted).next()
+    }
+}
+
+/// A public RSA key that came from the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PublicKey {
+    pub(crate) spki: Vec<u8>,
+    pub(crate) bits: u32,
+}
+
+impl PublicKey {
+    pub(crate) fn read(id: &str, answer: &GetResponse) -> Result<Self, Error> {
+        let unusable = |why: &str| Error::Key { id: id.to_owned(), why: why.to_owned() };
+        if answer.unique_identifier != id {
+            return Err(Error::protocol(format!("asked for {id}, it returned {}", answer.unique_identifier)));
+        }
+        let ManagedObject::PublicKey(block) = &answer.object else {
+            return Err(unusable("it is no public key"));
+        };
+        let Some(KeyValue::Plain { material, .. }) = &block.key_value else {
+            return Err(unusable("it came wrapped, or without its value"));
+        };
+        let key = match (block.key_format_type, material) {
+            (KeyFormatType::X509, KeyMaterial::Bytes(der)) => {
+                rsa::PublicKey::from_public_key_der(der.expose()).ok()
+            }
+            (KeyFormatType::Pkcs1, KeyMaterial::Bytes(der)) => {
+                rsa::PublicKey::from_pkcs1_der(der.expose()).ok()
+            }
+            (_, KeyMaterial::Transparent(items)) => transparent(items.expose()),
+            (other, KeyMaterial::Bytes(_)) => {
+                return Err(unusable(&format!("it came in the format {other}")));
+            }
+        };
+        let key = key.ok_or_else(|| unusable("it is no RSA public key"))?;
+        let spki = key.to_public_key_der().map_err(|error| unusable(&error.to_string()))?;
+        Ok(Self { spki: spki.into_vec(), bits: key.n().bit_width_vartime() })
+    }
+}
+
+/// Transparent RSA Public Key (KMIP 1.4 section 2.1.7.5).
+fn transparent(items: &[u8]) -> Option<rsa::PublicKey> {
+    let mut reader = Reader::new(items, Version::V1_4);
+    let mut number = |tag| match reader.take(tag).ok()??.content {
+        Content::BigInteger(bytes) => Some(BoxedUint::from_be_slice_vartime(bytes)),
+        _ => None,
+    };
+    let modulus = number(Tag::MODULUS)?;
+    let exponent = number(Tag::PUBLIC_EXPONENT)?;
+    rsa::PublicKey::new(modulus, exponent).ok()
+}

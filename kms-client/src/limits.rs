@@ -1,0 +1,78 @@
+//! Every limit of the client, each with its reason. The backup side has its own.
+
+use core::time::Duration;
+
+/// The longest answer taken, in bytes. A batch of 250 Get Attributes is answered with about 400 kB; a Locate that finds
+/// 100,000 objects with 5 MB. A connection allocates no more than this, whatever a server states. The server learns of
+/// it as Maximum Response Size.
+pub const RESPONSE: usize = 8 << 20;
+
+/// The longest request sent, in bytes: what a server of this protocol has to take.
+pub const REQUEST: usize = kms_protocol::limits::MESSAGE;
+
+/// What a request's header takes at most, in bytes, besides its batch items.
+pub const HEADER: usize = 256;
+
+/// The most items put into one message. More gain nothing: at 250 the way over the wire is 1 % of a decryption, and
+/// several messages of this size keep the server busy while the client encodes and decodes.
+pub const BATCH: usize = 250;
+
+/// How many messages of one batch are under way at once.
+pub const MESSAGES_AT_ONCE: usize = 3;
+
+/// How long a call may take, all its steps together, where the caller states nothing. Backup products wait 30 s.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long resolving, connecting and the TLS handshake may take for one server. A server that needs longer is down.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long one server of several may take to answer a request that another one can answer as well.
+pub const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// What each further item of a batch adds to [`ATTEMPT`]: an RSA-4096 decryption on one busy core, thrice.
+pub const ATTEMPT_PER_ITEM: Duration = Duration::from_millis(5);
+
+/// How long a connection may lie idle and still be used: network HSMs drop them after 30 s without a word.
+pub const IDLE: Duration = Duration::from_secs(25);
+
+/// The same for a request that must not be repeated: it goes over a connection that was in use just now, or a new one.
+pub const IDLE_UNREPEATABLE: Duration = Duration::from_secs(2);
+
+/// Connections to one server at a time, in use and idle together.
+pub const CONNECTIONS: usize = 8;
+
+/// The first pause after a server failed, before it is tried again ahead of others; doubled at each failure.
+pub const RETURN_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest such pause.
+pub const RETURN_MOST: Duration = Duration::from_secs(30);
+
+/// The pause between two rounds over all servers while the caller's patience lasts.
+pub const ROUND: Duration = Duration::from_millis(250);
+
+/// TCP keep-alive: when the first probe is sent, and how far apart the others are. Well below the 30 s of HSMs.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The longest PEM file or profile read, in bytes. A chain of ten RSA-4096 certificates has 20 kB.
+pub const FILE: u64 = 1 << 20;
+
+/// How often a lost answer to a creation is looked up by name before it is reported, and how far apart: clusters answer
+/// from replicas that lag, and a server that was killed needs a moment to come back.
+pub const LOOKUPS: u32 = 6;
+
+/// The pause before the second such look-up; doubled each time, so that the last comes after 6 s.
+pub const LOOKUP_FIRST: Duration = Duration::from_millis(200);
+
+/// The most Replacement Object Links followed from one key: a pair rotated daily gets there in nine months, and the
+/// client learns of a rotation within a day.
+pub const GENERATIONS: usize = 256;
+
+/// The most hits of one Locate that are looked at when a successor is sought. A server that returns more has ignored
+/// the filter.
+pub const CANDIDATES: usize = 64;
+
+/// How far before the last look "what is new" asks, in seconds: clocks of cluster members differ.
+pub const OVERLAP: i64 = 300;
+
+/// The longest chain or message of a server that is put into an error, in characters.
+pub const MESSAGE_SHOWN: usize = 400;

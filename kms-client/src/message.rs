@@ -1,0 +1,202 @@
+//! Requests to bytes, and answers matched to what was asked.
+
+use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultReason, ResultStatus};
+use kms_protocol::message::{RequestHeader, ResponseItem, ResponseMessage};
+use kms_protocol::operation::Request;
+use kms_protocol::ttlv::{Bytes, Content, Reader, Value as _, Writer};
+use kms_protocol::{Secret, Tag, Version};
+
+use crate::error::{Error, Refusal};
+use crate::limits;
+
+/// One request, encoded as a batch item under an ID that no other request of this client has.
+pub(crate) struct EncodedItem {
+    pub(crate) id: u32,
+    pub(crate) operation: Operation,
+    bytes: Secret,
+}
+
+impl EncodedItem {
+    pub(crate) fn new<R: Request>(request: &R, id: u32, version: Version) -> Self {
+        let mut writer = Writer::new(version);
+        writer.structure(Tag::BATCH_ITEM, |writer| {
+            writer.field(Tag::OPERATION, &R::OPERATION);
+            writer.field(Tag::UNIQUE_BATCH_ITEM_ID, &Bytes(id.to_be_bytes().to_vec()));
+            writer.field(Tag::REQUEST_PAYLOAD, request);
+        });
+        Self { id, operation: R::OPERATION, bytes: Secret::new(writer.into_bytes()) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The object that the request names, for the error that says it failed.
+    fn object(&self, version: Version) -> Option<String> {
+        let mut reader = Reader::new(self.bytes.expose(), version);
+        let mut item = reader.take(Tag::BATCH_ITEM).ok()??.structure().ok()?;
+        let payload = item.take(Tag::REQUEST_PAYLOAD).ok()??;
+        for tag in [Tag::UNIQUE_IDENTIFIER, Tag::PRIVATE_KEY_UNIQUE_IDENTIFIER] {
+            let found = payload.clone().structure().ok()?.take(tag).ok()?;
+            if let Some(Content::TextString(id)) = found.map(|item| item.content) {
+                return Some(id.to_owned());
+            }
+        }
+        None
+    }
+}
+
+/// Whether asking twice does no harm: what only reads or computes.
+pub(crate) fn is_repeatable(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Locate
+            | Operation::Get
+            | Operation::GetAttributes
+            | Operation::GetAttributeList
+            | Operation::Encrypt
+            | Operation::Decrypt
+            | Operation::Query
+            | Operation::DiscoverVersions
+    )
+}
+
+/// A request message of these items. Several of them are independent: none waits for another, or fails with it.
+pub(crate) fn encode<'a>(items: impl ExactSizeIterator<Item = &'a EncodedItem>, version: Version) -> Secret {
+    let mut header = RequestHeader::new(version);
+    header.maximum_response_size = i32::try_from(limits::RESPONSE).ok();
+    header.batch_count = i32::try_from(items.len()).unwrap_or(i32::MAX);
+    if items.len() > 1 {
+        header.batch_error_continuation_option = Some(BatchErrorContinuationOption::Continue);
+        header.batch_order_option = Some(false);
+    }
+    let mut writer = Writer::new(version);
+    writer.structure(Tag::REQUEST_MESSAGE, |writer| {
+        writer.field(Tag::REQUEST_HEADER, &header);
+        for item in items {
+            writer.raw(item.bytes.expose());
+        }
+    });
+    Secret::new(writer.into_bytes())
+}
+
+/// What came back for a message.
+#[derive(Debug)]
+pub(crate) enum Answer<'a> {
+    /// An answer to each item, in the order asked; `None` where the server stopped before it.
+    Each(Vec<Option<ResponseItem<'a>>>),
+    /// One refusal of the message as a whole.
+    Whole(Box<Refusal>),
+}
+
+/// Reads an answer and matches it to the items asked.
+///
+/// # Errors
+/// When it is malformed, of another version, or an answer to something else.
+pub(crate) fn read_answer<'a>(
+    bytes: &'a [u8],
+    asked: &[&EncodedItem],
+    version: Version,
+) -> Result<Answer<'a>, Error> {
+    let message =
+        ResponseMessage::read(bytes).map_err(|error| Error::protocol(format!("in its answer: {error}")))?;
+    let stated = message.header.protocol_version;
+    if let ([only], [first, ..]) = (message.items.as_slice(), asked)
+        && only.result_status == ResultStatus::OperationFailed
+        && only.unique_batch_item_id.as_ref().is_none_or(|id| id.0.is_empty())
+        && (only.operation.is_none() || asked.len() > 1 || stated != version)
+    {
+        return Ok(Answer::Whole(Box::new(refusal(only, first.operation, None))));
+    }
+    // The answer to Discover Versions may come in the server's own version: finding that out is its purpose.
+    let discovering = asked.iter().all(|request| request.operation == Operation::DiscoverVersions);
+    if stated != version && !discovering {
+        return Err(Error::protocol(format!("it answered a request of {version} in {stated}")));
+    }
+    let mut answers: Vec<Option<ResponseItem<'a>>> = Vec::new();
+    answers.resize_with(asked.len(), || None);
+    for (at, item) in message.items.into_iter().enumerate() {
+        let place = place(&item, at, asked)?;
+        let (Some(slot), Some(request)) = (answers.get_mut(place), asked.get(place)) else {
+            return Err(Error::protocol("it answered more items than were asked"));
+        };
+        if slot.is_some() {
+            return Err(Error::protocol("it answered one batch item twice"));
+        }
+        let silent = item.operation.is_none() && item.result_status != ResultStatus::Success;
+        if item.operation != Some(request.operation) && !silent {
+            let answered =
+                item.operation.map_or_else(|| "nothing".to_owned(), |answered| answered.to_string());
+            return Err(Error::protocol(format!("asked for {}, it answered {answered}", request.operation)));
+        }
+        *slot = Some(item);
+    }
+    // A server that stops at the first failure, though asked not to, leaves items out; any other has to answer all.
+    let failed = answers.iter().flatten().any(|item| item.result_status != ResultStatus::Success);
+    if !failed && answers.iter().any(Option::is_none) {
+        return Err(Error::protocol(format!("asked for {} batch items, it did not answer all", asked.len())));
+    }
+    Ok(Answer::Each(answers))
+}
+
+/// Which of the items asked is answered. The ID may be left out only where there was one.
+fn place(item: &ResponseItem<'_>, at: usize, asked: &[&EncodedItem]) -> Result<usize, Error> {
+    let is = |request: &&EncodedItem, id: &Bytes| request.id.to_be_bytes() == id.0.as_slice();
+    match &item.unique_batch_item_id {
+        Some(id) if asked.get(at).is_some_and(|request| is(request, id)) => Ok(at),
+        Some(id) => asked
+            .iter()
+            .position(|request| is(request, id))
+            .ok_or_else(|| Error::protocol("it answered a batch item that was not asked")),
+        None if asked.len() == 1 => Ok(0),
+        None => Err(Error::protocol("it left out a Unique Batch Item ID")),
+    }
+}
+
+/// The payload of an answer, or the server's refusal.
+pub(crate) fn read_payload<R: Request>(
+    item: ResponseItem<'_>,
+    asked: &EncodedItem,
+    version: Version,
+) -> Result<R::Response, Error> {
+    match item.result_status {
+        ResultStatus::Success => {
+            let payload = item.payload.ok_or_else(|| {
+                Error::protocol(format!("it answered {} without a payload", asked.operation))
+            })?;
+            R::Response::read(payload)
+                .map_err(|error| Error::protocol(format!("in its answer to {}: {error}", asked.operation)))
+        }
+        ResultStatus::OperationPending => Err(Error::protocol(format!(
+            "it put {} off, though the request does not allow that",
+            asked.operation
+        ))),
+        _ => Err(Error::refused(refusal(&item, asked.operation, asked.object(version)))),
+    }
+}
+
+fn refusal(item: &ResponseItem<'_>, operation: Operation, object: Option<String>) -> Refusal {
+    let shown = |message: &String| message.chars().take(limits::MESSAGE_SHOWN).collect();
+    Refusal {
+        operation,
+        object,
+        status: item.result_status,
+        reason: item.result_reason,
+        message: item.result_message.as_ref().map(shown),
+    }
+}
+
+/// Whether a whole message that was refused for this reason may do in smaller parts.
+///
+/// Too large an answer says that the work was done: only what may be repeated is asked again.
+pub(crate) fn is_worth_halving(reason: Option<ResultReason>, repeatable: bool) -> bool {
+    match reason {
+        Some(
+            ResultReason::AuthenticationNotSuccessful
+            | ResultReason::NotAuthorised
+            | ResultReason::UnsupportedProtocolVersion,
+        ) => false,
+        Some(ResultReason::InvalidMessage) => true,
+        _ => repeatable,
+    }
+}

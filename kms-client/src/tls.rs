@@ -1,0 +1,365 @@
+//! TLS: what the client trusts and what it shows, from PEM; connecting; and what a failure means.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::time::Duration;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use kms_protocol::Secret;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::connection::Stream;
+use crate::error::{Error, Step, TlsFault};
+use crate::limits;
+
+/// A stream to a server, whatever it runs over.
+pub type BoxedStream = Box<dyn Stream>;
+
+/// A way to reach one server. The client's own is TCP with TLS; tests join client and server in memory.
+pub trait Connect: Send + Sync {
+    /// How errors name the server.
+    fn address(&self) -> &str;
+
+    /// Opens a stream that is ready for KMIP messages.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or trusted.
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>>;
+}
+
+/// PEM text, and where it comes from.
+#[derive(Debug)]
+pub(crate) enum Pem {
+    /// Read again when the file changes.
+    File(PathBuf),
+    /// Given by the caller.
+    Text(Secret),
+}
+
+impl Pem {
+    fn read(&self) -> Result<Secret, Error> {
+        match self {
+            Self::File(path) => read_file(path).map(Secret::new),
+            Self::Text(text) => Ok(Secret::from(text.expose())),
+        }
+    }
+
+    /// What tells one state of the file from the next.
+    fn stamp(&self) -> Option<(SystemTime, u64)> {
+        let Self::File(path) = self else { return None };
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Text(_) => "the PEM text".to_owned(),
+        }
+    }
+}
+
+/// Reads a small file.
+///
+/// # Errors
+/// When it cannot be read or is longer than [`limits::FILE`].
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |reason: String| Error::File { path: path.to_owned(), reason };
+    let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(limits::FILE + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > limits::FILE {
+        return Err(failed(format!("it is longer than {} bytes", limits::FILE)));
+    }
+    Ok(bytes)
+}
+
+/// Whom the client trusts, and who it is.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    pub(crate) ca: Vec<Pem>,
+    /// Certificate chain and private key.
+    pub(crate) identity: Option<(Pem, Pem)>,
+}
+
+impl Credentials {
+    fn stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let identity = self.identity.iter().flat_map(|(chain, key)| [chain, key]);
+        self.ca.iter().chain(identity).map(Pem::stamp).collect()
+    }
+
+    fn config(&self) -> Result<ClientConfig, Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| Error::settings(error.to_string(), "this is a fault of the program"))?
+            .with_root_certificates(self.roots()?);
+        let Some((chain_pem, key_pem)) = &self.identity else { return Ok(builder.with_no_client_auth()) };
+        let chain = certificates(chain_pem)?;
+        let key = private_key(key_pem)?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| {
+            Error::settings(
+                format!("{} and {} do not belong together: {error}", chain_pem.place(), key_pem.place()),
+                "give the private key of the first certificate in the file",
+            )
+        })
+    }
+
+    fn roots(&self) -> Result<RootCertStore, Error> {
+        let mut roots = RootCertStore::empty();
+        for pem in &self.ca {
+            for certificate in certificates(pem)? {
+                roots.add(certificate).map_err(|error| {
+                    let what = format!("a certificate in {} cannot be a CA: {error}", pem.place());
+                    Error::settings(what, "give the CA's certificate as PEM")
+                })?;
+            }
+        }
+        if roots.is_empty() {
+            return Err(Error::settings(
+                "no CA certificate is given, so that no server can be trusted",
+                "give the certificate of the CA that issued the KMS' certificate (ca = in the profile)",
+            ));
+        }
+        Ok(roots)
+    }
+}
+
+fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = pem.read()?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.expose()).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(Error::settings(
+            format!("{} holds no certificate", pem.place()),
+            "it has to be PEM: -----BEGIN CERTIFICATE-----",
+        )),
+        Err(error) => Err(Error::settings(
+            format!("{} is not PEM: {error:?}", pem.place()),
+            "convert it: openssl x509 -inform der -in FILE",
+        )),
+    }
+}
+
+/// A private key as PKCS#8, PKCS#1 or SEC1.
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
+    let text = pem.read()?;
+    PrivateKeyDer::from_pem_slice(text.expose()).map_err(|_| {
+        let encrypted = b"ENCRYPTED";
+        let what = format!("{} holds no private key in the clear", pem.place());
+        if text.expose().windows(encrypted.len()).any(|window| window == encrypted) {
+            Error::settings(what, "decrypt it first: openssl pkey -in FILE -out FILE2")
+        } else {
+            Error::settings(what, "it has to be PEM: -----BEGIN PRIVATE KEY----- (PKCS#8), PKCS#1 or SEC1")
+        }
+    })
+}
+
+/// Credentials in the form that connections use, made again when their files change.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    credentials: Credentials,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    stamps: Vec<Option<(SystemTime, u64)>>,
+    config: Arc<ClientConfig>,
+}
+
+impl Identity {
+    pub(crate) fn load(credentials: Credentials) -> Result<Self, Error> {
+        let stamps = credentials.stamps();
+        let config = Arc::new(credentials.config()?);
+        Ok(Self { credentials, current: Mutex::new(Current { stamps, config }) })
+    }
+
+    /// The configuration for a new connection. Files that changed and cannot be used leave the earlier one in force.
+    fn config(&self) -> Arc<ClientConfig> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = self.credentials.stamps();
+        if stamps != current.stamps {
+            match self.credentials.config() {
+                Ok(config) => current.config = Arc::new(config),
+                Err(error) => {
+                    tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay")
+                }
+            }
+            current.stamps = stamps;
+        }
+        Arc::clone(&current.config)
+    }
+
+    /// The certificate chain that the client shows, its own first; empty where it shows none.
+    pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+        self.credentials.identity.as_ref().map_or_else(|| Ok(Vec::new()), |(chain, _)| certificates(chain))
+    }
+}
+
+/// One server, reached over TCP and TLS.
+#[derive(Debug)]
+pub(crate) struct TlsServer {
+    address: String,
+    name: ServerName<'static>,
+    identity: Arc<Identity>,
+    limit: Duration,
+    /// The certificate that the server showed last.
+    seen: Arc<Mutex<Option<CertificateDer<'static>>>>,
+}
+
+/// The certificate that a server showed last.
+pub(crate) type Seen = Arc<Mutex<Option<CertificateDer<'static>>>>;
+
+impl TlsServer {
+    /// # Errors
+    /// When `address` is no `host:port`, or the name that its certificate must hold is none.
+    pub(crate) fn new(
+        address: &str,
+        name: Option<&str>,
+        identity: Arc<Identity>,
+        limit: Duration,
+    ) -> Result<Self, Error> {
+        let wrong = || {
+            Error::settings(
+                format!("{address:?} is no address of a server"),
+                "write it as host:port, such as kms.example.com:5696 or [::1]:5696",
+            )
+        };
+        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+        port.parse::<u16>().map_err(|_| wrong())?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let name = ServerName::try_from(name.unwrap_or(host).to_owned()).map_err(|_| wrong())?;
+        Ok(Self { address: address.to_owned(), name, identity, limit, seen: Seen::default() })
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        Arc::clone(&self.seen)
+    }
+
+    async fn open(&self) -> Result<BoxedStream, Error> {
+        let deadline = Instant::now() + self.limit;
+        let late = |step| move |_| Error::TimedOut { address: self.address.clone(), step, after: self.limit };
+        let addresses: Vec<_> = timeout_at(deadline, lookup_host(&self.address))
+            .await
+            .map_err(late(Step::Resolve))?
+            .map_err(|error| Error::Resolve { address: self.address.clone(), reason: error.to_string() })?
+            .collect();
+        let tcp = timeout_at(deadline, TcpStream::connect(addresses.as_slice()))
+            .await
+            .map_err(late(Step::Connect))?
+            .map_err(|error| self.cannot_connect(&error))?;
+        prepare(&tcp).map_err(|error| self.cannot_connect(&error))?;
+        let connector = TlsConnector::from(self.identity.config());
+        let tls = timeout_at(deadline, connector.connect(self.name.clone(), tcp))
+            .await
+            .map_err(late(Step::Handshake))?
+            .map_err(|error| self.no_handshake(&error))?;
+        if let Some(certificate) = tls.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen = Some(certificate.clone().into_owned());
+        }
+        Ok(Box::new(tls))
+    }
+
+    fn cannot_connect(&self, error: &io::Error) -> Error {
+        Error::Connect { address: self.address.clone(), kind: error.kind(), reason: error.to_string() }
+    }
+
+    fn no_handshake(&self, error: &io::Error) -> Error {
+        match fault_of(error) {
+            Some(fault) => Error::Tls { address: self.address.clone(), fault },
+            None => Error::Lost {
+                address: self.address.clone(),
+                step: Step::Handshake,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Connect for TlsServer {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {
+        Box::pin(self.open())
+    }
+}
+
+/// Requests are small and waited for: they go out at once. Keep-alive notices a peer that is gone, and keeps firewalls
+/// from forgetting the connection.
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let keep_alive =
+        socket2::TcpKeepalive::new().with_time(limits::KEEP_ALIVE).with_interval(limits::KEEP_ALIVE);
+    socket2::SockRef::from(tcp).set_tcp_keepalive(&keep_alive)
+}
+
+/// What TLS has against the connection, where the error is TLS's.
+pub(crate) fn fault_of(error: &io::Error) -> Option<TlsFault> {
+    error.get_ref()?.downcast_ref::<rustls::Error>().map(fault)
+}
+
+fn fault(error: &rustls::Error) -> TlsFault {
+    match error {
+        rustls::Error::InvalidCertificate(error) => certificate_fault(error),
+        rustls::Error::AlertReceived(alert) => alert_fault(*alert),
+        rustls::Error::InvalidMessage(_) => TlsFault::NotTls,
+        rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            TlsFault::NothingInCommon("the server offers no TLS 1.2 or 1.3".to_owned())
+        }
+        rustls::Error::PeerIncompatible(_) => TlsFault::NothingInCommon(error.to_string()),
+        _ => TlsFault::Other(error.to_string()),
+    }
+}
+
+fn certificate_fault(error: &CertificateError) -> TlsFault {
+    match error {
+        CertificateError::Expired => TlsFault::Expired { not_after: None },
+        CertificateError::ExpiredContext { not_after, .. } => {
+            TlsFault::Expired { not_after: Some(not_after.as_secs()) }
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsFault::NotYetValid,
+        // A CA of the right name with another key shows as a bad signature.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsFault::UnknownCa,
+        CertificateError::NotValidForName => {
+            TlsFault::NameMismatch { expected: "the name asked for".to_owned(), presented: Vec::new() }
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            TlsFault::NameMismatch { expected: expected.to_str().into_owned(), presented: presented.clone() }
+        }
+        _ => TlsFault::Other(format!("the server's certificate cannot be used: {error}")),
+    }
+}
+
+/// Alerts about certificates are the server's view of ours; those about versions and suites are nobody's fault.
+fn alert_fault(alert: AlertDescription) -> TlsFault {
+    let refused = |alert: &str| TlsFault::RefusedUs { alert: alert.to_owned() };
+    match alert {
+        AlertDescription::CertificateRequired => refused("it demands one and got none"),
+        AlertDescription::CertificateExpired => refused("it has expired"),
+        AlertDescription::CertificateRevoked => refused("it is revoked"),
+        AlertDescription::UnknownCA => refused("it was issued by a CA that the server does not know"),
+        AlertDescription::BadCertificate => refused("the server finds it malformed, or got none"),
+        AlertDescription::UnsupportedCertificate => refused("the server does not take its kind"),
+        AlertDescription::CertificateUnknown => refused("the server does not say why"),
+        AlertDescription::AccessDenied => refused("access denied"),
+        AlertDescription::DecryptError => refused("its signature does not verify"),
+        AlertDescription::HandshakeFailure
+        | AlertDescription::ProtocolVersion
+        | AlertDescription::InsufficientSecurity => {
+            TlsFault::NothingInCommon(format!("the server sent the alert {alert:?}"))
+        }
+        _ => TlsFault::Other(format!("the server sent the alert {alert:?}")),
+    }
+}
