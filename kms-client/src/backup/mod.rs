@@ -12,6 +12,7 @@ pub mod database;
 pub mod envelope;
 mod error;
 pub mod jobs;
+pub mod kmip;
 mod kms;
 pub mod limits;
 pub mod records;
