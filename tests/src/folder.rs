@@ -21,7 +21,9 @@ pub fn compare(a: &Path, b: &Path) -> Result<Compared, String> {
     let mut pending: Vec<(PathBuf, PathBuf)> = vec![(a.to_owned(), b.to_owned())];
     while let Some((a, b)) = pending.pop() {
         let kind = |path: &Path| {
-            fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display())).map(|data| data.file_type())
+            fs::symlink_metadata(path)
+                .map_err(|error| format!("{}: {error}", path.display()))
+                .map(|data| data.file_type())
         };
         let (kind_a, kind_b) = (kind(&a)?, kind(&b)?);
         if kind_a != kind_b {

@@ -10,7 +10,10 @@ pub mod repository;
 ///
 /// Continuous integration sets `KMS_TESTS_REQUIRE_ALL`: there a skipped test is a failed one.
 pub fn skip(test: &str, reason: &str) {
-    assert!(std::env::var_os("KMS_TESTS_REQUIRE_ALL").is_none(), "{test} is required, and cannot run: {reason}");
+    assert!(
+        std::env::var_os("KMS_TESTS_REQUIRE_ALL").is_none(),
+        "{test} is required, and cannot run: {reason}"
+    );
     #[allow(clippy::print_stderr, reason = "the tester has to see it")]
     {
         eprintln!("SKIPPED {test}: {reason}");

@@ -37,7 +37,8 @@ impl Server {
         fs::create_dir_all(state).expect("the state folder");
         let ready = state.join("ready.json");
         let _ = fs::remove_file(&ready);
-        let log = fs::File::options().create(true).append(true).open(state.join("server.log")).expect("the log");
+        let log =
+            fs::File::options().create(true).append(true).open(state.join("server.log")).expect("the log");
         let mut child = Command::new(program("kms-server"))
             .args(["dev", "--json", "--admin", "127.0.0.1:0", "--listen", listen])
             .arg("--state")
@@ -140,7 +141,13 @@ impl Client {
     /// Runs `kms-client`, with JSON as output.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Finished {
         let mut command = Command::new(program("kms-client"));
-        command.arg("--json").arg("--state").arg(&self.state).arg("--profile").arg(&self.profile).args(arguments);
+        command
+            .arg("--json")
+            .arg("--state")
+            .arg(&self.state)
+            .arg("--profile")
+            .arg(&self.profile)
+            .args(arguments);
         finish(&mut command)
     }
 }
@@ -171,7 +178,8 @@ impl Finished {
     #[must_use]
     pub fn json(&self) -> Value {
         let line = self.stdout.lines().last().unwrap_or_default();
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {:?}: {}", self.stdout, self.stderr))
+        serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("{error} in {:?}: {}", self.stdout, self.stderr))
     }
 }
 

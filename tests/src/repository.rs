@@ -47,7 +47,15 @@ fn build() -> PathBuf {
         folder.pop();
     }
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--quiet", "--package", "kms-server", "--package", "kms-client", "--bins"]);
+    cargo.current_dir(root()).args([
+        "build",
+        "--quiet",
+        "--package",
+        "kms-server",
+        "--package",
+        "kms-client",
+        "--bins",
+    ]);
     if folder.ends_with("release") {
         cargo.arg("--release");
     }

@@ -62,9 +62,8 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     let config = Config::read(&options.config)?;
     let file = options.config.display();
     let missing = |what: &str| {
-        Failure::new(Kind::Config, format!("{file} does not say `{what}`")).hint(
-            "a production server takes nothing for granted: it needs store, store-key and [tls]",
-        )
+        Failure::new(Kind::Config, format!("{file} does not say `{what}`"))
+            .hint("a production server takes nothing for granted: it needs store, store-key and [tls]")
     };
     let tls = config.tls.as_ref().ok_or_else(|| missing("[tls]"))?;
     let identities: Vec<_> = tls

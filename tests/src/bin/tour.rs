@@ -98,12 +98,8 @@ fn run(tour: &mut Tour, paths: &[PathBuf], here: &Path) {
     tour.step("restore both backups and compare every byte");
     for (backup, name) in [(&first, "first"), (&second, "second")] {
         let target = here.join(name);
-        let restored = client.run([
-            "restore".as_ref(),
-            backup.as_os_str(),
-            "--to".as_ref(),
-            target.as_os_str(),
-        ]);
+        let restored =
+            client.run(["restore".as_ref(), backup.as_os_str(), "--to".as_ref(), target.as_os_str()]);
         let _ = restored.success();
         let mut total = Compared::default();
         for path in paths {
@@ -130,14 +126,23 @@ fn back_up(tour: &Tour, client: &Client, paths: &[PathBuf], to: &Path) -> PathBu
     let field = |name: &str| done.get(name).and_then(Value::as_u64).unwrap_or_default();
     let file = PathBuf::from(done.get("file").and_then(Value::as_str).expect("the backup file"));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    tour.saw(&format!("{} files, {} bytes in {name} ({} bytes)", field("files"), field("bytes"), field("size")));
+    tour.saw(&format!(
+        "{} files, {} bytes in {name} ({} bytes)",
+        field("files"),
+        field("bytes"),
+        field("size")
+    ));
     file
 }
 
 fn current_key(job: &Finished) -> String {
     let job = job.json();
     let newest = job.get("keys").and_then(Value::as_array).and_then(|keys| keys.last());
-    newest.and_then(|key| key.get("private_id")).and_then(Value::as_str).expect("a private key's ID").to_owned()
+    newest
+        .and_then(|key| key.get("private_id"))
+        .and_then(Value::as_str)
+        .expect("a private key's ID")
+        .to_owned()
 }
 
 fn count(folder: &Path) -> usize {
