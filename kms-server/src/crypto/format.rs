@@ -160,8 +160,6 @@ pub fn rsa_private_parts(pkcs8: &Secret) -> Result<RsaPrivateParts, CryptoError>
 
 /// PKCS#8 of a Transparent RSA Private Key. Its parts are checked against each other.
 ///
-/// The `rsa` crate does the arithmetic and leaves temporary numbers unzeroized.
-///
 /// # Errors
 /// [`CryptoError::KeyRejected`] for parts that are missing, too long, or do not fit together.
 pub fn rsa_private_from_parts(parts: &RsaPrivateInput<'_>) -> Result<Secret, CryptoError> {
