@@ -27,11 +27,11 @@ struct Sample {
     mixed: Vec<u8>,
 }
 
-fn same_hash() -> Oaep<'static> {
+fn same_hash() -> Oaep {
     Oaep::new(Some(HashingAlgorithm::Sha256), Some(HashingAlgorithm::Sha256), b"").unwrap()
 }
 
-fn default_mask() -> Oaep<'static> {
+fn default_mask() -> Oaep {
     Oaep::new(Some(HashingAlgorithm::Sha256), None, b"").unwrap()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A process of its own, with one test, so that no other test's keys are about.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::fs::File;
