@@ -40,8 +40,8 @@ fn record(number: u32) -> Put {
     let terms = vec![
         term(Index::Name, owner.clone().text(&format!("job-{number:07}"))),
         term(Index::Owner, owner),
-        term(Index::State, Key::new().number(2)),
-        term(Index::InitialDate, Key::new().date(kms_protocol::DateTime(1_700_000_000 + i64::from(number)))),
+        term(Index::Rotation, Key::new().text("policy").number(number)),
+        term(Index::Due, Key::new().date(kms_protocol::DateTime(1_700_000_000 + i64::from(number)))),
     ];
     // Like sealed bytes: nothing to compress, all different.
     let mut state = u64::from(number) | 1;
@@ -100,7 +100,7 @@ fn reads(folder: &Path, size: u32) {
         assert_eq!(hits.len(), 1);
     });
     let newest = timed(|_| {
-        let scan = Scan { order: Order::Descending, limit: 100, ..Scan::new(Index::InitialDate, Keys::All) };
+        let scan = Scan { order: Order::Descending, limit: 100, ..Scan::new(Index::Due, Keys::All) };
         assert_eq!(store.scan(&scan).unwrap().len(), 100);
     });
     let memory = fs::read_to_string("/proc/self/status").unwrap();
