@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::load::{Acknowledged, start, state, strike_at, verify};
 use super::{random, rounds, skip};
 
@@ -21,18 +23,15 @@ fn a_power_cut_loses_nothing_acknowledged() {
     let mut commits = 0;
     let rounds = rounds(5);
     for round in 0..rounds {
-        let mount = tempfile::tempdir().unwrap();
-        let mut lossy = mount_at(&python, &file_system, disk.path(), mount.path());
-        let (mut child, acks) = start(&mount.path().join("store"));
+        let forgetful = Forgetful::mount(&python, &file_system, disk.path());
+        let (mut child, acks) = start(&forgetful.mount.path().join("store"));
         let delay = random(400);
-        // The file system is killed first: what the child says after that cannot have been synced.
+        // The file system goes first: what the child says after that cannot have been synced.
         let said = strike_at(delay, &acks, || {
-            lossy.kill().unwrap();
-            lossy.wait().unwrap();
+            drop(forgetful);
             child.kill().unwrap();
         });
         child.wait().unwrap();
-        unmount(mount.path());
         commits += said.len();
         acknowledged.extend(said);
         println!("round {round}: power cut after {delay} ms, {commits} commits acknowledged so far");
@@ -67,20 +66,31 @@ fn tools() -> Result<(PathBuf, PathBuf), String> {
     Ok((python, at_hand))
 }
 
-fn mount_at(python: &Path, file_system: &Path, disk: &Path, mount: &Path) -> Child {
-    let outside = mount.metadata().unwrap().dev();
-    let mut child = Command::new(python).arg(file_system).arg(disk).arg(mount).spawn().unwrap();
-    for _ in 0..1_000 {
-        if mount.metadata().is_ok_and(|metadata| metadata.dev() != outside) {
-            return child;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().and_then(|()| child.wait()).unwrap();
-    panic!("the file system that forgets did not start");
+/// The file system that forgets. Dropped, it has forgotten.
+struct Forgetful {
+    process: Child,
+    mount: TempDir,
 }
 
-fn unmount(mount: &Path) {
-    let status = Command::new("fusermount").arg("-uz").arg(mount).status().unwrap();
-    assert!(status.success(), "{} is still mounted", mount.display());
+impl Forgetful {
+    fn mount(python: &Path, file_system: &Path, disk: &Path) -> Self {
+        let mount = tempfile::tempdir().unwrap();
+        let outside = mount.path().metadata().unwrap().dev();
+        let process = Command::new(python).arg(file_system).arg(disk).arg(mount.path()).spawn().unwrap();
+        let forgetful = Self { process, mount };
+        for _ in 0..1_000 {
+            if forgetful.mount.path().metadata().is_ok_and(|metadata| metadata.dev() != outside) {
+                return forgetful;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the file system that forgets did not start");
+    }
+}
+
+impl Drop for Forgetful {
+    fn drop(&mut self) {
+        let _ = self.process.kill().and_then(|()| self.process.wait());
+        let _ = Command::new("fusermount").arg("-uz").arg(self.mount.path()).status();
+    }
 }
