@@ -98,7 +98,8 @@ impl DevState {
         if !file.exists() {
             write(&file, KMS_TOML.as_bytes(), Access::Public)?;
         }
-        let config = Config::read(&file)?;
+        let mut config = Config::read(&file)?;
+        config.policy_changes.get_or_insert_with(|| folder.join("policies.toml"));
         let store_key = store_key(&folder)?;
         let pki = Pki::prepare(&folder.join("pki"), &all_hosts, now)?;
         let is_ephemeral = temporary.is_some();

@@ -12,6 +12,7 @@ pub mod kms;
 pub mod limits;
 pub mod listener;
 pub mod pki;
+pub mod principal;
 pub mod rotator;
 pub mod server;
 pub mod service;

@@ -58,3 +58,21 @@ pub const PAGE: usize = 256;
 
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
+
+/// Times that a change is tried anew because another one got ahead; each try means that somebody else's succeeded.
+pub const ATTEMPTS: usize = 16;
+
+/// Rotations between two looks at whether the server stops.
+pub const ROTATIONS_AT_ONCE: usize = 8_192;
+
+/// Policies: each is asked each second for what it has due.
+pub const POLICIES: usize = 1_000;
+
+/// Bytes of a policy's name: it begins keys of the store, which have 520.
+pub const POLICY_NAME: usize = 128;
+
+/// Keys in one page of the admin API: about 600 KiB of JSON.
+pub const KEYS_LISTED: usize = 1_000;
+
+/// Keys looked at for one page of the admin API, so that a filter that nothing matches answers within a second.
+pub const KEYS_SEEN: usize = 20_000;

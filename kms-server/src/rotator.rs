@@ -1,6 +1,6 @@
 //! Does what falls due, as time passes and as it is moved.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kms_protocol::DateTime;
@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::{Change, Clock, ClockError};
 use crate::kms::Fired;
+use crate::limits;
 use crate::service::Service;
 use crate::shutdown::Stop;
 
@@ -27,8 +28,10 @@ pub struct Rotator {
 pub struct Moved {
     /// The time that the clock shows now.
     pub now: DateTime,
-    /// What fired, in order.
+    /// What fired, in order, up to [`limits::FIRED_LISTED`].
     pub fired: Vec<Fired>,
+    /// How many more fired than are listed.
+    pub omitted: usize,
 }
 
 impl Rotator {
@@ -57,18 +60,44 @@ impl Rotator {
 
     /// Does what is due by now. After real downtime the service catches up with one step.
     pub fn catch_up(&self) -> Vec<Fired> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.take_turn();
         let now = self.clock.now();
-        let mut fired = Vec::new();
-        while self.service.next_due().is_some_and(|due| due <= now) {
-            let done = self.service.run_due(now);
-            if done.is_empty() {
+        let mut fired = Fires::default();
+        while let Some(due) = self.service.next_due().filter(|due| *due <= now) {
+            if self.stop.is_requested() || !self.run_due(now, due, &mut fired) {
                 break; // It could not be done, and the service has logged why; the next tick tries again.
             }
-            log(&done);
-            fired.extend(done);
         }
-        fired
+        fired.listed
+    }
+
+    /// Lets `change` change what falls due when, and files all keys anew where it has to be.
+    pub fn change<T>(&self, change: impl FnOnce() -> T) -> T {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change();
+        self.adopt();
+        drop(turn);
+        result
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.adopt();
+        turn
+    }
+
+    /// Files keys under policies that have changed, as far as that is not done yet.
+    fn adopt(&self) {
+        while !self.stop.is_requested() && self.service.adopt_some() {}
+    }
+
+    /// Does what is due; whether anything came of it.
+    fn run_due(&self, now: DateTime, due: DateTime, fired: &mut Fires) -> bool {
+        let done = self.service.run_due(now);
+        let progress = !done.is_empty() || self.service.next_due() != Some(due);
+        log(&done);
+        fired.add(done);
+        progress
     }
 
     /// Moves the clock, stepping through every due time on the way: keys see each of them as if time had passed.
@@ -78,15 +107,15 @@ impl Rotator {
     /// # Errors
     /// [`ClockError`] when the clock refuses; then nothing happened.
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.take_turn();
         let target = self.clock.depart(change)?;
-        let fired = self.step_to(target);
+        let Fires { listed, omitted } = self.step_to(target);
         self.clock.arrive();
-        Ok(Moved { now: self.clock.now(), fired })
+        Ok(Moved { now: self.clock.now(), fired: listed, omitted })
     }
 
-    fn step_to(&self, target: DateTime) -> Vec<Fired> {
-        let mut fired = Vec::new();
+    fn step_to(&self, target: DateTime) -> Fires {
+        let mut fired = Fires::default();
         while let Some(due) = self.service.next_due().filter(|due| *due <= target) {
             if self.stop.is_requested() {
                 warn!(
@@ -95,18 +124,30 @@ impl Rotator {
                 break;
             }
             self.clock.step(due);
-            let done = self.service.run_due(self.clock.now());
-            if done.is_empty() {
+            if !self.run_due(self.clock.now(), due, &mut fired) {
                 warn!(
                     due = crate::clock::text(due),
                     "what fell due was not done; it is tried again each second"
                 );
                 break;
             }
-            log(&done);
-            fired.extend(done);
         }
         fired
+    }
+}
+
+/// What fired, as far as anybody reads it: years of rotations are counted, not remembered.
+#[derive(Default)]
+struct Fires {
+    listed: Vec<Fired>,
+    omitted: usize,
+}
+
+impl Fires {
+    fn add(&mut self, done: Vec<Fired>) {
+        let room = limits::FIRED_LISTED.saturating_sub(self.listed.len());
+        self.omitted += done.len().saturating_sub(room);
+        self.listed.extend(done.into_iter().take(room));
     }
 }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use kms_protocol::{DateTime, Secret};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, PolicyBook};
 use crate::crypto::{CryptoError, KeyPool, SealError, StoreKey, Workers};
 use crate::failure::{Failure, Kind};
-use crate::kms::policy::{Policies, Policy};
 use crate::kms::{Caller, Fired, Kms, Parts, Work};
 use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
 
@@ -25,6 +24,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// Does what is due at `now`, in the order in which it fell due, and says what that was.
     fn run_due(&self, now: DateTime) -> Vec<Fired>;
+
+    /// Files the next page of keys under policies that have changed; whether there may be more to do.
+    fn adopt_some(&self) -> bool {
+        false
+    }
 }
 
 impl Service for Kms {
@@ -49,6 +53,13 @@ impl Service for Kms {
             Vec::new()
         })
     }
+
+    fn adopt_some(&self) -> bool {
+        Kms::adopt_some(self).unwrap_or_else(|error| {
+            tracing::error!(%error, "the store failed while keys were filed under changed policies; it is tried again");
+            false
+        })
+    }
 }
 
 /// Where a store is kept.
@@ -60,11 +71,12 @@ pub enum Keep {
     Folder(PathBuf),
 }
 
-/// Opens the core on its store, with `store_key` to unseal it and the policies of `config`.
+/// Opens the core on its store, with `store_key` to unseal it and the policies of `config` and of its changes.
 ///
 /// # Errors
-/// [`Failure`] when the store cannot be opened.
-pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn Service>, Failure> {
+/// [`Failure`] when the store cannot be opened or the policies do not go together.
+pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<Kms>, Failure> {
+    let policies = PolicyBook::open(config, config.policy_changes.as_deref())?.policies();
     let store: Arc<dyn Store> = match keep {
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
@@ -75,19 +87,8 @@ pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn 
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::new(Workers::one_per_core()?),
     });
-    kms.adopt(Policies(config.policies.iter().map(policy).collect()))?;
+    kms.adopt(policies)?;
     Ok(Arc::new(kms))
-}
-
-fn policy(written: &config::Policy) -> Policy {
-    Policy {
-        name: written.name.clone(),
-        names: written.names.0.clone(),
-        rotate_every: written.rotate_every.map(|interval| interval.seconds),
-        offset: written.offset.seconds,
-        after_rotation: written.after_rotation,
-        private_keys_may_leave: written.private_keys_may_leave,
-    }
 }
 
 impl From<StoreError> for Failure {

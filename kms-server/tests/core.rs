@@ -264,7 +264,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
         let request = LocateRequest { attributes: AttributeList(attributes), ..LocateRequest::default() };
         later.ask(&request).expect("located").unique_identifiers
     };
-    assert_eq!(find(vec![Attribute::Name(Name::text("job-public"))]), [public.clone()]);
+    assert_eq!(find(vec![Attribute::Name(Name::text("job-public"))]), [public.as_str()]);
     assert!(
         find(vec![Attribute::Name(Name::text("job-public")), Attribute::ObjectType(ObjectType::PrivateKey)])
             .is_empty()
@@ -274,7 +274,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
         [second.clone(), public.clone()],
         "newest first"
     );
-    assert_eq!(find(vec![Attribute::State(State::Active)]), [public.clone()]);
+    assert_eq!(find(vec![Attribute::State(State::Active)]), [public.as_str()]);
     let wanted = vec![
         Attribute::CryptographicUsageMask(CryptographicUsageMask::DECRYPT),
         Attribute::ObjectGroup("job".into()),
@@ -287,7 +287,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
             Attribute::InitialDate(kms_protocol::DateTime(to)),
         ]
     };
-    assert_eq!(find(since(NOW + 1, NOW + 100)), [second.clone()]);
+    assert_eq!(find(since(NOW + 1, NOW + 100)), [second.as_str()]);
     assert!(find(since(NOW + 101, NOW + 200)).is_empty());
     let page = |skip, most| LocateRequest {
         maximum_items: Some(most),

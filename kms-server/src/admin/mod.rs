@@ -98,12 +98,16 @@ async fn change_clock(
         moved.map(|moved| (change, moved))
     });
     let (change, moved) = moved.await.map_err(|_| Problem::defect())??;
-    info!(?change, now = crate::clock::text(moved.now), fired = moved.fired.len(), "clock changed");
-    let listed = moved.fired.len().min(limits::FIRED_LISTED);
+    info!(
+        ?change,
+        now = crate::clock::text(moved.now),
+        fired = moved.fired.len() + moved.omitted,
+        "clock changed"
+    );
     Ok(Json(api::Moved {
         clock: api::Clock::of(&admin.clock),
-        omitted: moved.fired.len() - listed,
-        fired: moved.fired.into_iter().take(listed).map(api::Fired::from).collect(),
+        omitted: moved.omitted,
+        fired: moved.fired.into_iter().map(api::Fired::from).collect(),
     }))
 }
 

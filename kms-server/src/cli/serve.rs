@@ -11,6 +11,7 @@ use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config};
 use kms_server::dev::{self, DevState};
 use kms_server::failure::{Failure, Kind};
+use kms_server::principal::Principals;
 use kms_server::server::{Parts, Server};
 use kms_server::service::{self, Keep};
 use kms_server::shutdown::Signals;
@@ -48,7 +49,10 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     }
     let keep = if state.is_ephemeral { Keep::Memory } else { Keep::Folder(state.store()) };
     let service = service::open(&keep, &state.store_key, &state.config)?;
-    let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority()).map_err(tls_failure)?;
+    let principals = Principals(state.config.principals.clone());
+    let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())
+        .map_err(tls_failure)?
+        .with_principals(principals);
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
@@ -73,7 +77,8 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         .iter()
         .map(|pair| Identity { certificate: pair.certificate.clone(), key: pair.key.clone() })
         .collect();
-    let tls = ServerTls::new(&identities, &tls.trusted).map_err(tls_failure)?;
+    let principals = Principals(config.principals.clone());
+    let tls = ServerTls::new(&identities, &tls.trusted).map_err(tls_failure)?.with_principals(principals);
     let store = config.store.clone().ok_or_else(|| missing("store"))?;
     let store_key = dev::read_store_key(config.store_key.as_deref().ok_or_else(|| missing("store-key"))?)?;
     if let Some(admin) = config.admin {

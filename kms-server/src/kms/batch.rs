@@ -55,7 +55,7 @@ impl Kms {
         {
             return self.run_apart(message, caller, now);
         }
-        let mut context = Context { caller, now, version, made: Made::default() };
+        let mut context = Context::new(caller, now, version);
         let mut outcomes = Vec::with_capacity(message.items.len());
         for item in &message.items {
             let outcome = self.run_item(item, &mut context);
@@ -73,7 +73,7 @@ impl Kms {
         let version = message.header.protocol_version;
         let share = message.items.len().div_ceil(self.workers.count().max(1)).max(1);
         let run = |items: &[RequestItem<'_>]| -> Vec<Outcome> {
-            let mut context = Context { caller, now, version, made: Made::default() };
+            let mut context = Context::new(caller, now, version);
             items.iter().map(|item| self.run_item(item, &mut context)).collect()
         };
         std::thread::scope(|scope| {
@@ -113,6 +113,7 @@ impl Kms {
 
     /// The one table from operations to the code that does them.
     fn dispatch(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Result<Secret, Refusal> {
+        context.operation = item.operation;
         match item.operation {
             Operation::Activate => self.call(item, context, run::activate),
             Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),

@@ -1,7 +1,10 @@
 //! The core: a request in, a response out. It opens no port, reads no clock and prints nothing.
 
+pub mod access;
+mod adoption;
 mod batch;
 mod due;
+mod keys;
 pub mod lifecycle;
 mod locate;
 pub mod model;
@@ -12,7 +15,7 @@ pub mod policy;
 mod refusal;
 mod rotation;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
@@ -22,11 +25,15 @@ use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
-use crate::store::{Store, StoreError};
+use crate::limits;
+use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
 pub use due::Fired;
+pub use keys::{KeyPage, KeyQuery, KeyView, Rotated};
 pub use refusal::{Reason, Refusal};
 
+use access::Verdict;
+use adoption::Adoption;
 use model::{Material, Object};
 use policy::Policies;
 
@@ -73,6 +80,8 @@ pub struct Kms {
     workers: Arc<Workers>,
     keys: KeyCache,
     policies: ArcSwap<Policies>,
+    /// Keys that are still to be filed under the policies in force.
+    adoption: Mutex<Option<Adoption>>,
 }
 
 impl Kms {
@@ -81,7 +90,15 @@ impl Kms {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, store_key, pool, workers } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
-        Self { store, store_key, pool, workers, keys: KeyCache::new(crypto::limits::PARSED_KEYS), policies }
+        Self {
+            store,
+            store_key,
+            pool,
+            workers,
+            keys: KeyCache::new(crypto::limits::PARSED_KEYS),
+            policies,
+            adoption: Mutex::default(),
+        }
     }
 
     /// Where `request` is best worked, told from its operations alone.
@@ -90,15 +107,86 @@ impl Kms {
         operations(request).map(work_of).max().unwrap_or(Work::Inline)
     }
 
-    /// The object that a request means, where it is the caller's.
+    /// The object that a request means, where the caller may do with it what the request asks.
     fn find(&self, id: Option<&UniqueIdentifier>, context: &Context<'_>) -> Result<Object, Refusal> {
         let id = context.resolve(id)?;
-        self.fetch(&id)?
-            .filter(|object| object.owner == context.caller.principal)
-            .ok_or_else(Refusal::not_found)
+        let object = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
+        match self.verdict(&object, context) {
+            Verdict::Allowed => Ok(object),
+            Verdict::Hidden => Err(Refusal::not_found()),
+            Verdict::Denied => Err(denied(context)),
+        }
+    }
+
+    /// Changes the object that a request means. Whoever else changes it meanwhile is seen: then it is looked at anew.
+    fn change(
+        &self,
+        id: Option<&UniqueIdentifier>,
+        context: &Context<'_>,
+        mut change: impl FnMut(&mut Object) -> Result<(), Refusal>,
+    ) -> Result<Object, Refusal> {
+        for _ in 0..limits::ATTEMPTS {
+            let mut object = self.find(id, context)?;
+            change(&mut object)?;
+            match self.store.commit(Batch::new().put(object.put())) {
+                Ok(_) => return Ok(object),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(pairs::busy())
+    }
+
+    fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
+        self.policies.load().access.judge(&context.caller.principal, &object.owner, context.operation)
+    }
+
+    /// Whether the caller may make objects of its own.
+    fn may_create(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let principal = &context.caller.principal;
+        match self.policies.load().access.judge(principal, principal, context.operation) {
+            Verdict::Allowed => Ok(()),
+            _ => Err(denied(context)),
+        }
+    }
+
+    /// Whose objects the caller may do with what the request asks: its own, and those of others that a rule names.
+    fn owners(&self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
+        let principal = &context.caller.principal;
+        let policies = self.policies.load();
+        let judge = |owner: &str| policies.access.judge(principal, owner, context.operation);
+        let mut owners = match judge(principal) {
+            Verdict::Allowed => vec![principal.clone()],
+            _ => Vec::new(),
+        };
+        if policies.access.reaches_others(principal, context.operation) {
+            let all = self.all_owners()?;
+            owners.extend(
+                all.into_iter().filter(|owner| owner != principal && judge(owner) == Verdict::Allowed),
+            );
+        } else if owners.is_empty() {
+            return Err(denied(context));
+        }
+        Ok(owners)
+    }
+
+    /// Everyone who owns an object: one look at the index for each of them.
+    fn all_owners(&self) -> Result<Vec<String>, StoreError> {
+        let mut owners = Vec::new();
+        let mut keys = Keys::All;
+        loop {
+            let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(Index::Owner, keys) })?;
+            let Some(hit) = hits.first() else { return Ok(owners) };
+            let Some((owner, beyond)) = model::owner_in(&hit.key) else { return Ok(owners) };
+            owners.push(owner);
+            keys = Keys::Between(beyond, vec![u8::MAX; 2]);
+        }
     }
 
     fn fetch(&self, id: &str) -> Result<Option<Object>, StoreError> {
+        if id == adoption::STAMP {
+            return Ok(None);
+        }
         let record = match self.store.fetch(id) {
             // What the store cannot have as an ID, it does not have.
             Err(StoreError::TooLarge { .. } | StoreError::Invalid { .. }) => None,
@@ -125,6 +213,13 @@ impl Kms {
     }
 }
 
+fn denied(context: &Context<'_>) -> Refusal {
+    Refusal::new(
+        Reason::Denied,
+        format!("{:?} may not do {}: so say the access rules", context.caller.principal, context.operation),
+    )
+}
+
 fn no_key_value() -> Refusal {
     Refusal::new(Reason::NoKeyValue, "the server does not hold this object's key material (any more)")
 }
@@ -147,10 +242,16 @@ struct Context<'a> {
     caller: &'a Caller,
     now: DateTime,
     version: Version,
+    /// The operation of the item at hand.
+    operation: Operation,
     made: batch::Made,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(caller: &'a Caller, now: DateTime, version: Version) -> Self {
+        Self { caller, now, version, operation: Operation::Query, made: batch::Made::default() }
+    }
+
     fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {
         self.made.resolve(id)
     }

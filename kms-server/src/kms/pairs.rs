@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use super::model::{Material, Object};
 use super::new_object::{complete, describe_material, pair_spec, requested};
-use super::policy::AfterRotation;
+use super::policy::Policies;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
 use super::{Kms, lifecycle};
 use crate::crypto::{KeyPair, KeySpec, format, sha256};
+use crate::limits;
 use crate::store::{Batch, StoreError};
 
 impl Kms {
@@ -33,23 +34,55 @@ impl Kms {
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
         }
+        self.policies.load().check_new(&pair.private, &pair.public, spec)?;
         let digests = self.fill(&mut pair, spec)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
-        pair.private.rotates_by = self.policies.load().rotation_of(&pair.private);
+        // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
+        let policies = self.policies.load_full();
+        policies.file(&mut pair.private, &mut pair.public);
         self.store.commit(Batch::new().put(pair.private.put()).put(pair.public.put()))?;
         Ok(pair)
+    }
+
+    /// Replaces the pair of a private key, all four halves in one commit. Whoever else changes the pair meanwhile is
+    /// seen: then it is looked at anew, and a pair that has a successor by now is refused.
+    ///
+    /// # Errors
+    /// [`rotation::may_rotate`]'s, those of the attributes, and the store's.
+    pub(super) fn rotate(
+        &self,
+        mut private: Object,
+        attributes: [&Attributes; 3],
+        by: impl Fn(&Policies, &Pair) -> (Dates, Option<i64>),
+        now: DateTime,
+    ) -> Result<Rotation, Refusal> {
+        for _ in 0..limits::ATTEMPTS {
+            let id = private.id.clone();
+            let pair = self.pair_of(private)?;
+            let policies = self.policies.load_full();
+            let (dates, retire_after) = by(&policies, &pair);
+            let rotation = self.plan_rotation(&policies, pair, attributes, dates, retire_after, now)?;
+            match self.store.commit(rotation_batch(Batch::new(), &rotation)) {
+                Ok(_) => return Ok(rotation),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            private = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
+        }
+        Err(busy())
     }
 
     /// Works out the rotation of a pair, new key material included, without committing it.
     pub(super) fn plan_rotation(
         &self,
+        policies: &Policies,
         old: Pair,
         [common, private, public]: [&Attributes; 3],
         dates: Dates,
-        after: AfterRotation,
+        retire_after: Option<i64>,
         now: DateTime,
     ) -> Result<Rotation, Refusal> {
         rotation::may_rotate(&old, now)?;
@@ -67,10 +100,12 @@ impl Kms {
             let format = half.default_format();
             describe_material(half, format, digest);
         }
-        let planned = rotation::rotate(old, fresh, dates, after, now);
-        for half in [&planned.new.private, &planned.new.public] {
+        let mut planned = rotation::rotate(old, fresh, dates, retire_after, now);
+        let Pair { private, public } = &mut planned.new;
+        for half in [&*private, &*public] {
             lifecycle::check_dates(half)?;
         }
+        policies.file(private, public);
         Ok(planned)
     }
 
@@ -121,7 +156,10 @@ fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) ->
         object_type,
         attributes,
         material: None,
-        rotates_by: None,
+        policy: None,
+        former_names: Vec::new(),
+        is_kept: false,
+        withheld: None,
         revision: None,
     }
 }
@@ -159,6 +197,14 @@ pub(super) fn in_format(
             ),
         )),
     }
+}
+
+/// What is said to whom others kept getting ahead of.
+pub(super) fn busy() -> Refusal {
+    Refusal::new(
+        Reason::Unavailable,
+        "the object was changed by other requests at the same moment, again and again; look at it and try again",
+    )
 }
 
 /// Whether a store error means that another request was quicker.

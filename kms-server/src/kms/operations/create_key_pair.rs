@@ -11,6 +11,7 @@ pub(in crate::kms) fn create_key_pair(
     request: CreateKeyPairRequest,
     context: &mut Context<'_>,
 ) -> Result<CreateKeyPairResponse, Refusal> {
+    kms.may_create(context)?;
     let attributes = [&request.common, &request.private_key, &request.public_key];
     let pair = kms.create_pair(&context.caller.principal, attributes, context.now)?;
     let made_by = [

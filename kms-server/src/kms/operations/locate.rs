@@ -5,6 +5,7 @@ use kms_protocol::attribute::StorageStatusMask;
 use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
 use kms_protocol::operation::{LocateRequest, LocateResponse};
 
+use crate::kms::access::Verdict;
 use crate::kms::locate::{Candidates, Filter};
 use crate::kms::model::{group_key, link_key, name_key, owner_key};
 use crate::kms::{Context, Kms, Reason, Refusal};
@@ -30,7 +31,7 @@ pub(in crate::kms) fn locate(
     let on_line = request.storage_status_mask.is_none_or(|mask| mask.contains(StorageStatusMask::ON_LINE));
     let complete = !on_line
         || each_candidate(kms, &filter.candidates(), context, |id| {
-            let object = kms.fetch(id)?.filter(|object| object.owner == context.caller.principal);
+            let object = kms.fetch(id)?.filter(|object| kms.verdict(object, context) == Verdict::Allowed);
             if object.is_some_and(|object| filter.matches(&object, context.now)) {
                 matched += 1;
                 if matched > skip && found.len() < most {
@@ -55,29 +56,31 @@ fn each_candidate(
     context: &Context<'_>,
     mut see: impl FnMut(&str) -> Result<bool, Refusal>,
 ) -> Result<bool, Refusal> {
-    let owner = &context.caller.principal;
-    let (index, keys) = match candidates {
-        Candidates::Id(id) => {
-            see(id)?;
-            return Ok(true);
-        }
-        Candidates::Name(name) => (Index::Name, Keys::Exactly(name_key(owner, name))),
-        Candidates::Link(target) => (Index::Link, Keys::Exactly(link_key(owner, target))),
-        Candidates::Group(group) => (Index::Group, Keys::Prefix(group_key(owner, group).bytes())),
-        Candidates::Owner(from, to) => {
-            let below = owner_key(owner, Some(DateTime(to.0.saturating_add(1))));
-            (Index::Owner, Keys::Between(owner_key(owner, Some(*from)), below))
-        }
-    };
-    let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
-    loop {
-        let hits = kms.store.scan(&scan)?;
-        let Some(last) = hits.last() else { return Ok(true) };
-        scan.after = Some(last.clone());
-        for hit in &hits {
-            if !see(&hit.id)? {
-                return Ok(false);
+    for owner in kms.owners(context)? {
+        let (index, keys) = match candidates {
+            Candidates::Id(id) => {
+                see(id)?;
+                return Ok(true);
+            }
+            Candidates::Name(name) => (Index::Name, Keys::Exactly(name_key(&owner, name))),
+            Candidates::Link(target) => (Index::Link, Keys::Exactly(link_key(&owner, target))),
+            Candidates::Group(group) => (Index::Group, Keys::Prefix(group_key(&owner, group).bytes())),
+            Candidates::Owner(from, to) => {
+                let below = owner_key(&owner, Some(DateTime(to.0.saturating_add(1))));
+                (Index::Owner, Keys::Between(owner_key(&owner, Some(*from)), below))
+            }
+        };
+        let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
+        loop {
+            let hits = kms.store.scan(&scan)?;
+            let Some(last) = hits.last() else { break };
+            scan.after = Some(last.clone());
+            for hit in &hits {
+                if !see(&hit.id)? {
+                    return Ok(false);
+                }
             }
         }
     }
+    Ok(true)
 }
