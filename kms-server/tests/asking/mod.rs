@@ -17,8 +17,8 @@ use kms_protocol::operation::{
 use kms_protocol::ttlv::{Bytes, Value as _};
 use kms_protocol::{DateTime, Secret, Version};
 use kms_server::config::Config;
-use kms_server::kms::Caller;
-use kms_server::service::{self, Keep, Service};
+use kms_server::kms::{Caller, Kms};
+use kms_server::service::{self, Keep};
 
 /// Where the tests' clock starts.
 pub const NOW: i64 = 1_800_000_000;
@@ -28,7 +28,7 @@ pub type Answer<T> = Result<T, (ResultReason, String)>;
 /// A server with a memory store, and who asks it when in which version.
 #[derive(Clone)]
 pub struct Asker {
-    service: Arc<dyn Service>,
+    pub service: Arc<Kms>,
     caller: Caller,
     now: i64,
     version: Version,
@@ -42,6 +42,11 @@ impl Asker {
         config.ready_pairs = Some(0);
         let service =
             service::open(&Keep::Memory, &Secret::new(vec![7; 32]), &config).expect("a memory store");
+        Self::on(service)
+    }
+
+    /// Asks a server that is there.
+    pub fn on(service: Arc<Kms>) -> Self {
         Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
     }
 
@@ -58,11 +63,11 @@ impl Asker {
     }
 
     pub fn next_due(&self) -> Option<i64> {
-        self.service.next_due().map(|due| due.0)
+        self.service.next_due().expect("the store").map(|due| due.0)
     }
 
     pub fn run_due(&self, now: i64) -> Vec<String> {
-        self.service.run_due(DateTime(now)).into_iter().map(|fired| fired.what).collect()
+        self.service.run_due(DateTime(now)).expect("the store").into_iter().map(|fired| fired.what).collect()
     }
 
     pub fn ask<R: Request>(&self, request: &R) -> Answer<R::Response> {
