@@ -297,6 +297,9 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
     };
     assert_eq!(later.ask(&page(0, 1)).expect("located").unique_identifiers, [second]);
     assert_eq!(later.ask(&page(1, 1)).expect("located").unique_identifiers, [public]);
+    let told = |request: &LocateRequest| later.ask(request).expect("located").located_items;
+    assert_eq!(told(&page(0, 9)), Some(2), "who pages is told how many there are");
+    assert_eq!(told(&LocateRequest::default()), None, "others may not expect it");
     assert!(kms.by("b").ask(&page(0, 9)).expect("located").unique_identifiers.is_empty(), "only one's own");
 }
 
