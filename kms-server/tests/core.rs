@@ -434,3 +434,19 @@ fn the_id_placeholder_is_what_came_before() {
     let refused = ask.ask(&ActivateRequest::default()).expect_err("nothing came before");
     assert_eq!(refused.0, ResultReason::ItemNotFound);
 }
+
+#[test]
+fn a_destroyed_key_has_only_its_attributes_left() {
+    let kms = Asker::start("");
+    for (version, reason) in [
+        (Version::V1_4, ResultReason::IllegalOperation),
+        (Version::V2_1, ResultReason::ObjectDestroyed),
+    ] {
+        let ask = kms.by("a").speaking(version);
+        let (_, public) = ask.pair(&pair_request(&format!("job {version}"), 2048));
+        ask.ask(&DestroyRequest { unique_identifier: Some(public.as_str().into()) }).expect("destroyed");
+        let get = GetRequest { unique_identifier: Some(public.as_str().into()), ..GetRequest::default() };
+        assert_eq!(ask.ask(&get).expect_err("gone").0, reason, "in {version}");
+        assert_eq!(ask.state(&public), State::Destroyed);
+    }
+}
