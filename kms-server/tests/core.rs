@@ -15,11 +15,12 @@ use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, CryptographicUsageMask, Name, RevocationReason,
 };
 use kms_protocol::enums::{
-    HashingAlgorithm as Hash, KeyFormatType, LinkType, ObjectType, ResultReason, RevocationReasonCode, State,
+    HashingAlgorithm as Hash, KeyFormatType, LinkType, ObjectType, Operation, QueryFunction, ResultReason,
+    RevocationReasonCode, State,
 };
 use kms_protocol::operation::{
     ActivateRequest, DecryptRequest, DestroyRequest, DiscoverVersionsRequest, EncryptRequest,
-    GetAttributeListRequest, GetRequest, LocateRequest, RekeyKeyPairRequest, RevokeRequest,
+    GetAttributeListRequest, GetRequest, LocateRequest, QueryRequest, RekeyKeyPairRequest, RevokeRequest,
 };
 use kms_protocol::ttlv::{Bytes, Interval};
 use kms_protocol::{Secret, Version};
@@ -35,7 +36,7 @@ fn revoke(id: &str, code: RevocationReasonCode) -> RevokeRequest {
 }
 
 #[test]
-fn a_pair_is_made_activated_used_and_destroyed_in_every_version() {
+fn a_pair_is_made_activated_used_and_destroyed_in_every_version_that_encrypts() {
     let kms = Asker::start("");
     for version in [Version::V1_2, Version::V1_3, Version::V1_4, Version::V2_0, Version::V2_1] {
         let ask = kms.by("veeam").speaking(version);
@@ -439,6 +440,7 @@ fn the_id_placeholder_is_what_came_before() {
 fn a_destroyed_key_has_only_its_attributes_left() {
     let kms = Asker::start("");
     for (version, reason) in [
+        (Version::V1_0, ResultReason::IllegalOperation),
         (Version::V1_4, ResultReason::IllegalOperation),
         (Version::V2_1, ResultReason::ObjectDestroyed),
     ] {
@@ -448,5 +450,30 @@ fn a_destroyed_key_has_only_its_attributes_left() {
         let get = GetRequest { unique_identifier: Some(public.as_str().into()), ..GetRequest::default() };
         assert_eq!(ask.ask(&get).expect_err("gone").0, reason, "in {version}");
         assert_eq!(ask.state(&public), State::Destroyed);
+    }
+}
+
+#[test]
+fn an_old_version_has_none_of_the_operations_that_came_later() {
+    let kms = Asker::start("");
+    for (version, lacks) in [
+        (Version::V1_0, &[Operation::RekeyKeyPair, Operation::DiscoverVersions, Operation::Decrypt][..]),
+        (Version::V1_1, &[Operation::Encrypt, Operation::Decrypt]),
+        (Version::V1_2, &[]),
+    ] {
+        let ask = kms.by("a").speaking(version);
+        let request = QueryRequest { query_functions: vec![QueryFunction::QueryOperations] };
+        let has = ask.ask(&request).expect("answered").operations;
+        assert!(has.contains(&Operation::CreateKeyPair), "{version} has {has:?}");
+        assert!(!lacks.iter().any(|operation| has.contains(operation)), "{version} has {has:?}");
+        let (private, _) = ask.pair(&pair_request(&format!("job {version}"), 2048));
+        ask.activate(&private);
+        let decrypted = ask.decrypt(&private, oaep(Hash::Sha1, Hash::Sha1), &[1; 256]);
+        let reason = if lacks.is_empty() {
+            ResultReason::CryptographicFailure
+        } else {
+            ResultReason::OperationNotSupported
+        };
+        assert_eq!(decrypted.expect_err("nothing to decrypt").0, reason, "in {version}");
     }
 }

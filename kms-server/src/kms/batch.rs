@@ -91,10 +91,15 @@ impl Kms {
     }
 
     fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+        let since = brought_by(item.operation);
         let result = match item.extensions.iter().find(|extension| extension.criticality_indicator) {
             Some(extension) => Err(Refusal::new(
                 Reason::FeatureNotSupported,
                 format!("the critical extension of {:?} is not known here", extension.vendor_identification),
+            )),
+            None if context.version < since => Err(Refusal::new(
+                Reason::OperationNotSupported,
+                format!("KMIP {} has no {}: ask in {since} or later", context.version, item.operation),
             )),
             None => self.dispatch(item, context),
         };
@@ -148,7 +153,7 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 13] = [
     Operation::CreateKeyPair,
     Operation::Locate,
     Operation::Get,
@@ -163,6 +168,20 @@ pub(super) const OPERATIONS: [Operation; 13] = [
     Operation::Encrypt,
     Operation::Decrypt,
 ];
+
+/// The operations that the server does in `version`.
+pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation> {
+    OPERATIONS.into_iter().filter(move |operation| brought_by(*operation) <= version)
+}
+
+/// The version that brought an operation (1.1 sections 4.5 and 4.26, 1.2 sections 4.29 and 4.30).
+fn brought_by(operation: Operation) -> Version {
+    match operation {
+        Operation::RekeyKeyPair | Operation::DiscoverVersions => Version::V1_1,
+        Operation::Encrypt | Operation::Decrypt => Version::V1_2,
+        _ => Version::V1_0,
+    }
+}
 
 /// Whether no item can depend on another: each only uses a key that it names itself.
 fn independent(items: &[RequestItem<'_>]) -> bool {

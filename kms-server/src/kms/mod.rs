@@ -30,9 +30,10 @@ pub use refusal::{Reason, Refusal};
 use model::{Material, Object};
 use policy::Policies;
 
-/// The versions that the server speaks, its favourite first.
-pub const VERSIONS: [Version; 5] =
-    [Version::V2_1, Version::V2_0, Version::V1_4, Version::V1_3, Version::V1_2];
+/// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
+/// speak those before it (1.4 section 6.1).
+pub const VERSIONS: [Version; 7] =
+    [Version::V2_1, Version::V2_0, Version::V1_4, Version::V1_3, Version::V1_2, Version::V1_1, Version::V1_0];
 
 /// Who asks: what the transport has proved.
 #[derive(Clone, PartialEq, Eq, Debug)]
