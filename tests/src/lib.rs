@@ -5,6 +5,7 @@
 pub mod folder;
 pub mod process;
 pub mod repository;
+pub mod tls;
 
 /// Says that a test was skipped, so that nobody misses it; fails instead where everything is required.
 ///
