@@ -6,6 +6,7 @@
 //! not async.
 
 mod batch;
+pub mod bench;
 pub mod blocking;
 mod certificates;
 mod client;
