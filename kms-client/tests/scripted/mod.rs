@@ -16,7 +16,7 @@ use kms_protocol::message::{Outcome, RequestItem, RequestMessage, ResponseHeader
 use kms_protocol::operation::{DiscoverVersionsResponse, Request};
 use kms_protocol::ttlv::{Value, Writer};
 use kms_protocol::{DateTime, Secret, Tag, Version};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -192,7 +192,7 @@ fn refuse(outcome: &mut Outcome, reason: ResultReason) {
 }
 
 /// The next whole message, or `None` where the client has closed the connection.
-pub async fn read_message(stream: &mut DuplexStream) -> Option<Vec<u8>> {
+pub async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 8];
     stream.read_exact(&mut bytes).await.ok()?;
     let length = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
