@@ -218,7 +218,7 @@ fn unreadable(request: &[u8], error: &DecodeError, now: DateTime) -> Secret {
 fn unsupported(version: Version, now: DateTime) -> Secret {
     let family = VERSIONS.iter().filter(|known| known.is_2x() == version.is_2x());
     let nearest =
-        family.min_by_key(|known| (known.minor - version.minor).abs()).copied().unwrap_or(Version::V1_4);
+        family.min_by_key(|known| known.minor.abs_diff(version.minor)).copied().unwrap_or(Version::V1_4);
     let spoken = VERSIONS.map(|version| version.to_string()).join(", ");
     let refusal = Refusal::new(
         Reason::InvalidMessage,
