@@ -140,7 +140,9 @@ fn run_until_stopped(
         } else {
             say(&banner)?
         }
-        info!(signal = signals.next().await, "stopping; once more stops at once");
+        // Waited for here and not inside the macro, which evaluates nothing at a level that is not logged.
+        let signal = signals.next().await;
+        info!(signal, "stopping; once more stops at once");
         tokio::select! {
             () = server.stop() => {}
             signal = signals.next() => warn!(signal, "stopped without waiting for requests in flight"),
