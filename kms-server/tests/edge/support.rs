@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use kms_certs::{Authority, Issued, KeyKind, Request};
-use kms_protocol::DateTime;
+use kms_protocol::{DateTime, Secret};
 use kms_server::clock::Clock;
 use kms_server::connection::Shared;
 use kms_server::kms::{Caller, Fired, Work};
@@ -72,7 +72,7 @@ impl Service for Echo {
         }
     }
 
-    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Vec<u8> {
+    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret {
         let content = &request[8..];
         if content.first() == Some(&b'w')
             && let Some(gate) = &self.gate
@@ -81,7 +81,7 @@ impl Service for Echo {
         }
         assert_ne!(content.first(), Some(&b'p'), "told to panic");
         let head = format!("{} {} ", caller.principal, now.0);
-        response(&[head.as_bytes(), content].concat())
+        Secret::new(response(&[head.as_bytes(), content].concat()))
     }
 
     fn next_due(&self) -> Option<DateTime> {
