@@ -11,12 +11,15 @@ use wildmatch::WildMatch;
 
 use crate::clock;
 use crate::failure::{Failure, Kind};
+use crate::kms::policy::{AfterRotation, MayLeave};
 use crate::limits;
 
 /// Where a server listens unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
 /// Where a development server is administered unless told otherwise.
 pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
+/// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
+pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Everything that `kms.toml` may say.
@@ -33,6 +36,8 @@ pub struct Config {
     pub store_key: Option<PathBuf>,
     /// Certificates.
     pub tls: Option<Tls>,
+    /// Key pairs kept ready of each kind in use, so that nobody waits for their generation.
+    pub ready_pairs: Option<usize>,
     /// Policies; the first whose `names` matches a key's Name governs it.
     #[serde(rename = "policy")]
     pub policies: Vec<Policy>,
@@ -78,7 +83,7 @@ pub struct Policy {
     pub after_rotation: AfterRotation,
     /// Whether a private key may be fetched.
     #[serde(default)]
-    pub private_keys_may_leave: PrivateKeysMayLeave,
+    pub private_keys_may_leave: MayLeave,
 }
 
 impl Policy {
@@ -123,30 +128,6 @@ impl<'de> Deserialize<'de> for Interval {
             .map_err(|error| D::Error::custom(format!("{error}; {}", error.hint())))?;
         Ok(Self { seconds })
     }
-}
-
-/// What becomes of the old pair when the new one takes over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AfterRotation {
-    /// Nothing: its State stays as it was (KMIP 1.4 section 4.5).
-    #[default]
-    KeepActive,
-    /// It is deactivated: it decrypts, and protects nothing new.
-    Deactivate,
-}
-
-/// Whether Get gives a private key away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PrivateKeysMayLeave {
-    /// To its owner, in any state that the specification allows.
-    #[default]
-    Allow,
-    /// Not once it is deactivated.
-    RefuseWhenDeactivated,
-    /// Not at all: whoever needs it asks for Decrypt.
-    Never,
 }
 
 impl Config {
@@ -258,7 +239,7 @@ fn nearest(message: &str) -> Option<&str> {
 mod tests {
     use std::path::Path;
 
-    use super::{AfterRotation, Config, Interval, PrivateKeysMayLeave};
+    use super::{AfterRotation, Config, Interval, MayLeave};
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(text, "kms.toml").map_err(|failure| failure.to_string())
@@ -286,11 +267,11 @@ mod tests {
         assert_eq!(tape.rotate_every, Some(Interval { seconds: 90 * 86_400 }));
         assert_eq!(tape.offset, Interval { seconds: 12 * 3_600 });
         assert_eq!(tape.after_rotation, AfterRotation::Deactivate);
-        assert_eq!(tape.private_keys_may_leave, PrivateKeysMayLeave::RefuseWhenDeactivated);
+        assert_eq!(tape.private_keys_may_leave, MayLeave::RefuseWhenDeactivated);
         let rest = config.policy_for("tap").unwrap();
         assert_eq!((rest.name.as_str(), rest.rotate_every), ("rest", None));
         assert_eq!(rest.after_rotation, AfterRotation::KeepActive);
-        assert_eq!(rest.private_keys_may_leave, PrivateKeysMayLeave::Allow);
+        assert_eq!(rest.private_keys_may_leave, MayLeave::Allow);
     }
 
     #[test]

@@ -7,6 +7,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use kms_server::crypto::ZeroAlloc;
+
+/// Wipes what is freed: some of what computes with private keys leaves them on the heap.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     let started = Instant::now();

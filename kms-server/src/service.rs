@@ -6,10 +6,9 @@ use std::sync::Arc;
 use kms_protocol::{DateTime, Secret};
 
 use crate::config::{self, Config};
-use crate::crypto::limits::READY_PAIRS;
 use crate::crypto::{CryptoError, KeyPool, SealError, StoreKey, Workers};
 use crate::failure::{Failure, Kind};
-use crate::kms::policy::{AfterRotation, MayLeave, Policies, Policy};
+use crate::kms::policy::{Policies, Policy};
 use crate::kms::{Caller, Fired, Kms, Parts, Work};
 use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
 
@@ -65,7 +64,12 @@ pub enum Keep {
 ///
 /// # Errors
 /// [`Failure`] when the store cannot be opened.
-pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn Service>, Failure> {
+pub fn open(
+    keep: &Keep,
+    store_key: &Secret,
+    config: &Config,
+    workers: &Arc<Workers>,
+) -> Result<Arc<dyn Service>, Failure> {
     let store: Arc<dyn Store> = match keep {
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
@@ -73,11 +77,11 @@ pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn 
     let kms = Kms::new(Parts {
         store,
         store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
-        pool: Arc::new(KeyPool::new(READY_PAIRS)?),
-        workers: Arc::new(Workers::one_per_core()?),
+        pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
+        workers: Arc::clone(workers),
     });
     kms.adopt(Policies(config.policies.iter().map(policy).collect()))?;
-    Ok(Arc::new(kms))
+    Ok(kms)
 }
 
 fn policy(written: &config::Policy) -> Policy {
@@ -86,15 +90,8 @@ fn policy(written: &config::Policy) -> Policy {
         names: written.names.0.clone(),
         rotate_every: written.rotate_every.map(|interval| interval.seconds),
         offset: written.offset.seconds,
-        after_rotation: match written.after_rotation {
-            config::AfterRotation::KeepActive => AfterRotation::KeepActive,
-            config::AfterRotation::Deactivate => AfterRotation::Deactivate,
-        },
-        private_keys_may_leave: match written.private_keys_may_leave {
-            config::PrivateKeysMayLeave::Allow => MayLeave::Allow,
-            config::PrivateKeysMayLeave::RefuseWhenDeactivated => MayLeave::RefuseWhenDeactivated,
-            config::PrivateKeysMayLeave::Never => MayLeave::Never,
-        },
+        after_rotation: written.after_rotation,
+        private_keys_may_leave: written.private_keys_may_leave,
     }
 }
 

@@ -10,7 +10,7 @@
 
 mod asking;
 
-use asking::{Asker, NOW, oaep, pair_request};
+use asking::{Asker, NOW, decrypt_request, oaep, pair_request};
 use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, CryptographicUsageMask, Name, RevocationReason,
 };
@@ -22,7 +22,7 @@ use kms_protocol::operation::{
     ActivateRequest, DecryptRequest, DestroyRequest, DiscoverVersionsRequest, EncryptRequest,
     GetAttributeListRequest, GetRequest, LocateRequest, QueryRequest, RekeyKeyPairRequest, RevokeRequest,
 };
-use kms_protocol::ttlv::{Bytes, Interval};
+use kms_protocol::ttlv::Interval;
 use kms_protocol::{Secret, Version};
 
 const DAY: i64 = 86_400;
@@ -400,17 +400,7 @@ fn a_batch_of_decryptions_is_worked_side_by_side_and_answers_in_order() {
         .map(|number| {
             let data = ask.encrypt(&public, oaep(Hash::Sha1, Hash::Sha1), &[number]);
             let id = if number == 7 { "missing" } else { private.as_str() };
-            DecryptRequest {
-                unique_identifier: Some(id.into()),
-                cryptographic_parameters: Some(oaep(Hash::Sha1, Hash::Sha1)),
-                data: Some(Bytes(data)),
-                iv_counter_nonce: None,
-                correlation_value: None,
-                init_indicator: None,
-                final_indicator: None,
-                additional_data: None,
-                tag: None,
-            }
+            decrypt_request(id, oaep(Hash::Sha1, Hash::Sha1), &data)
         })
         .collect();
     let answers = ask.batch(&requests);
@@ -468,12 +458,14 @@ fn an_old_version_has_none_of_the_operations_that_came_later() {
         assert!(!lacks.iter().any(|operation| has.contains(operation)), "{version} has {has:?}");
         let (private, _) = ask.pair(&pair_request(&format!("job {version}"), 2048));
         ask.activate(&private);
-        let decrypted = ask.decrypt(&private, oaep(Hash::Sha1, Hash::Sha1), &[1; 256]);
         let reason = if lacks.is_empty() {
             ResultReason::CryptographicFailure
         } else {
             ResultReason::OperationNotSupported
         };
-        assert_eq!(decrypted.expect_err("nothing to decrypt").0, reason, "in {version}");
+        let request = decrypt_request(&private, oaep(Hash::Sha1, Hash::Sha1), &[1; 256]);
+        for decrypted in ask.batch(&[request.clone(), request]) {
+            assert_eq!(decrypted.expect_err("nothing to decrypt").0, reason, "in {version}");
+        }
     }
 }

@@ -3,20 +3,18 @@
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     CipherSuite, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use crate::wire::bare;
 
 /// A connection that is read and written in turns.
 pub type Stream = StreamOwned<ClientConnection, TcpStream>;
-
-/// How long one read or write may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// TLS with the authority in the folder `pki` and the client certificate of this name in it.
 #[must_use]
@@ -57,14 +55,10 @@ fn with_provider(
 /// Connects to `address` and completes the handshake.
 #[must_use]
 pub fn connect(config: &Arc<ClientConfig>, address: &str) -> Stream {
-    let socket = TcpStream::connect(address).expect("the server listens");
-    socket.set_nodelay(true).expect("an option of the socket");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-    socket.set_write_timeout(Some(PATIENCE)).expect("a time limit");
     let (host, _) = address.rsplit_once(':').expect("an address with a port");
     let name = ServerName::try_from(host.to_owned()).expect("a server's name");
     let connection = ClientConnection::new(Arc::clone(config), name).expect("a TLS client");
-    let mut stream = StreamOwned::new(connection, socket);
+    let mut stream = StreamOwned::new(connection, bare(address));
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock).expect("a handshake");
     }

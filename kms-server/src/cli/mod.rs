@@ -81,8 +81,8 @@ struct Dev {
     /// Another name or address by which clients reach the server, for its certificate
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
-    /// Keeps nothing: the store is in memory, everything else in a temporary folder
-    #[arg(long, conflicts_with = "state")]
+    /// Keeps nothing: the store is in memory, everything else in a temporary folder instead of --state
+    #[arg(long)]
     ephemeral: bool,
     /// Lets other machines in: without it only loopback addresses are accepted
     #[arg(long)]

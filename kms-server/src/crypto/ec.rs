@@ -27,7 +27,7 @@ impl EcPrivateKey {
         Ok(der.as_ref().to_vec())
     }
 
-    /// The shared secret: the x-coordinate, 32 bytes. aws-lc-rs leaves one unzeroized copy on the heap.
+    /// The shared secret: the x-coordinate, 32 bytes.
     pub(super) fn agree(&self, peer: &EcPublicKey) -> Result<Secret, CryptoError> {
         agreement::agree(&self.0, UnparsedPublicKey::new(&ECDH_P256, &peer.0), refused_public(), |shared| {
             Ok(Secret::from(shared))

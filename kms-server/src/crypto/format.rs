@@ -18,10 +18,13 @@ use rsa::traits::PublicKeyParts;
 
 use super::CryptoError;
 use super::key::{RSA_OID, within_limit};
-use super::limits::RSA_MAX_BITS;
+use super::limits::{RSA_MAX_BITS, RSA_MIN_BITS};
 
 /// The public exponent of practically every RSA key, assumed where a Transparent RSA Private Key states none.
 const USUAL_EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// The longest public exponent that the libraries take is below 2^33.
+const PUBLIC_EXPONENT_BYTES: usize = 5;
 
 /// The parts of an RSA private key: big-endian, unsigned, without leading zeros (KMIP 1.4 section 2.1.7.4).
 #[derive(Debug, PartialEq, Eq)]
@@ -160,8 +163,6 @@ pub fn rsa_private_parts(pkcs8: &Secret) -> Result<RsaPrivateParts, CryptoError>
 
 /// PKCS#8 of a Transparent RSA Private Key. Its parts are checked against each other.
 ///
-/// The `rsa` crate does the arithmetic and leaves temporary numbers unzeroized.
-///
 /// # Errors
 /// [`CryptoError::KeyRejected`] for parts that are missing, too long, or do not fit together.
 pub fn rsa_private_from_parts(parts: &RsaPrivateInput<'_>) -> Result<Secret, CryptoError> {
@@ -170,22 +171,39 @@ pub fn rsa_private_from_parts(parts: &RsaPrivateInput<'_>) -> Result<Secret, Cry
         why,
         hint: "state Modulus and Private Exponent, or Modulus, P and Q, and the Public Exponent unless it is 65537",
     };
-    let misfit = |_| refused("its parts do not fit together");
-    let number = |bytes: &[u8]| unsigned(bytes).ok_or_else(|| refused("a part is longer than 8192 bits"));
-    let modulus = number(parts.modulus)?;
-    let exponent = number(parts.public_exponent.unwrap_or(&USUAL_EXPONENT))?;
-    let key = match (parts.private_exponent, parts.primes) {
+    let misfit = || refused("its parts do not fit together");
+    let modulus = without_leading_zeros(parts.modulus);
+    if !(RSA_MIN_BITS / 8..=RSA_MAX_BITS / 8).contains(&modulus.len()) {
+        return Err(refused("its Modulus has fewer than 2048 or more than 8192 bits"));
+    }
+    let exponent = without_leading_zeros(parts.public_exponent.unwrap_or(&USUAL_EXPONENT));
+    if exponent.len() > PUBLIC_EXPONENT_BYTES || is_even(exponent) {
+        return Err(refused("its Public Exponent is even or longer than 40 bits"));
+    }
+    // The rsa crate panics on some numbers that no key has, a Private Exponent of 0 among them.
+    let part = |secret: &Secret, limit: usize| {
+        let bytes = without_leading_zeros(secret.expose());
+        if bytes.len() > limit || is_even(bytes) { Err(misfit()) } else { number(bytes).ok_or_else(misfit) }
+    };
+    // Both primes of a key have half the length of its modulus.
+    let primes = match parts.primes {
+        Some((p, q)) => {
+            let limit = modulus.len().div_ceil(2);
+            Some((part(p, limit)?, part(q, limit)?))
+        }
+        None => None,
+    };
+    let length = modulus.len();
+    let modulus = number(modulus).ok_or_else(misfit)?;
+    let exponent = number(exponent).ok_or_else(misfit)?;
+    let key = match (parts.private_exponent, primes) {
         (Some(d), primes) => {
-            let primes = match primes {
-                Some((p, q)) => vec![number(p.expose())?, number(q.expose())?],
-                None => Vec::new(),
-            };
-            rsa::PrivateKey::from_components(modulus, exponent, number(d.expose())?, primes)
-                .map_err(misfit)?
+            let d = part(d, length)?;
+            let primes = primes.map_or_else(Vec::new, |(p, q)| vec![p, q]);
+            rsa::PrivateKey::from_components(modulus, exponent, d, primes).map_err(|_| misfit())?
         }
         (None, Some((p, q))) => {
-            let key = rsa::PrivateKey::from_p_q(number(p.expose())?, number(q.expose())?, exponent)
-                .map_err(misfit)?;
+            let key = rsa::PrivateKey::from_p_q(p, q, exponent).map_err(|_| misfit())?;
             if key.n().as_ref() != &modulus {
                 return Err(refused("the Modulus is not the product of P and Q"));
             }
@@ -219,8 +237,13 @@ pub fn rsa_public_from_parts(parts: &RsaPublicParts) -> Result<Vec<u8>, CryptoEr
         why: "its Modulus or Public Exponent cannot be used",
         hint: "the Modulus is odd and has at most 8192 bits; the Public Exponent is odd, usually 65537",
     };
-    let modulus = unsigned(&parts.modulus).ok_or_else(refused)?;
-    let exponent = unsigned(&parts.public_exponent).ok_or_else(refused)?;
+    let modulus = without_leading_zeros(&parts.modulus);
+    let exponent = without_leading_zeros(&parts.public_exponent);
+    if modulus.len() > RSA_MAX_BITS / 8 || exponent.len() > PUBLIC_EXPONENT_BYTES {
+        return Err(refused());
+    }
+    let modulus = number(modulus).ok_or_else(refused)?;
+    let exponent = number(exponent).ok_or_else(refused)?;
     let key = rsa::PublicKey::new(modulus, exponent).map_err(|_| refused())?;
     Ok(key.to_public_key_der().map_err(|_| refused())?.into_vec())
 }
@@ -304,14 +327,15 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     bytes.get(zeros..).unwrap_or_default()
 }
 
-/// An unsigned number of at most [`RSA_MAX_BITS`]; a sign byte of zero in front does not count.
-fn unsigned(bytes: &[u8]) -> Option<BoxedUint> {
-    let significant = without_leading_zeros(bytes);
-    if significant.len() > RSA_MAX_BITS / 8 {
-        return None;
-    }
-    let bits = u32::try_from(significant.len()).ok()?.checked_mul(8)?;
-    BoxedUint::from_be_slice(significant, bits.max(8)).ok()
+/// Nothing at all is the number 0.
+fn is_even(bytes: &[u8]) -> bool {
+    bytes.last().is_none_or(|last| last % 2 == 0)
+}
+
+/// The unsigned number that these bytes are; its length is the caller's to check. Nothing is no number.
+fn number(bytes: &[u8]) -> Option<BoxedUint> {
+    let bits = u32::try_from(bytes.len()).ok()?.checked_mul(8).filter(|bits| *bits > 0)?;
+    BoxedUint::from_be_slice(bytes, bits).ok()
 }
 
 fn not_pkcs8() -> CryptoError {

@@ -4,10 +4,17 @@
 //! is done by aws-lc-rs. The `rsa` crate converts structures and decrypts OAEP whose mask hash is not its hash, which
 //! aws-lc-rs lacks.
 //!
-//! What is zeroized: every `Secret`, every buffer of this module, all memory that aws-lc frees (its allocator
-//! cleanses on free), the exponents and primes held by `rsa::PrivateKey`. What is not, because the crate does not:
-//! temporary numbers inside the `rsa` crate, which also hold the primes, while it parses a key or decrypts with a
-//! mixed mask. Where that matters, the binary sets an allocator that zeroizes on free.
+//! What is zeroized: every `Secret`, every buffer of this module, and all memory that aws-lc frees (its allocator
+//! cleanses on free). What is not, because the crates do not: temporary numbers inside the `rsa` crate while it parses
+//! a key or decrypts with a mixed mask, the primes among them, and the shared secret inside aws-lc-rs's agreement.
+//! Therefore a program that does key work sets [`ZeroAlloc`] as its allocator, which zeroizes on free:
+//!
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: kms_server::crypto::ZeroAlloc<std::alloc::System> =
+//!     kms_server::crypto::ZeroAlloc(std::alloc::System);
+//! # fn main() {}
+//! ```
 
 pub mod cache;
 mod ec;
@@ -32,7 +39,8 @@ pub use kms_protocol::Secret;
 pub use pool::KeyPool;
 pub use rsa::{OAEP_HASHES, Oaep};
 pub use seal::{KeyId, SealError, StoreKey};
-pub use workers::{JobError, Workers};
+pub use workers::{JobError, Pending, Workers};
+pub use zeroizing_alloc::ZeroAlloc;
 
 /// Why key work was not done.
 ///

@@ -1,4 +1,4 @@
-//! Pairs made before anybody asks: RSA-4096 takes 570 ms to generate, and no request shall wait that long.
+//! Pairs made before anybody asks: RSA-4096 takes more than half a second to generate, and no request shall wait that long.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -77,14 +77,14 @@ impl Hash {
 }
 
 /// OAEP's parameters, known to be supported.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Oaep<'a> {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Oaep {
     hash: Hash,
     mask_hash: Hash,
-    label: &'a [u8],
+    label: Box<[u8]>,
 }
 
-impl<'a> Oaep<'a> {
+impl Oaep {
     /// The parameters of a request: its Hashing Algorithm, its Mask Generator Hashing Algorithm and its P Source
     /// (KMIP 1.4 section 3.6). Both hashes default to SHA-1, the second whatever the first is.
     ///
@@ -93,7 +93,7 @@ impl<'a> Oaep<'a> {
     pub fn new(
         hash: Option<HashingAlgorithm>,
         mask_hash: Option<HashingAlgorithm>,
-        label: &'a [u8],
+        label: &[u8],
     ) -> Result<Self, CryptoError> {
         if label.len() > OAEP_LABEL_BYTES {
             return Err(CryptoError::TooLong {
@@ -105,7 +105,7 @@ impl<'a> Oaep<'a> {
         Ok(Self {
             hash: Hash::new(hash, "Hashing Algorithm")?,
             mask_hash: Hash::new(mask_hash, "Mask Generator Hashing Algorithm")?,
-            label,
+            label: label.into(),
         })
     }
 
@@ -150,7 +150,7 @@ impl RsaPrivateKey {
         Ok(der.as_ref().to_vec())
     }
 
-    pub(super) fn decrypt(&self, oaep: &Oaep<'_>, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+    pub(super) fn decrypt(&self, oaep: &Oaep, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
         if ciphertext.len() != self.oaep.key_size_bytes() {
             return Err(CryptoError::Decryption);
         }
@@ -159,7 +159,7 @@ impl RsaPrivateKey {
                 let mut buffer = Zeroizing::new(vec![0; self.oaep.min_output_size()]);
                 let length = self
                     .oaep
-                    .decrypt(algorithm, ciphertext, &mut buffer, Some(oaep.label))
+                    .decrypt(algorithm, ciphertext, &mut buffer, Some(&oaep.label))
                     .map_err(|_| CryptoError::Decryption)?
                     .len();
                 buffer.truncate(length);
@@ -174,7 +174,7 @@ impl RsaPrivateKey {
                         hint: "state one hash for both, or use a key pair made by this server",
                     });
                 };
-                by_hashes::<Decrypt<'_>>(oaep, &Decrypt { key, ciphertext, label: oaep.label })
+                by_hashes::<Decrypt<'_>>(oaep, &Decrypt { key, ciphertext, label: &oaep.label })
             }
         }
     }
@@ -216,7 +216,7 @@ impl RsaPublicKey {
         self.oaep.key_size_bits()
     }
 
-    pub(super) fn encrypt(&self, oaep: &Oaep<'_>, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    pub(super) fn encrypt(&self, oaep: &Oaep, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let limit = oaep.plaintext_limit(self.oaep.key_size_bytes());
         if plaintext.len() > limit {
             return Err(CryptoError::PlaintextTooLong { length: plaintext.len(), limit });
@@ -226,14 +226,14 @@ impl RsaPublicKey {
                 let mut out = vec![0; self.oaep.ciphertext_size()];
                 let length = self
                     .oaep
-                    .encrypt(algorithm, plaintext, &mut out, Some(oaep.label))
+                    .encrypt(algorithm, plaintext, &mut out, Some(&oaep.label))
                     .map_err(|_| CryptoError::Library("RSA-OAEP encryption"))?
                     .len();
                 out.truncate(length);
                 Ok(out)
             }
             None => {
-                by_hashes::<Encrypt<'_>>(oaep, &Encrypt { key: &self.mixed, plaintext, label: oaep.label })
+                by_hashes::<Encrypt<'_>>(oaep, &Encrypt { key: &self.mixed, plaintext, label: &oaep.label })
             }
         }
     }
@@ -291,7 +291,7 @@ impl MixedMask for Encrypt<'_> {
     }
 }
 
-fn by_hashes<W: MixedMask>(oaep: &Oaep<'_>, work: &W) -> Result<W::Output, CryptoError> {
+fn by_hashes<W: MixedMask>(oaep: &Oaep, work: &W) -> Result<W::Output, CryptoError> {
     match oaep.hash {
         Hash::Sha1 => by_mask::<Sha1, W>(oaep, work),
         Hash::Sha224 => by_mask::<Sha224, W>(oaep, work),
@@ -303,7 +303,7 @@ fn by_hashes<W: MixedMask>(oaep: &Oaep<'_>, work: &W) -> Result<W::Output, Crypt
     }
 }
 
-fn by_mask<D, W>(oaep: &Oaep<'_>, work: &W) -> Result<W::Output, CryptoError>
+fn by_mask<D, W>(oaep: &Oaep, work: &W) -> Result<W::Output, CryptoError>
 where
     D: Digest + FixedOutputReset,
     W: MixedMask,

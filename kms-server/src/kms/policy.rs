@@ -1,6 +1,7 @@
 //! What the operator has decided: which keys rotate when, and what may leave. Pure: how policies are written down is
 //! the configuration's business.
 
+use serde::Deserialize;
 use wildmatch::WildMatch;
 
 use super::model::Object;
@@ -26,7 +27,8 @@ pub struct Policy {
 }
 
 /// What becomes of the old pair.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AfterRotation {
     /// It stays Active.
     #[default]
@@ -36,7 +38,8 @@ pub enum AfterRotation {
 }
 
 /// Whether Get returns a private key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MayLeave {
     /// Yes.
     #[default]

@@ -147,6 +147,10 @@ impl Folder {
             let error = io::ErrorKind::ReadOnlyFilesystem.into();
             return Err(StoreError::io("writing to", &self.path, error));
         }
+        // A file system that does not know its size cannot say what is free of it.
+        if disk.f_blocks == 0 {
+            return Ok(());
+        }
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free < self.reserve_bytes {
             return Err(StoreError::Full { path: self.path.clone(), free, reserve: self.reserve_bytes });

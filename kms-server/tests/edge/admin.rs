@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kms_protocol::DateTime;
+use kms_protocol::{DateTime, Secret};
 use kms_server::admin::{self, Admin};
 use kms_server::clock::Clock;
 use kms_server::kms::{Caller, Fired, Work};
@@ -20,8 +20,8 @@ impl Service for Ticking {
         Work::Inline
     }
 
-    fn handle(&self, _request: &[u8], _caller: &Caller, _now: DateTime) -> Vec<u8> {
-        Vec::new()
+    fn handle(&self, _request: &[u8], _caller: &Caller, _now: DateTime) -> Secret {
+        Secret::default()
     }
 
     fn next_due(&self) -> Option<DateTime> {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use kms_protocol::DateTime;
+use kms_protocol::{DateTime, Secret};
 use kms_server::clock::{Change, Clock};
 use kms_server::kms::{Caller, Fired, Work};
 use kms_server::rotator::Rotator;
@@ -29,8 +29,8 @@ impl Service for Keys {
         Work::Inline
     }
 
-    fn handle(&self, _request: &[u8], _caller: &Caller, _now: DateTime) -> Vec<u8> {
-        Vec::new()
+    fn handle(&self, _request: &[u8], _caller: &Caller, _now: DateTime) -> Secret {
+        Secret::default()
     }
 
     fn next_due(&self) -> Option<DateTime> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use kms_certs::{Authority, Issued, KeyKind, Request};
-use kms_protocol::DateTime;
+use kms_protocol::{DateTime, Secret};
 use kms_server::clock::Clock;
 use kms_server::connection::Shared;
 use kms_server::kms::{Caller, Fired, Work};
@@ -72,7 +72,7 @@ impl Service for Echo {
         }
     }
 
-    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Vec<u8> {
+    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret {
         let content = &request[8..];
         if content.first() == Some(&b'w')
             && let Some(gate) = &self.gate
@@ -81,7 +81,7 @@ impl Service for Echo {
         }
         assert_ne!(content.first(), Some(&b'p'), "told to panic");
         let head = format!("{} {} ", caller.principal, now.0);
-        response(&[head.as_bytes(), content].concat())
+        Secret::new(response(&[head.as_bytes(), content].concat()))
     }
 
     fn next_due(&self) -> Option<DateTime> {
@@ -98,7 +98,11 @@ pub const NOW: DateTime = DateTime(1_800_000_000);
 
 /// What a connection needs, around `service`.
 pub fn shared(service: impl Service) -> Shared {
-    Shared { service: Arc::new(service), clock: Arc::new(Clock::frozen_at(NOW)), workers: Workers::new(2) }
+    Shared {
+        service: Arc::new(service),
+        clock: Arc::new(Clock::frozen_at(NOW)),
+        workers: Workers::new(crypto_workers()),
+    }
 }
 
 /// An authority, and a server's certificates of it, in a folder.
@@ -143,6 +147,7 @@ impl TestPki {
             admin: None,
             tls: self.tls(),
             service: Arc::new(service),
+            workers: crypto_workers(),
             clock: Clock::frozen_at(NOW),
             state: None,
             started: Instant::now(),
@@ -154,6 +159,10 @@ impl TestPki {
     pub fn client(&self, identity: Option<&Issued>) -> TestClient {
         TestClient::trusting(&self.folder.path().join("ca.pem"), identity)
     }
+}
+
+fn crypto_workers() -> Arc<kms_server::crypto::Workers> {
+    Arc::new(kms_server::crypto::Workers::new(2).unwrap())
 }
 
 /// What is particular about a TLS client.

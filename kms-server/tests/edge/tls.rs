@@ -189,6 +189,18 @@ async fn one_stalled_handshake_holds_up_nobody() {
     drop(stalled);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stalled_handshake_is_cut_and_logged() {
+    let pki = TestPki::new();
+    let server = pki.server(Echo::default()).await;
+    let (log, _guard) = Log::listen();
+    let mut socket = TcpStream::connect(server.listen()).await.unwrap();
+    socket.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
+    // The paused clock runs ahead while everything waits.
+    assert_eq!(socket.read(&mut [0; 16]).await.unwrap(), 0);
+    log.expect(&["WARN", "connection refused", "the TLS handshake was not finished within 10s"]).await;
+}
+
 #[test]
 fn files_that_hold_no_certificate_are_named() {
     use kms_server::tls::{Identity, ServerTls};

@@ -31,7 +31,7 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn term() -> impl Strategy<Value = Term> {
-    let indexes = vec![Index::Name, Index::Name, Index::Group, Index::Due, Index::RotateName];
+    let indexes = vec![Index::Name, Index::Name, Index::Group, Index::Due, Index::Rotation];
     (select(indexes), key()).prop_map(|(index, key)| Term { index, key })
 }
 

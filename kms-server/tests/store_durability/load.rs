@@ -120,9 +120,10 @@ pub fn start(folder: &Path) -> (Child, Receiver<(u32, u32)>) {
 /// Lets the child work for a while after its first acknowledgement, ends it by `strike`, and returns all that it
 /// said until then.
 pub fn strike_at(millis: u64, acks: &Receiver<(u32, u32)>, strike: impl FnOnce()) -> Vec<(u32, u32)> {
-    let first = acks.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+    let first = acks.recv_timeout(Duration::from_secs(60));
     thread::sleep(Duration::from_millis(millis));
     strike();
+    let first = first.expect("the child opens the store and acknowledges something");
     std::iter::once(first).chain(acks.iter()).collect()
 }
 

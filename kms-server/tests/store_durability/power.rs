@@ -1,86 +1,51 @@
-//! A power cut: all that was written but not synced is gone.
+//! Power cuts.
 
-use std::env;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::path::Path;
 
+use super::disk::{Disk, Tools};
 use super::load::{Acknowledged, start, state, strike_at, verify};
 use super::{random, rounds, skip};
 
+/// All that was written but not synced is gone.
 #[test]
 fn a_power_cut_loses_nothing_acknowledged() {
-    let (python, file_system) = match tools() {
-        Ok(tools) => tools,
-        Err(why) => return skip("a_power_cut_loses_nothing_acknowledged", &why),
-    };
-    let disk = tempfile::tempdir().unwrap();
+    match Tools::find().and_then(|tools| Ok((tools, Tools::forgetful()?))) {
+        Ok((tools, forgetful)) => cut_power(&tools, &forgetful, |_| {}),
+        Err(why) => skip("a_power_cut_loses_nothing_acknowledged", &why),
+    }
+}
+
+/// Any part of what was written but not synced is on the disk, as if a disk wrote its cache in its own order.
+#[test]
+fn a_power_cut_that_keeps_some_unsynced_writes_loses_nothing_acknowledged() {
+    match Tools::find() {
+        Ok(tools) => cut_power(&tools, &Tools::broken(), |disk| disk.order(".power-cut")),
+        Err(why) => skip("a_power_cut_that_keeps_some_unsynced_writes_loses_nothing_acknowledged", &why),
+    }
+}
+
+fn cut_power(tools: &Tools, program: &Path, last_order: impl Fn(&Disk)) {
+    let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = Acknowledged::new();
     let mut commits = 0;
     let rounds = rounds(5);
     for round in 0..rounds {
-        let mount = tempfile::tempdir().unwrap();
-        let mut lossy = mount_at(&python, &file_system, disk.path(), mount.path());
-        let (mut child, acks) = start(&mount.path().join("store"));
+        let disk = tools.mount(program, folder.path());
+        let (mut child, acks) = start(&disk.path().join("store"));
         let delay = random(400);
-        // The file system is killed first: what the child says after that cannot have been synced.
+        // The disk goes first: what the child says after that cannot have been synced.
         let said = strike_at(delay, &acks, || {
-            lossy.kill().unwrap();
-            lossy.wait().unwrap();
+            last_order(&disk);
+            drop(disk);
             child.kill().unwrap();
         });
         child.wait().unwrap();
-        unmount(mount.path());
         commits += said.len();
         acknowledged.extend(said);
         println!("round {round}: power cut after {delay} ms, {commits} commits acknowledged so far");
-        let store = disk.path().join("store");
+        let store = folder.path().join("store");
         verify(&store, &acknowledged);
         acknowledged = state(&store);
     }
     println!("{rounds} power cuts, {commits} commits acknowledged, none lost");
-}
-
-/// The Python that has fusepy, and the file system that forgets; or what is missing.
-fn tools() -> Result<(PathBuf, PathBuf), String> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/tools/lossyfs.py");
-    let at_hand = env::var_os("KMS_TESTS_LOSSYFS").map_or(shared, PathBuf::from);
-    if !at_hand.exists() {
-        return Err(format!("{} is missing (KMS_TESTS_LOSSYFS says where it is)", at_hand.display()));
-    }
-    if !Path::new("/dev/fuse").exists() {
-        return Err("there is no /dev/fuse".to_owned());
-    }
-    let works = |program: &mut Command| {
-        program.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    };
-    if !works(Command::new("fusermount").arg("-V")) {
-        return Err("fusermount is missing (Debian: fuse, libfuse2)".to_owned());
-    }
-    let python = env::var_os("KMS_TESTS_PYTHON").map_or("python3".into(), PathBuf::from);
-    if !works(Command::new(&python).args(["-c", "import fuse"])) {
-        let python = python.display();
-        return Err(format!("{python} has no fusepy (pip install fusepy; KMS_TESTS_PYTHON names another)"));
-    }
-    Ok((python, at_hand))
-}
-
-fn mount_at(python: &Path, file_system: &Path, disk: &Path, mount: &Path) -> Child {
-    let outside = mount.metadata().unwrap().dev();
-    let mut child = Command::new(python).arg(file_system).arg(disk).arg(mount).spawn().unwrap();
-    for _ in 0..1_000 {
-        if mount.metadata().is_ok_and(|metadata| metadata.dev() != outside) {
-            return child;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().and_then(|()| child.wait()).unwrap();
-    panic!("the file system that forgets did not start");
-}
-
-fn unmount(mount: &Path) {
-    let status = Command::new("fusermount").arg("-uz").arg(mount).status().unwrap();
-    assert!(status.success(), "{} is still mounted", mount.display());
 }

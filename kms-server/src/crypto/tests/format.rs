@@ -153,6 +153,52 @@ fn a_key_whose_factor_is_not_prime_does_not_pass_the_proof() {
     assert!(error.to_string().contains("does not decrypt"), "{error}");
 }
 
+/// A number of the right length, or of any other.
+fn any_number(length: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..8),
+        proptest::collection::vec(any::<u8>(), length..=length),
+        (any::<u8>(), any::<u8>())
+            .prop_map(move |(fill, last)| [vec![fill; length - 1], vec![last]].concat()),
+        proptest::collection::vec(any::<u8>(), 0..1100),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Numbers that are no key, alone and mixed with parts of one: an answer comes, and it is not a panic.
+    #[test]
+    fn any_transparent_parts_are_judged(
+        modulus in proptest::option::of(any_number(256)),
+        exponent in proptest::option::of(any_number(3)),
+        d in proptest::option::of(any_number(256)),
+        p in proptest::option::of(any_number(128)),
+        q in proptest::option::of(any_number(128)),
+        (with_d, with_primes) in any::<(bool, bool)>(),
+    ) {
+        let real = format::rsa_private_parts(&rsa_2048().private).unwrap();
+        let is_real = modulus.is_none() && d.is_none() && p.is_none() && q.is_none();
+        let modulus = modulus.unwrap_or(real.modulus);
+        let d = d.map_or(real.private_exponent, Secret::new);
+        let (p, q) = (p.map_or(real.p, Secret::new), q.map_or(real.q, Secret::new));
+        let input = RsaPrivateInput {
+            modulus: &modulus,
+            public_exponent: exponent.as_deref(),
+            private_exponent: with_d.then_some(&d),
+            primes: with_primes.then_some((&p, &q)),
+        };
+        if let Ok(key) = format::rsa_private_from_parts(&input) {
+            let key = PrivateKey::from_pkcs8(&key);
+            prop_assert!(key.and_then(|key| key.prove()).is_ok() || !is_real);
+        }
+        let parts = RsaPublicParts { modulus, public_exponent: exponent.unwrap_or_default() };
+        if let Ok(spki) = format::rsa_public_from_parts(&parts) {
+            let _ = PublicKey::from_spki(&spki);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

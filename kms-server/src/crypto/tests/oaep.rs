@@ -12,7 +12,7 @@ use crate::crypto::{CryptoError, KeySpec, OAEP_HASHES, Oaep, generate};
 
 const PLAINTEXT: &[u8] = b"the key of a backup file";
 
-fn oaep(hash: Hash, mask: Hash, label: &[u8]) -> Oaep<'_> {
+fn oaep(hash: Hash, mask: Hash, label: &[u8]) -> Oaep {
     Oaep::new(Some(hash), Some(mask), label).unwrap()
 }
 

@@ -124,3 +124,21 @@ fn stopping_ends_the_thread() {
     drop(pool);
     assert_eq!(Arc::strong_count(&held), 1);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_pools_thread_lets_everybody_else_go_first() {
+    let (sender, receiver) = mpsc::channel();
+    let pool = KeyPool::with_generator(1, move |spec| {
+        // proc_pid_stat(5): nice is field 19, and the fields count on from 3 behind the name.
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let nice = stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().to_owned();
+        sender.send(nice).unwrap();
+        pretend_pair(spec)
+    })
+    .unwrap();
+    pool.warm(KeySpec::P256);
+    assert_eq!(receiver.recv().unwrap(), "19");
+    pool.wait_until_ready(KeySpec::P256, 1);
+    pool.take(KeySpec::P256).unwrap();
+}

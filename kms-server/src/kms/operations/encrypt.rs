@@ -50,7 +50,7 @@ pub(super) fn parameters(
 }
 
 /// The parameters as OAEP's. Both hashes default to SHA-1, the mask's whatever the other is (1.4 section 3.6).
-pub(super) fn oaep(parameters: &CryptographicParameters) -> Result<Oaep<'_>, Refusal> {
+pub(super) fn oaep(parameters: &CryptographicParameters) -> Result<Oaep, Refusal> {
     if parameters.cryptographic_algorithm.is_some_and(|algorithm| algorithm != CryptographicAlgorithm::Rsa) {
         return Err(Refusal::new(Reason::UnsupportedParameters, "the Cryptographic Algorithm has to be RSA"));
     }
