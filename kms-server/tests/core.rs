@@ -265,7 +265,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
         let request = LocateRequest { attributes: AttributeList(attributes), ..LocateRequest::default() };
         later.ask(&request).expect("located").unique_identifiers
     };
-    assert_eq!(find(vec![Attribute::Name(Name::text("job-public"))]), [public.clone()]);
+    assert_eq!(find(vec![Attribute::Name(Name::text("job-public"))]), std::slice::from_ref(&public));
     assert!(
         find(vec![Attribute::Name(Name::text("job-public")), Attribute::ObjectType(ObjectType::PrivateKey)])
             .is_empty()
@@ -275,7 +275,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
         [second.clone(), public.clone()],
         "newest first"
     );
-    assert_eq!(find(vec![Attribute::State(State::Active)]), [public.clone()]);
+    assert_eq!(find(vec![Attribute::State(State::Active)]), std::slice::from_ref(&public));
     let wanted = vec![
         Attribute::CryptographicUsageMask(CryptographicUsageMask::DECRYPT),
         Attribute::ObjectGroup("job".into()),
@@ -288,7 +288,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
             Attribute::InitialDate(kms_protocol::DateTime(to)),
         ]
     };
-    assert_eq!(find(since(NOW + 1, NOW + 100)), [second.clone()]);
+    assert_eq!(find(since(NOW + 1, NOW + 100)), std::slice::from_ref(&second));
     assert!(find(since(NOW + 101, NOW + 200)).is_empty());
     let page = |skip, most| LocateRequest {
         maximum_items: Some(most),
