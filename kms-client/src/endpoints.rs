@@ -85,15 +85,20 @@ impl Endpoints {
         }
     }
 
+    /// A new connection to the first server, outside the pool.
+    pub(crate) async fn connect_first(&self) -> Result<Connection<BoxedStream>, Error> {
+        match self.all.first() {
+            Some(endpoint) => endpoint.connect(Instant::now() + limits::CONNECT).await,
+            None => Err(no_server()),
+        }
+    }
+
     /// Asks each server once, those believed to work first.
     async fn round(&self, message: &Message<'_>) -> Result<Reply, Failure> {
         let now = Instant::now();
         let mut order: Vec<_> = self.all.iter().collect();
         order.sort_by_key(|endpoint| endpoint.is_shunned(now));
-        let mut last = Failure {
-            error: Error::settings("no server is given", "give at least one address"),
-            sent: false,
-        };
+        let mut last = Failure { error: no_server(), sent: false };
         let mut others = order.len();
         for endpoint in order {
             others -= 1;
@@ -276,6 +281,10 @@ impl Endpoint {
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn no_server() -> Error {
+    Error::settings("no server is given", "give at least one address, as host:port")
 }
 
 /// Between a half and the whole of `pause`, so that many clients do not come back at once.

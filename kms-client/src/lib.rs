@@ -7,6 +7,7 @@
 
 pub mod backup;
 mod batch;
+pub mod bench;
 pub mod blocking;
 mod certificates;
 pub mod cli;

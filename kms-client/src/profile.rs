@@ -240,7 +240,10 @@ impl Profile {
         let wrong = |what: String| Error::settings(format!("{}: {what}", path.display()), hint);
         let bytes = read_file(path)?;
         let text = core::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let file: ProfileFile = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        let file: ProfileFile = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            wrong(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
             server: file.server,

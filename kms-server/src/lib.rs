@@ -11,6 +11,7 @@ pub mod failure;
 pub mod kms;
 pub mod limits;
 pub mod listener;
+pub mod period;
 pub mod pki;
 pub mod principal;
 pub mod rotator;

@@ -75,7 +75,12 @@ pub enum Keep {
 ///
 /// # Errors
 /// [`Failure`] when the store cannot be opened or the policies do not go together.
-pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<Kms>, Failure> {
+pub fn open(
+    keep: &Keep,
+    store_key: &Secret,
+    config: &Config,
+    workers: &Arc<Workers>,
+) -> Result<Arc<Kms>, Failure> {
     let policies = PolicyBook::open(config, config.policy_changes.as_deref())?.policies();
     let store: Arc<dyn Store> = match keep {
         Keep::Memory => Arc::new(MemoryStore::new()),
@@ -85,10 +90,10 @@ pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<Kms>
         store,
         store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
-        workers: Arc::new(Workers::one_per_core()?),
+        workers: Arc::clone(workers),
     });
     kms.adopt(policies)?;
-    Ok(Arc::new(kms))
+    Ok(kms)
 }
 
 impl From<StoreError> for Failure {

@@ -166,7 +166,8 @@ mod tests {
     use std::path::Path;
 
     use super::{Config, PolicyBook};
-    use crate::kms::policy::{AfterRotation, MayLeave, Period};
+    use crate::kms::policy::{AfterRotation, MayLeave};
+    use crate::period::Period;
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(text, "kms.toml").map_err(|failure| failure.to_string())

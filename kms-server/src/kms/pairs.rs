@@ -34,7 +34,7 @@ impl Kms {
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
         }
-        self.policies.load().check_new(&pair.private, &pair.public, spec)?;
+        self.policies.load().check_new(&pair.private, &pair.public, &spec.to_string())?;
         let digests = self.fill(&mut pair, spec)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);

@@ -3,8 +3,6 @@
 //! A policy is written the same way in `kms.toml`, in the file of policies changed on a running server, and in the admin
 //! API. Pure: which policy a key is filed under is decided here and kept in the key's record.
 
-use core::fmt;
-
 use kms_protocol::DateTime;
 use kms_protocol::enums::CryptographicAlgorithm;
 use serde::de::Error as _;
@@ -14,8 +12,7 @@ use wildmatch::WildMatch;
 use super::access::Access;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
-use crate::clock;
-use crate::crypto::{KeySpec, sha256};
+use crate::period::Period;
 
 /// Under what the pairs are filed whose client asked for rotation itself (2.1 Rotate Interval and Rotate Automatic).
 pub const OWN_WISH: &str = "";
@@ -128,12 +125,13 @@ pub enum Pairs {
 }
 
 impl Pairs {
-    fn spec(self) -> KeySpec {
+    /// What the cryptography calls it.
+    fn name(self) -> &'static str {
         match self {
-            Self::Rsa2048 => KeySpec::Rsa2048,
-            Self::Rsa3072 => KeySpec::Rsa3072,
-            Self::Rsa4096 => KeySpec::Rsa4096,
-            Self::P256 => KeySpec::P256,
+            Self::Rsa2048 => "RSA-2048",
+            Self::Rsa3072 => "RSA-3072",
+            Self::Rsa4096 => "RSA-4096",
+            Self::P256 => "P-256",
         }
     }
 }
@@ -178,16 +176,15 @@ impl Policy {
     ///
     /// # Errors
     /// [`Reason::Denied`], naming those that may.
-    pub fn check_pair(&self, spec: KeySpec) -> Result<(), Refusal> {
-        let mut allowed = self.allowed_pairs.iter().map(|pairs| pairs.spec());
-        if self.allowed_pairs.is_empty() || allowed.any(|allowed| allowed == spec) {
+    pub fn check_pair(&self, kind: &str) -> Result<(), Refusal> {
+        let names: Vec<&str> = self.allowed_pairs.iter().map(|pairs| pairs.name()).collect();
+        if names.is_empty() || names.contains(&kind) {
             return Ok(());
         }
-        let names: Vec<String> = self.allowed_pairs.iter().map(|pairs| pairs.spec().to_string()).collect();
         Err(Refusal::new(
             Reason::Denied,
             format!(
-                "policy {:?} does not allow {spec} pairs here; it allows {}",
+                "policy {:?} does not allow {kind} pairs here; it allows {}",
                 self.name,
                 names.join(", ")
             ),
@@ -266,10 +263,10 @@ impl Policies {
     ///
     /// # Errors
     /// [`Reason::Denied`] by the policy, [`Reason::InvalidField`] for a wish that nobody could fulfil.
-    pub fn check_new(&self, private: &Object, public: &Object, spec: KeySpec) -> Result<(), Refusal> {
+    pub fn check_new(&self, private: &Object, public: &Object, kind: &str) -> Result<(), Refusal> {
         let policy = self.matching(&[private, public]);
         if let Some(policy) = policy {
-            policy.check_pair(spec)?;
+            policy.check_pair(kind)?;
         }
         for half in [private, public] {
             let Some(interval) = half.rotate_interval() else { continue };
@@ -290,7 +287,7 @@ impl Policies {
         Ok(())
     }
 
-    /// What decides which policy a key is filed under, as a digest: while it is the same, every key is filed rightly.
+    /// What decides which policy a key is filed under: while it is the same, every key is filed rightly.
     #[must_use]
     pub fn selection(&self) -> String {
         let parts: Vec<_> = self
@@ -299,7 +296,7 @@ impl Policies {
             .map(|policy| (&policy.name, &policy.names, &policy.groups, &policy.owners, &policy.algorithms))
             .collect();
         // These types cannot fail to be written; were it otherwise, keys would be filed anew at each start.
-        hex::encode(sha256(&serde_json::to_vec(&parts).unwrap_or_default()))
+        serde_json::to_string(&parts).unwrap_or_default()
     }
 }
 
@@ -390,49 +387,11 @@ impl<'de> Deserialize<'de> for Patterns {
     }
 }
 
-/// A length of time, written as `90d`, `1d 12h`, `30s`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct Period {
-    /// Its length.
-    pub seconds: i64,
-}
-
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.seconds;
-        let mut gap = "";
-        for (unit, name) in [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')] {
-            let count = rest / unit;
-            rest %= unit;
-            if count > 0 || (unit == 1 && gap.is_empty()) {
-                write!(f, "{gap}{count}{name}")?;
-                gap = " ";
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Period {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let seconds = clock::parse_duration(&text)
-            .map_err(|error| D::Error::custom(format!("{error}; {}", error.hint())))?;
-        Ok(Self { seconds })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Patterns, Period, Policy, WildMatch, clock, covers};
+    use super::{Patterns, Period, Policy, WildMatch, covers};
 
     fn texts() -> impl Strategy<Value = String> {
         "[ab]{0,6}"
@@ -453,11 +412,6 @@ mod tests {
         fn every_plain_text_is_covered_by_what_matches_it(a in "[ab*?]{0,5}", text in texts()) {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(covers(&chars(&a), &chars(&text)), WildMatch::new(&a).matches(&text));
-        }
-
-        #[test]
-        fn a_period_is_read_as_it_is_written(seconds in 0..400_000_000_i64) {
-            prop_assert_eq!(clock::parse_duration(&Period { seconds }.to_string()).unwrap(), seconds);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use crate::certificate::Certificate;
 use crate::clock;
@@ -81,6 +81,18 @@ impl Refusal {
             (Error::InvalidMessage(InvalidMessage::InvalidContentType), _) => Self::new(
                 "the peer does not speak TLS",
                 "KMIP runs over TLS: turn TLS on in the client, and do not point a browser or HTTP client here",
+            ),
+            // What rustls misses first in a hello of TLS 1.0 or 1.1.
+            (
+                Error::PeerIncompatible(
+                    PeerIncompatible::SignatureAlgorithmsExtensionRequired
+                    | PeerIncompatible::Tls12NotOffered
+                    | PeerIncompatible::Tls12NotOfferedOrEnabled,
+                ),
+                _,
+            ) => Self::new(
+                "the client speaks an old TLS: it offers neither TLS 1.3 nor TLS 1.2 with signature algorithms",
+                "turn TLS 1.2 or 1.3 on in the client",
             ),
             (Error::PeerIncompatible(cause), _) => Self::new(
                 format!("client and server have no TLS in common: {cause:?}"),

@@ -116,7 +116,8 @@ fn reason(outcome: Outcome, version: Version) -> ResultReason {
     match outcome {
         WrongState if version.is_2x() => ResultReason::WrongKeyLifecycleState,
         WrongState | Denied => ResultReason::PermissionDenied,
-        NoMaterial => ResultReason::KeyValueNotPresent,
+        NoMaterial if version.is_2x() => ResultReason::ObjectDestroyed,
+        NoMaterial => ResultReason::IllegalOperation,
         Is(state) => panic!("{state} is no refusal"),
     }
 }

@@ -53,7 +53,7 @@ fn server_on(store: Arc<dyn Store>, config: &str) -> Arc<Kms> {
         workers: Arc::new(Workers::new(1).expect("workers")),
     });
     kms.adopt(policies(config)).expect("adopted");
-    Arc::new(kms)
+    kms
 }
 
 fn server(config: &str) -> Asker {

@@ -193,7 +193,7 @@ fn old_generations_are_destroyed_at_their_time_and_never_while_in_use() {
     assert_eq!(fired.len(), 2, "{fired:?}");
     let later = kms.at(NOW + 75 * DAY);
     assert_eq!((later.state(&private), later.state(&public)), (State::Destroyed, State::Destroyed));
-    assert_eq!(get(&later, &private), Err(ResultReason::KeyValueNotPresent));
+    assert_eq!(get(&later, &private), Err(ResultReason::IllegalOperation));
     assert_eq!(later.state(&second), State::Deactivated, "its time has not come");
     assert_eq!(kms.next_due(), Some(NOW + 90 * DAY));
 }
@@ -227,7 +227,7 @@ fn a_destroyed_key_is_gone_for_clients_and_comes_back_within_its_window() {
     kms.revoke(&private, Code::Superseded).expect("revoked");
     kms.destroy(&private).expect("destroyed");
     assert_eq!(kms.state(&private), State::Destroyed);
-    assert_eq!(get(&kms, &private), Err(ResultReason::KeyValueNotPresent));
+    assert_eq!(get(&kms, &private), Err(ResultReason::IllegalOperation));
     kms.decrypt(&private, oaep(Hash::Sha1, Hash::Sha1), &sent).expect_err("it is destroyed");
     kms.destroy(&private).expect_err("it is destroyed already");
     assert_eq!(kms.next_due(), Some(NOW + 7 * DAY));

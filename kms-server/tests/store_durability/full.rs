@@ -2,25 +2,15 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
-use std::time::Duration;
 
 use kms_server::store::{Batch, Index, Keys, Put, Scan, SledOptions, SledStore, Store, StoreError, Term};
 
-use super::skip;
+use super::{in_time, skip};
 
 fn mount(options: &str, at: &Path) -> bool {
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
     mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-/// Runs `work` on a thread of its own: a store that hangs must fail the test, not hang it.
-fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (send, receive) = channel();
-    thread::spawn(move || send.send(work()));
-    receive.recv_timeout(Duration::from_secs(120)).expect("the store answers")
 }
 
 struct Unmount<'a>(&'a Path);

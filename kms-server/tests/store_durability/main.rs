@@ -12,13 +12,18 @@
 )]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a child speaks, a skipped test complains")]
 
+mod broken;
 mod damage;
+mod disk;
 mod full;
 mod kill;
 mod load;
 mod power;
 
 use std::env;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 /// How often a test that strikes at random instants does so.
 fn rounds(usual: u32) -> u32 {
@@ -36,4 +41,11 @@ fn skip(test: &str, why: &str) {
 fn random(limit: u64) -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0) % limit
+}
+
+/// Runs `work` on a thread of its own: a store that hangs must fail the test, not hang it.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = channel();
+    thread::spawn(move || send.send(work()));
+    receive.recv_timeout(Duration::from_secs(120)).expect("the store answers")
 }

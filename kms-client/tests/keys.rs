@@ -1,0 +1,204 @@
+//! A key pair is asked for once, activated, and found again after a lost answer.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod scripted;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kms_client::{Client, Error, KeySpec};
+use kms_protocol::Version;
+use kms_protocol::attribute::{Attribute, CryptographicUsageMask, Name};
+use kms_protocol::enums::{KeyFormatType, Operation, ResultReason, State};
+use scripted::keys::pair;
+use scripted::model::Model;
+use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, read_message};
+use tokio::io::AsyncWriteExt as _;
+
+struct Kms {
+    client: Client,
+    model: Model,
+    journal: Journal,
+    /// Whether the next answer to this operation is lost, after the work is done or instead of it.
+    lose: Arc<AtomicBool>,
+}
+
+fn kms(lost: Operation, done: bool) -> Kms {
+    let (model, journal, lose) = (Model::default(), Journal::default(), Arc::new(AtomicBool::new(false)));
+    let (served, noted, losing) = (model.clone(), journal.clone(), Arc::clone(&lose));
+    let server = InMemory::new(move |_, mut stream| {
+        let (model, journal, losing) = (served.clone(), noted.clone(), Arc::clone(&losing));
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                let operation = kms_protocol::message::operations(&request).next();
+                let loses = operation == Some(lost) && losing.swap(false, Ordering::SeqCst);
+                if loses && !done {
+                    return;
+                }
+                let bytes = answer(
+                    &request,
+                    &in_1_4(|ask: &Ask<'_>| {
+                        journal.note(ask);
+                        model.reply(ask)
+                    }),
+                );
+                if loses || stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    Kms { client: server.client(), model, journal, lose }
+}
+
+fn plain() -> Kms {
+    kms(Operation::Query, true)
+}
+
+#[tokio::test]
+async fn a_pair_is_made_activated_and_its_public_half_returned() {
+    let kms = plain();
+    let key = kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("a pair");
+    assert_eq!((key.private_id.as_str(), key.public_id.as_str()), ("private-1", "public-1"));
+    assert_eq!(key.public_key_spki, pair(2048).public);
+    assert_eq!((key.bits, key.version), (2048, Version::V1_4));
+    let inner = kms.model.lock();
+    for (id, name, mask) in [
+        ("private-1", "nightly-private", CryptographicUsageMask::DECRYPT),
+        ("public-1", "nightly-public", CryptographicUsageMask::ENCRYPT),
+    ] {
+        let object = &inner.objects[id];
+        assert_eq!(object.state(), Some(State::Active), "{id}");
+        for attribute in [
+            Attribute::Name(Name::text(name)),
+            Attribute::ObjectGroup("nightly".into()),
+            Attribute::CryptographicUsageMask(mask),
+        ] {
+            assert!(object.attributes.contains(&attribute), "{id}: {attribute:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_format_of_a_public_key_will_do() {
+    for format in [KeyFormatType::X509, KeyFormatType::Pkcs1, KeyFormatType::TransparentRsaPublicKey] {
+        let kms = plain();
+        kms.model.lock().quirks.only_format = Some(format);
+        let key = kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("a pair");
+        assert_eq!(key.public_key_spki, pair(2048).public, "{format}");
+    }
+    let kms = plain();
+    kms.model.lock().quirks.only_format = Some(KeyFormatType::Raw);
+    let error = kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect_err("no format in common");
+    assert_eq!(error.reason(), Some(ResultReason::KeyFormatTypeNotSupported));
+}
+
+#[tokio::test]
+async fn a_server_that_activates_at_once_is_taken_as_it_is() {
+    let kms = plain();
+    kms.model.lock().quirks.activates_at_once = true;
+    kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("Activate is refused, but not needed");
+}
+
+#[tokio::test]
+async fn a_pair_that_cannot_be_activated_is_not_returned() {
+    let model = Model::default();
+    let served = model.clone();
+    let server = InMemory::replying(in_1_4(move |ask| match ask.operation() {
+        Operation::Activate => Reply::No(ResultReason::PermissionDenied),
+        _ => served.reply(ask),
+    }));
+    let error = server.client().request_key("nightly", KeySpec::Rsa2048).await.expect_err("Pre-Active");
+    assert_eq!(error.reason(), Some(ResultReason::PermissionDenied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_after_the_work_is_found_by_name() {
+    for lags in [0, 3] {
+        let kms = kms(Operation::CreateKeyPair, true);
+        kms.lose.store(true, Ordering::SeqCst);
+        kms.model.lock().quirks.locate_lags = lags;
+        let key = kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("found");
+        assert_eq!(key.public_id, "public-1");
+        assert_eq!(kms.model.lock().pairs_made, 1);
+        assert_eq!(kms.journal.count(Operation::CreateKeyPair), 1);
+        assert_eq!(kms.model.lock().objects["private-1"].state(), Some(State::Active));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_without_the_work_is_reported_and_not_repeated() {
+    let kms = kms(Operation::CreateKeyPair, false);
+    kms.lose.store(true, Ordering::SeqCst);
+    let error = kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect_err("unknown");
+    assert!(matches!(error, Error::OutcomeUnknown { operation: Operation::CreateKeyPair, .. }), "{error:?}");
+    assert!(!error.is_retryable());
+    assert_eq!((kms.model.lock().pairs_made, kms.journal.count(Operation::CreateKeyPair)), (0, 0));
+    assert_eq!(kms.client.find_key("nightly", KeySpec::Rsa2048).await.expect("asked"), None);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_activate_is_settled_by_the_state() {
+    for done in [true, false] {
+        let kms = kms(Operation::Activate, done);
+        kms.lose.store(true, Ordering::SeqCst);
+        kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("a pair");
+        let inner = kms.model.lock();
+        assert!(inner.objects.values().all(|object| object.state() == Some(State::Active)), "{done}");
+    }
+}
+
+#[tokio::test]
+async fn an_earlier_pair_is_found_and_finished() {
+    let kms = plain();
+    kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("a pair");
+    // As if the client had stopped right after Create Key Pair.
+    for object in kms.model.lock().objects.values_mut() {
+        object.attributes.retain(|attribute| !matches!(attribute, Attribute::State(_)));
+        object.attributes.push(Attribute::State(State::PreActive));
+    }
+    let found = kms.client.find_key("nightly", KeySpec::Rsa2048).await.expect("asked").expect("found");
+    assert_eq!(found.public_id, "public-1");
+    assert!(kms.model.lock().objects.values().all(|object| object.state() == Some(State::Active)));
+    // A pair of another length is not the one that was asked for.
+    assert_eq!(kms.client.find_key("nightly", KeySpec::Rsa4096).await.expect("asked"), None);
+    assert_eq!(kms.client.find_key("weekly", KeySpec::Rsa2048).await.expect("asked"), None);
+}
+
+#[tokio::test]
+async fn without_links_the_private_half_is_found_by_its_name_and_over_matching_does_not_confuse() {
+    let kms = plain();
+    kms.client.request_key("weekly", KeySpec::Rsa2048).await.expect("a pair");
+    kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("a pair");
+    kms.model.lock().quirks.no_links = true;
+    kms.model.lock().quirks.locate_ignores_filters = true;
+    let found = kms.client.find_key("nightly", KeySpec::Rsa2048).await.expect("asked").expect("found");
+    assert_eq!((found.private_id.as_str(), found.public_id.as_str()), ("private-2", "public-2"));
+}
+
+#[tokio::test]
+async fn two_pairs_of_one_name_are_ambiguous() {
+    let kms = plain();
+    kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("a pair");
+    kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect("this server allows it");
+    let error = kms.client.find_key("nightly", KeySpec::Rsa2048).await.expect_err("two");
+    assert!(matches!(&error, Error::Ambiguous { candidates, .. } if candidates.len() == 2), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_pair_of_another_length_than_asked_is_not_taken() {
+    let model = Model::default();
+    let served = model.clone();
+    let server = InMemory::replying(in_1_4(move |ask| {
+        let reply = served.reply(ask);
+        if ask.operation() == Operation::CreateKeyPair {
+            for object in served.lock().objects.values_mut() {
+                object.der.clone_from(&pair(2048).public);
+            }
+        }
+        reply
+    }));
+    let error = server.client().request_key("nightly", KeySpec::Rsa3072).await.expect_err("too short");
+    assert!(matches!(&error, Error::Key { why, .. } if why.contains("3072")), "{error:?}");
+}
