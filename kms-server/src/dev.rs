@@ -21,6 +21,9 @@ use crate::pki::Pki;
 /// Bytes of the store's key (AES-256).
 const STORE_KEY: usize = 32;
 
+/// Where policies are kept that are changed on the running server.
+pub const POLICIES: &str = "policies.toml";
+
 /// What `kms.toml` says until somebody edits it.
 const KMS_TOML: &str = include_str!("dev.toml");
 
@@ -99,7 +102,7 @@ impl DevState {
             write(&file, KMS_TOML.as_bytes(), Access::Public)?;
         }
         let mut config = Config::read(&file)?;
-        config.policy_changes.get_or_insert_with(|| folder.join("policies.toml"));
+        config.policy_changes.get_or_insert_with(|| folder.join(POLICIES));
         let store_key = store_key(&folder)?;
         let pki = Pki::prepare(&folder.join("pki"), &all_hosts, now)?;
         let is_ephemeral = temporary.is_some();

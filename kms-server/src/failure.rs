@@ -56,6 +56,12 @@ impl Failure {
         self.hint = hint.into();
         self
     }
+
+    /// What failed and why, and what to do about it.
+    #[must_use]
+    pub fn into_parts(self) -> (String, String) {
+        (self.what, self.hint)
+    }
 }
 
 impl fmt::Display for Failure {

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Operator};
 use crate::clock::Clock;
 use crate::connection::Shared;
 use crate::crypto;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub service: Arc<dyn Service>,
     /// Who does private-key work.
     pub workers: Arc<crypto::Workers>,
+    /// Keys and policies for the admin API, if it shall show them.
+    pub operator: Option<Operator>,
     /// What time it is.
     pub clock: Clock,
     /// Where state is kept, for `status` to tell.
@@ -76,6 +78,7 @@ impl Server {
             let admin = Admin {
                 clock: Arc::clone(&clock),
                 rotator,
+                operator: parts.operator,
                 started: parts.started,
                 state: parts.state,
                 stop: stop.clone(),

@@ -2,6 +2,9 @@
 
 pub mod api;
 mod host;
+mod operator;
+
+pub use operator::Operator;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +31,8 @@ pub struct Admin {
     pub clock: Arc<Clock>,
     /// Moves the clock and does what falls due on the way.
     pub rotator: Arc<Rotator>,
+    /// Keys and policies, where the server lets anybody at them.
+    pub operator: Option<Operator>,
     /// When the server started.
     pub started: Instant,
     /// Where it keeps its state, if it does.
@@ -52,6 +57,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/clock", get(show_clock).post(change_clock))
+        .route("/v1/policies", get(operator::list_policies).post(operator::change_policy))
+        .route("/v1/keys", get(operator::list_keys))
+        .route("/v1/keys/{id}", get(operator::show_key).post(operator::change_key))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY))
@@ -115,7 +123,8 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock; POST /v1/clock".into(),
+        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/policies, /v1/keys; POST /v1/clock, /v1/policies, /v1/keys/ID"
+            .into(),
     }
 }
 

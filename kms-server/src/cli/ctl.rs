@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use super::{say, say_json};
+use super::{keys, policies, say, say_json};
 
 /// To connect. A move of the clock may itself take minutes: it generates the keys of every rotation on the way.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -37,6 +37,12 @@ enum Command {
     /// Shows or moves the clock
     #[command(subcommand)]
     Clock(ClockCommand),
+    /// Shows or changes policies
+    #[command(subcommand)]
+    Policy(policies::Command),
+    /// Lists, shows, rotates keys, or brings destroyed ones back
+    #[command(subcommand)]
+    Key(keys::Command),
 }
 
 #[derive(Subcommand)]
@@ -66,6 +72,8 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
             let status: api::Status = remote.read("/v1/status")?;
             if options.json { say_json(&status) } else { say(&status_text(&status)) }
         }
+        Command::Policy(command) => policies::run(command, &remote, options.json),
+        Command::Key(command) => keys::run(command, &remote, options.json),
         Command::Clock(command) => match command.change() {
             None => {
                 let clock: api::Clock = remote.read("/v1/clock")?;
@@ -110,7 +118,7 @@ fn moved_text(moved: &api::Moved) -> String {
 }
 
 /// A running server's admin API.
-struct Remote {
+pub(super) struct Remote {
     address: SocketAddr,
     agent: Agent,
 }
@@ -126,13 +134,24 @@ impl Remote {
         Self { address, agent }
     }
 
-    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let answer = self.agent.get(self.url(path)).call();
         self.understand(answer)
     }
 
-    fn write<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+    pub(super) fn write<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let answer = self.agent.post(self.url(path)).send_json(body);
+        self.understand(answer)
+    }
+
+    /// Reads what a query asks for.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let pairs = query.iter().map(|(key, value)| (*key, value.as_str()));
+        let answer = self.agent.get(self.url(path)).query_pairs(pairs).call();
         self.understand(answer)
     }
 

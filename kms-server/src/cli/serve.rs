@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kms_certs::publish_file;
+use kms_server::admin::Operator;
 use kms_server::clock::{self, Clock};
-use kms_server::config::{self, Config};
+use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::Workers;
 use kms_server::dev::{self, DevState};
 use kms_server::failure::{Failure, Kind};
+use kms_server::kms::Kms;
 use kms_server::principal::Principals;
 use kms_server::server::{Parts, Server};
 use kms_server::service::{self, Keep};
@@ -59,7 +61,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
-    let parts = Parts { listen, admin: Some(admin), tls, service, workers, clock, state: kept_at, started };
+    let operator = Some(operator(&service, &state.config)?);
+    let admin = Some(admin);
+    let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
     run_until_stopped(parts, &options.ready, started, |server| {
         state.write_profile(server.listen(), server.admin())?;
         Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
@@ -89,12 +93,14 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     }
     let workers = Arc::new(Workers::one_per_core()?);
     let service = service::open(&Keep::Folder(store.clone()), &store_key, &config, &workers)?;
+    let operator = Some(operator(&service, &config)?);
     let parts = Parts {
         listen: config.listen.unwrap_or(config::LISTEN),
         admin: config.admin,
         tls,
         service,
         workers,
+        operator,
         clock: Clock::real(),
         state: Some(store),
         started,
@@ -102,6 +108,12 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     run_until_stopped(parts, &options.ready, started, |server| {
         Ok(Announcement { banner: banner::run(server, started), profile: None })
     })
+}
+
+/// Who acts on keys and policies through the admin API.
+fn operator(kms: &Arc<Kms>, config: &Config) -> Result<Operator, Failure> {
+    let book = PolicyBook::open(config, config.policy_changes.as_deref())?;
+    Ok(Operator::new(Arc::clone(kms), book))
 }
 
 /// The first random byte takes the library 35 ms of measuring jitter: meanwhile the state and the store are opened.

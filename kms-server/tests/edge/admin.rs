@@ -42,6 +42,7 @@ async fn http(clock: &Arc<Clock>, request: &str, body: &str) -> (u16, Value) {
     let admin = Admin {
         clock: Arc::clone(clock),
         rotator: Arc::new(Rotator::new(service, Arc::clone(clock), stop.clone())),
+        operator: None,
         started: Instant::now(),
         state: None,
         stop: stop.clone(),

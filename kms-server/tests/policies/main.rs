@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod admin;
 mod adoption;
 #[path = "../asking/mod.rs"]
 mod asking;
