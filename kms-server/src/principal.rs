@@ -57,3 +57,49 @@ impl Principals {
         mapped.map_or_else(|| certificate.principal(), |mapping| Some(&mapping.name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kms_protocol::DateTime;
+
+    use super::{Certificate, Mapping, Principals};
+
+    fn certificate(subject: &str, common_name: Option<&str>, names: &[&str]) -> Certificate {
+        Certificate {
+            subject: subject.into(),
+            issuer: String::new(),
+            common_name: common_name.map(Into::into),
+            names: names.iter().map(|name| (*name).into()).collect(),
+            not_before: DateTime(0),
+            not_after: DateTime(0),
+            client_auth: true,
+        }
+    }
+
+    #[test]
+    fn the_first_mapping_that_matches_names_the_principal_and_else_the_certificate_does() {
+        let mappings: Vec<Mapping> = serde_json::from_str(
+            r#"[
+                {"name": "media", "subject": "CN=media?*", "san": ["*.backup.example", "ops@*"]},
+                {"name": "any host", "san": "*.example"}
+            ]"#,
+        )
+        .unwrap();
+        let principals = Principals(mappings);
+        for (subject, common_name, names, expected) in [
+            ("CN=media1, O=x", Some("media1"), &["a.backup.example"][..], Some("media")),
+            ("CN=media1", Some("media1"), &["ops@example.com", "other"], Some("media")),
+            ("CN=media1", Some("media1"), &["a.example"], Some("any host")),
+            ("CN=media1", Some("media1"), &[], Some("media1")),
+            ("CN=disk", Some("disk"), &["a.backup.example"], Some("any host")),
+            ("O=x", None, &["a.example"], Some("any host")),
+            ("O=x", None, &[], None),
+        ] {
+            assert_eq!(
+                principals.of(&certificate(subject, common_name, names)),
+                expected,
+                "{subject} {names:?}"
+            );
+        }
+    }
+}

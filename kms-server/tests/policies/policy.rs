@@ -399,3 +399,23 @@ impl IntoPattern for &str {
         wildmatch::WildMatch::new(self)
     }
 }
+
+#[test]
+fn the_documentation_names_every_setting_and_its_examples_are_right() {
+    let text = include_str!("../../../docs/policies.md");
+    let examples: Vec<&str> =
+        text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 3);
+    kms_server::config::Config::parse(&examples.concat(), "docs/policies.md").expect("all examples together");
+    let all = kms_server::kms::policy::Policy {
+        rotate_every: Some(Default::default()),
+        destroy_after: Some(Default::default()),
+        least_interval: Some(Default::default()),
+        most_interval: Some(Default::default()),
+        ..Default::default()
+    };
+    let settings = serde_json::to_value(all).unwrap();
+    for setting in settings.as_object().unwrap().keys() {
+        assert!(text.contains(&format!("`{setting}`")), "{setting} is not documented");
+    }
+}
