@@ -58,3 +58,7 @@ pub const PAGE: usize = 256;
 
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
+
+/// Requests that may hold a thread while a key is generated for them. The others wait without one, so that the runtime's
+/// 512 blocking threads never all stand still behind key generation.
+pub const GENERATING: usize = 32;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::crypto;
+use tokio::sync::Semaphore;
+
 use crate::kms::Work;
+use crate::{crypto, limits};
 
 /// The work ended without a result; the defect behind it is in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -14,13 +16,14 @@ pub struct Panicked;
 #[derive(Clone)]
 pub struct Workers {
     crypto: Arc<crypto::Workers>,
+    generate: Arc<Semaphore>,
 }
 
 impl Workers {
     /// Private-key work goes to `crypto`, what blocks to the runtime's own threads.
     #[must_use]
     pub fn new(crypto: Arc<crypto::Workers>) -> Self {
-        Self { crypto }
+        Self { crypto, generate: Arc::new(Semaphore::new(limits::GENERATING)) }
     }
 
     /// Runs `job` where `work` belongs and waits for its result.
@@ -38,6 +41,10 @@ impl Workers {
         match work {
             Work::Crypto => self.crypto.submit(job).await.map_err(|_| Panicked),
             Work::Inline | Work::Blocking => tokio::task::spawn_blocking(job).await.map_err(|_| Panicked),
+            Work::Generate => {
+                let _turn = self.generate.acquire().await.map_err(|_| Panicked)?;
+                tokio::task::spawn_blocking(job).await.map_err(|_| Panicked)
+            }
         }
     }
 }

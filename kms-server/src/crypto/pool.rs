@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use super::limits::READY_PAIRS;
 use super::{CryptoError, KeyPair, KeySpec, generate, lock};
@@ -26,6 +26,10 @@ struct Stock {
     wanted: Condvar,
     /// For those who wait: a pair was put on its shelf, or the filler went idle.
     filled: Condvar,
+    /// Pairs of each specification that are being generated for somebody who waits.
+    generating: Mutex<BTreeMap<KeySpec, usize>>,
+    /// For those who wait for their turn to generate: one has ended.
+    turn: Condvar,
 }
 
 #[derive(Default)]
@@ -71,6 +75,8 @@ impl KeyPool {
             shelves: Mutex::default(),
             wanted: Condvar::new(),
             filled: Condvar::new(),
+            generating: Mutex::default(),
+            turn: Condvar::new(),
         });
         let filler = Builder::new()
             .name("key-pool".to_owned())
@@ -83,16 +89,19 @@ impl KeyPool {
     }
 
     /// A pair, at once if one is ready; otherwise it is generated here, on the calling thread, while others go on
-    /// taking. That takes up to seconds for RSA-4096: call it where blocking is allowed, or
-    /// [`try_take`](Self::try_take) first.
+    /// taking. At most half the cores generate pairs of a specification for callers: the rest wait their turn, so that
+    /// a flood of requests for keys leaves room for all other requests. For RSA-4096 that takes seconds: call it where blocking is
+    /// allowed, or [`try_take`](Self::try_take) first.
     ///
     /// # Errors
     /// [`CryptoError::Library`] when generation fails.
     pub fn take(&self, spec: KeySpec) -> Result<KeyPair, CryptoError> {
-        match self.try_take(spec) {
-            Some(pair) => Ok(pair),
-            None => (self.stock.generate)(spec),
+        if let Some(pair) = self.try_take(spec) {
+            return Ok(pair);
         }
+        let _turn = self.stock.wait_for_turn(spec);
+        // One may have come meanwhile.
+        self.try_take(spec).map_or_else(|| (self.stock.generate)(spec), Ok)
     }
 
     /// A ready pair, or nothing. Either way the specification is in use from now on.
@@ -149,7 +158,27 @@ impl core::fmt::Debug for KeyPool {
     }
 }
 
+/// The right to generate a pair for a caller, given back when dropped.
+struct Turn<'a>(&'a Stock, KeySpec);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.generating).entry(self.1).and_modify(|count| *count -= 1);
+        self.0.turn.notify_all();
+    }
+}
+
 impl Stock {
+    fn wait_for_turn(&self, spec: KeySpec) -> Turn<'_> {
+        let most = available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+        let mut generating = lock(&self.generating);
+        while generating.get(&spec).is_some_and(|count| *count >= most) {
+            generating = self.turn.wait(generating).unwrap_or_else(PoisonError::into_inner);
+        }
+        *generating.entry(spec).or_default() += 1;
+        Turn(self, spec)
+    }
+
     fn fill(&self) {
         yield_to_everybody();
         let mut shelves = lock(&self.shelves);

@@ -51,6 +51,8 @@ pub enum Work {
     Crypto,
     /// Where blocking is allowed: it waits for the disk.
     Blocking,
+    /// Where blocking for long is allowed: it may have to wait for a key to be generated.
+    Generate,
 }
 
 /// What the core is made of.
@@ -148,6 +150,7 @@ fn work_of(operation: Operation) -> Work {
         | Operation::GetAttributeList
         | Operation::Query
         | Operation::DiscoverVersions => Work::Inline,
+        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generate,
         _ => Work::Blocking,
     }
 }

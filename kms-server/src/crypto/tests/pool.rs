@@ -142,3 +142,23 @@ fn the_pools_thread_lets_everybody_else_go_first() {
     pool.wait_until_ready(KeySpec::P256, 1);
     pool.take(KeySpec::P256).unwrap();
 }
+
+#[test]
+fn a_flood_of_takers_generates_on_half_the_cores_at_most() {
+    static NOW: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let pool = KeyPool::with_generator(0, |spec| {
+        MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let pair = generate(spec);
+        NOW.fetch_sub(1, Ordering::SeqCst);
+        pair
+    })
+    .unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| pool.take(KeySpec::P256).unwrap());
+        }
+    });
+    let half = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+    assert!((1..=half).contains(&MOST.load(Ordering::SeqCst)));
+}
