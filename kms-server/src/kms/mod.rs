@@ -127,6 +127,15 @@ impl Kms {
         })
     }
 
+    /// Has a store that stopped taking writes try again. Where it takes them, or is merely full, nothing happens.
+    pub fn recover(&self) {
+        if let Err(StoreError::ReadOnly { .. } | StoreError::Closed) = self.store.writable()
+            && let Err(error) = self.store.recover()
+        {
+            tracing::warn!(%error, hint = error.hint(), "the store still takes no writes");
+        }
+    }
+
     /// Makes pairs of these kinds ready before anybody asks.
     pub fn warm(&self, specs: &[KeySpec]) {
         for spec in specs {
