@@ -50,6 +50,18 @@ pub const DRAIN: Duration = Duration::from_secs(8);
 /// TLS sessions remembered for TLS 1.2 clients without tickets.
 pub const SESSIONS: usize = 4_096;
 
+/// Items of a message that only reads, up to which it is answered on the thread that received it; a larger batch would keep
+/// the connections of that thread waiting.
+pub const INLINE: usize = 16;
+
+/// Requests that wait for the disk at the same time, each on one of the runtime's 512 threads for that. The store makes one
+/// commit of up to 256.
+pub const BLOCKING: usize = 256;
+
+/// Requests that may generate keys at the same time. Pairs that are ready only wait for the disk, so this is more than the
+/// cores; and it leaves threads to everything else, however many pairs are asked for.
+pub const GENERATING: usize = 64;
+
 /// Characters of a principal; twice what X.520 allows a common name is still readable in a log.
 pub const PRINCIPAL: usize = 128;
 

@@ -165,6 +165,33 @@ fn a_century_of_rotations_each_second_comes_to_an_end() {
     assert_eq!(made(&bench.ask(Version::V1_4, &[pair(vec![])])), 1, "and the server goes on");
 }
 
+#[test]
+fn key_generation_for_a_crowd_holds_up_nobody_else() {
+    let bench = Bench::new();
+    let slow = CreateKeyPairRequest {
+        common: vec![
+            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
+            Attribute::CryptographicLength(4_096),
+        ]
+        .into(),
+        ..CreateKeyPairRequest::default()
+    };
+    // Hours of work, for more clients than the server has threads.
+    let slow = batch(Version::V1_4, &vec![slow; 100]);
+    let crowd: Vec<_> = (0..600)
+        .map(|_| {
+            let mut wire = bench.dialler.dial();
+            wire.send(&slow);
+            wire
+        })
+        .collect();
+    assert!(bench.ask(Version::V1_4, &[LocateRequest::default()])[0].is_ok());
+    let (_, fired) = bench.advance("1s");
+    assert_eq!(fired, 0);
+    assert!(bench.server.stop().success(), "and it stops in good order");
+    drop(crowd);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn peers_that_use_up_all_file_descriptors_do_not_stop_the_store() {

@@ -22,6 +22,7 @@ use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
+use crate::limits;
 use crate::store::{Store, StoreError};
 
 pub use due::Fired;
@@ -50,6 +51,8 @@ pub enum Work {
     Crypto,
     /// Where blocking is allowed: it waits for the disk.
     Blocking,
+    /// Where many seconds are allowed: it may generate keys.
+    Generating,
 }
 
 /// What the core is made of.
@@ -97,7 +100,9 @@ impl Kms {
     /// Where `request` is best worked, told from its operations alone.
     #[must_use]
     pub fn work(&self, request: &[u8]) -> Work {
-        operations(request).map(work_of).max().unwrap_or(Work::Inline)
+        let mut items = 0;
+        let work = operations(request).inspect(|_| items += 1).map(work_of).max().unwrap_or(Work::Inline);
+        if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
     }
 
     /// The object that a request means, where it is the caller's.
@@ -156,6 +161,7 @@ fn work_of(operation: Operation) -> Work {
         | Operation::GetAttributeList
         | Operation::Query
         | Operation::DiscoverVersions => Work::Inline,
+        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
         _ => Work::Blocking,
     }
 }
