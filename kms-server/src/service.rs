@@ -25,6 +25,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// Does what is due at `now`, in the order in which it fell due, and says what that was.
     fn run_due(&self, now: DateTime) -> Vec<Fired>;
+
+    /// Has a store that stopped taking writes try again; called every now and then.
+    fn recover(&self) {}
 }
 
 impl Service for Kms {
@@ -48,6 +51,10 @@ impl Service for Kms {
             tracing::error!(%error, "the store failed at something that was due; it is tried again");
             Vec::new()
         })
+    }
+
+    fn recover(&self) {
+        Kms::recover(self);
     }
 }
 

@@ -98,12 +98,13 @@ async fn change_clock(
         moved.map(|moved| (change, moved))
     });
     let (change, moved) = moved.await.map_err(|_| Problem::defect())??;
-    info!(?change, now = crate::clock::text(moved.now), fired = moved.fired.len(), "clock changed");
-    let listed = moved.fired.len().min(limits::FIRED_LISTED);
+    let fired = moved.fired.len() + moved.omitted;
+    info!(?change, now = crate::clock::text(moved.now), fired, "clock changed");
     Ok(Json(api::Moved {
         clock: api::Clock::of(&admin.clock),
-        omitted: moved.fired.len() - listed,
-        fired: moved.fired.into_iter().take(listed).map(api::Fired::from).collect(),
+        omitted: moved.omitted,
+        is_cut_short: moved.is_cut_short,
+        fired: moved.fired.into_iter().map(api::Fired::from).collect(),
     }))
 }
 

@@ -104,16 +104,18 @@ impl Kms {
                 fired.extend(self.rotate_all(planned.collect(), Some(policy), now)?);
             }
         }
-        let own: Vec<_> = self
-            .own_wishes()?
-            .into_iter()
-            .filter_map(|object| {
-                let at = own_due(&object).filter(|at| *at <= now)?;
-                let offset = object.rotate_offset().map_or(0, |offset| i64::from(offset.0));
-                Some((object, at, Dates::Offset(offset), AfterRotation::KeepActive))
-            })
-            .collect();
-        fired.extend(self.rotate_all(own, None, now)?);
+        let mut own = self.own_wishes()?.into_iter().filter_map(|object| {
+            let at = own_due(&object).filter(|at| *at <= now)?;
+            let offset = object.rotate_offset().map_or(0, |offset| i64::from(offset.0));
+            Some((object, at, Dates::Offset(offset), AfterRotation::KeepActive))
+        });
+        loop {
+            let some: Vec<_> = own.by_ref().take(limits::ROTATIONS_PER_COMMIT).collect();
+            if some.is_empty() {
+                break;
+            }
+            fired.extend(self.rotate_all(some, None, now)?);
+        }
         // A new pair may have been born Active or Pre-Active with its date passed at once.
         fired.extend(self.run_transitions(now)?);
         fired.sort_by_key(|fired| fired.at);
@@ -178,7 +180,7 @@ impl Kms {
             planned.iter().fold(Batch::new(), |batch, (rotation, _)| rotation_batch(batch, rotation));
         match self.store.commit(together) {
             Ok(_) => return Ok(planned.iter().map(|(rotation, at)| fired(rotation, *at)).collect()),
-            Err(error) if is_conflict(&error) => {}
+            Err(error) if is_conflict(&error) || matches!(error, StoreError::TooLarge { .. }) => {}
             Err(error) => return Err(error),
         }
         let mut done = Vec::new();
@@ -188,6 +190,10 @@ impl Kms {
                 Err(error) if is_conflict(&error) => {
                     // Somebody changed the pair meanwhile. It is still filed as due, and the next round sees it anew.
                     std::thread::sleep(Duration::from_millis(1));
+                }
+                // One pair that the store cannot take must not stand in the way of all others.
+                Err(error @ StoreError::TooLarge { .. }) => {
+                    self.give_up(&rotation.old.private.id, &error.into())?;
                 }
                 Err(error) => return Err(error),
             }
@@ -229,7 +235,8 @@ fn may_rotate_again(object: &Object) -> bool {
 }
 
 fn own_due(object: &Object) -> Option<DateTime> {
-    Some(object.initial_date()?.plus(i64::from(object.rotate_interval()?.0)))
+    // At 0 s the successor would be due as soon as it is made.
+    Some(object.initial_date()?.plus(i64::from(object.rotate_interval()?.0).max(1)))
 }
 
 fn earliest(a: Option<DateTime>, b: Option<DateTime>) -> Option<DateTime> {

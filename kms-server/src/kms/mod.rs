@@ -22,6 +22,7 @@ use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
+use crate::limits;
 use crate::store::{Store, StoreError};
 
 pub use due::Fired;
@@ -51,8 +52,8 @@ pub enum Work {
     Crypto,
     /// Where blocking is allowed: it waits for the disk.
     Blocking,
-    /// Where blocking for long is allowed: it may have to wait for a key to be generated.
-    Generate,
+    /// Where many seconds are allowed: it may generate keys.
+    Generating,
 }
 
 /// What the core is made of.
@@ -100,7 +101,9 @@ impl Kms {
     /// Where `request` is best worked, told from its operations alone.
     #[must_use]
     pub fn work(&self, request: &[u8]) -> Work {
-        operations(request).map(work_of).max().unwrap_or(Work::Inline)
+        let mut items = 0;
+        let work = operations(request).inspect(|_| items += 1).map(work_of).max().unwrap_or(Work::Inline);
+        if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
     }
 
     /// The object that a request means, where it is the caller's.
@@ -130,6 +133,15 @@ impl Kms {
         })
     }
 
+    /// Has a store that stopped taking writes try again. Where it takes them, or is merely full, nothing happens.
+    pub fn recover(&self) {
+        if let Err(StoreError::ReadOnly { .. } | StoreError::Closed) = self.store.writable()
+            && let Err(error) = self.store.recover()
+        {
+            tracing::warn!(%error, hint = error.hint(), "the store still takes no writes");
+        }
+    }
+
     /// Makes pairs of these kinds ready before anybody asks.
     pub fn warm(&self, specs: &[KeySpec]) {
         for spec in specs {
@@ -150,7 +162,7 @@ fn work_of(operation: Operation) -> Work {
         | Operation::GetAttributeList
         | Operation::Query
         | Operation::DiscoverVersions => Work::Inline,
-        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generate,
+        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
         _ => Work::Blocking,
     }
 }
