@@ -89,3 +89,7 @@ pub const PAGE: usize = 256;
 
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
+
+/// How often an item starts over because others changed its object at the same moment. Each time one of them got
+/// through, so this many in a row means a crowd on one object.
+pub const CONFLICTS: usize = 16;
