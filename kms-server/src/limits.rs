@@ -5,6 +5,14 @@ use std::time::Duration;
 /// Bytes of one Request Message. The largest honest one is a batch of 1,000 wrapped file keys, about 700 KiB.
 pub const MESSAGE: usize = 1 << 20;
 
+/// Bytes of payload after which further items of a batch are refused, lest 1,000 large objects be asked for in one small
+/// message. A batch of 1,000 Get or Get Attributes of RSA-4096 keys has 3 MiB.
+pub const RESPONSE: usize = 8 << 20;
+
+/// Bytes of the attributes that a client gives to one object. Names, groups and a tag or two are under 1 KiB; every
+/// rotation carries them on, twice.
+pub const ATTRIBUTES: usize = 64 << 10;
+
 /// Bytes asked of a connection at a time: most messages come whole, and an idle connection costs no more.
 pub const READ: usize = 8 << 10;
 
@@ -13,6 +21,10 @@ pub const READ_KEPT: usize = 64 << 10;
 
 /// Connections at once. At about 40 KiB each that is 320 MiB; more than any backup estate opens.
 pub const CONNECTIONS: usize = 8_192;
+
+/// File descriptors kept from connections: the store has about ten open and needs a few more now and then, the admin API
+/// one for each of its callers.
+pub const OTHER_FILES: usize = 128;
 
 /// Connections that wait for `accept`: a fleet that reconnects after a restart comes in one burst.
 pub const BACKLOG: i32 = 1_024;
@@ -38,14 +50,33 @@ pub const DRAIN: Duration = Duration::from_secs(8);
 /// TLS sessions remembered for TLS 1.2 clients without tickets.
 pub const SESSIONS: usize = 4_096;
 
+/// Items of a message that only reads, up to which it is answered on the thread that received it; a larger batch would keep
+/// the connections of that thread waiting.
+pub const INLINE: usize = 16;
+
+/// Requests that wait for the disk at the same time, each on one of the runtime's 512 threads for that. The store makes one
+/// commit of up to 256.
+pub const BLOCKING: usize = 256;
+
+/// Requests that may generate keys at the same time. Pairs that are ready only wait for the disk, so this is more than the
+/// cores; and it leaves threads to everything else, however many pairs are asked for.
+pub const GENERATING: usize = 64;
+
 /// Characters of a principal; twice what X.520 allows a common name is still readable in a log.
 pub const PRINCIPAL: usize = 128;
+
+/// How often a store that takes no writes is asked to try again. Trying writes some MiB and opens the store anew.
+pub const RECOVERY: Duration = Duration::from_secs(10);
 
 /// Bytes of a request body to the admin API; its largest is a policy file.
 pub const ADMIN_BODY: usize = 64 << 10;
 
 /// Fired events that one answer of the admin API lists; the rest is counted.
 pub const FIRED_LISTED: usize = 10_000;
+
+/// Due times that one move of the clock stops at; what is due after that is done at once where the move ends. A pair that
+/// rotates daily gets through two years and a half, and none makes the server generate keys for a day.
+pub const CLOCK_STEPS: usize = 1_000;
 
 /// Bytes of a configuration file.
 pub const CONFIG: u64 = 1 << 20;
@@ -58,9 +89,6 @@ pub const PAGE: usize = 256;
 
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
-
-/// Times that a change is tried anew because another one got ahead; each try means that somebody else's succeeded.
-pub const ATTEMPTS: usize = 16;
 
 /// Rotations between two looks at whether the server stops.
 pub const ROTATIONS_AT_ONCE: usize = 8_192;
@@ -76,3 +104,7 @@ pub const KEYS_LISTED: usize = 1_000;
 
 /// Keys looked at for one page of the admin API, so that a filter that nothing matches answers within a second.
 pub const KEYS_SEEN: usize = 20_000;
+
+/// How often an item starts over because others changed its object at the same moment. Each time one of them got
+/// through, so this many in a row means a crowd on one object.
+pub const CONFLICTS: usize = 16;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -35,9 +36,34 @@ pub fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// How many connections fit, after asking the system for as many file descriptors as [`limits::CONNECTIONS`] need.
+///
+/// Descriptors have to be left over: without one the store cannot work, and peers that prove nothing could stop it.
+fn room() -> usize {
+    let needed = (limits::CONNECTIONS + limits::OTHER_FILES) as u64;
+    let limit = getrlimit(Resource::Nofile);
+    let mut files = limit.current.unwrap_or(u64::MAX);
+    if files < needed {
+        let more = needed.min(limit.maximum.unwrap_or(u64::MAX));
+        if setrlimit(Resource::Nofile, Rlimit { current: Some(more), ..limit }).is_ok() {
+            files = more;
+        }
+    }
+    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(limits::OTHER_FILES);
+    let room = room.clamp(1, limits::CONNECTIONS);
+    if room < limits::CONNECTIONS {
+        warn!(
+            connections = room,
+            files, "few connections at once: allow this process more open files (`ulimit -n`)"
+        );
+    }
+    room
+}
+
 /// Serves every connection that comes to `listener` until `stop`, then gives requests in flight [`limits::DRAIN`].
 pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>, mut stop: Stop) {
-    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let most = room();
+    let room = Arc::new(Semaphore::new(most));
     let mut connections = JoinSet::new();
     let stopping = stop.clone();
     loop {
@@ -57,7 +83,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>
             }
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            warn!(%peer, limit = limits::CONNECTIONS, "connection refused: too many are open");
+            warn!(%peer, limit = most, "connection refused: too many are open");
             continue;
         };
         let (tls, shared, stop) = (Arc::clone(&tls), Arc::clone(&shared), stopping.clone());

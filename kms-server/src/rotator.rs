@@ -6,7 +6,7 @@ use std::time::Duration;
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
 
-use crate::clock::{Change, Clock, ClockError};
+use crate::clock::{self, Change, Clock, ClockError};
 use crate::kms::Fired;
 use crate::limits;
 use crate::service::Service;
@@ -28,10 +28,13 @@ pub struct Rotator {
 pub struct Moved {
     /// The time that the clock shows now.
     pub now: DateTime,
-    /// What fired, in order, up to [`limits::FIRED_LISTED`].
+    /// What fired, in order; the first [`limits::FIRED_LISTED`] of it.
     pub fired: Vec<Fired>,
-    /// How many more fired than are listed.
+    /// How many more fired.
     pub omitted: usize,
+    /// Whether there were more than [`limits::CLOCK_STEPS`] due times on the way, so that what was due at those behind them
+    /// was done once, at the end.
+    pub is_cut_short: bool,
 }
 
 impl Rotator {
@@ -46,29 +49,32 @@ impl Rotator {
         let mut stop = self.stop.clone();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut recovery = tokio::time::interval(limits::RECOVERY);
+        recovery.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let work: fn(&Self) = tokio::select! {
                 () = stop.requested() => return,
-                _ = tick.tick() => {}
-            }
+                _ = tick.tick() => |rotator| drop(rotator.catch_up()),
+                _ = recovery.tick() => |rotator| rotator.service.recover(),
+            };
             let rotator = Arc::clone(&self);
-            if let Err(failure) = tokio::task::spawn_blocking(move || rotator.catch_up()).await {
+            if let Err(failure) = tokio::task::spawn_blocking(move || work(&rotator)).await {
                 error!(%failure, "what fell due was not done");
             }
         }
     }
 
-    /// Does what is due by now. After real downtime the service catches up with one step.
+    /// Does what is due by now. After real downtime the service catches up with one step. What could not be done, or fell
+    /// due by being done, is left to the next tick.
     pub fn catch_up(&self) -> Vec<Fired> {
         let _turn = self.take_turn();
         let now = self.clock.now();
-        let mut fired = Fires::default();
-        while let Some(due) = self.service.next_due().filter(|due| *due <= now) {
-            if self.stop.is_requested() || !self.run_due(now, due, &mut fired) {
-                break; // It could not be done, and the service has logged why; the next tick tries again.
-            }
+        if self.service.next_due().is_none_or(|due| due > now) {
+            return Vec::new();
         }
-        fired.listed
+        let fired = self.service.run_due(now);
+        log(&fired);
+        fired
     }
 
     /// Lets `change` change what falls due when, and files all keys anew where it has to be.
@@ -91,16 +97,8 @@ impl Rotator {
         while !self.stop.is_requested() && self.service.adopt_some() {}
     }
 
-    /// Does what is due; whether anything came of it.
-    fn run_due(&self, now: DateTime, due: DateTime, fired: &mut Fires) -> bool {
-        let done = self.service.run_due(now);
-        let progress = !done.is_empty() || self.service.next_due() != Some(due);
-        log(&done);
-        fired.add(done);
-        progress
-    }
-
-    /// Moves the clock, stepping through every due time on the way: keys see each of them as if time had passed.
+    /// Moves the clock, stepping through every due time on the way: keys see each of them as if time had passed. After
+    /// [`limits::CLOCK_STEPS`] it goes on to the end in one step.
     ///
     /// Blocks for as long as the work on the way takes.
     ///
@@ -109,14 +107,21 @@ impl Rotator {
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
         let _turn = self.take_turn();
         let target = self.clock.depart(change)?;
-        let Fires { listed, omitted } = self.step_to(target);
+        let mut moved = Moved { now: target, fired: Vec::new(), omitted: 0, is_cut_short: false };
+        self.step_to(target, &mut moved);
         self.clock.arrive();
-        Ok(Moved { now: self.clock.now(), fired: listed, omitted })
+        Ok(Moved { now: self.clock.now(), ..moved })
     }
 
-    fn step_to(&self, target: DateTime) -> Fires {
-        let mut fired = Fires::default();
-        while let Some(due) = self.service.next_due().filter(|due| *due <= target) {
+    fn step_to(&self, target: DateTime, moved: &mut Moved) {
+        let mut steps = 0;
+        while let Some(first) = self.service.next_due().filter(|due| *due <= target) {
+            if moved.is_cut_short {
+                break; // Due by what the last step did: the next tick sees to it.
+            }
+            steps += 1;
+            moved.is_cut_short = steps > limits::CLOCK_STEPS;
+            let due = if moved.is_cut_short { target } else { first };
             if self.stop.is_requested() {
                 warn!(
                     "the server stops before everything on the way was done; the rest is caught up at its start"
@@ -124,35 +129,33 @@ impl Rotator {
                 break;
             }
             self.clock.step(due);
-            if !self.run_due(self.clock.now(), due, &mut fired) {
-                warn!(
-                    due = crate::clock::text(due),
-                    "what fell due was not done; it is tried again each second"
-                );
+            let done = self.service.run_due(self.clock.now());
+            if done.is_empty() && self.service.next_due() == Some(first) {
+                warn!(due = clock::text(due), "what fell due was not done; it is tried again each second");
                 break;
             }
+            log(&done);
+            moved.note(done);
         }
-        fired
+        if moved.is_cut_short {
+            warn!(
+                steps = limits::CLOCK_STEPS,
+                "the clock was moved past more due times than it steps through; the rest was done at once"
+            );
+        }
     }
 }
 
-/// What fired, as far as anybody reads it: years of rotations are counted, not remembered.
-#[derive(Default)]
-struct Fires {
-    listed: Vec<Fired>,
-    omitted: usize,
-}
-
-impl Fires {
-    fn add(&mut self, done: Vec<Fired>) {
-        let room = limits::FIRED_LISTED.saturating_sub(self.listed.len());
+impl Moved {
+    fn note(&mut self, done: Vec<Fired>) {
+        let room = limits::FIRED_LISTED.saturating_sub(self.fired.len());
         self.omitted += done.len().saturating_sub(room);
-        self.listed.extend(done.into_iter().take(room));
+        self.fired.extend(done.into_iter().take(room));
     }
 }
 
 fn log(fired: &[Fired]) {
     for event in fired {
-        info!(due = crate::clock::text(event.at), "{}", event.what);
+        info!(due = clock::text(event.at), "{}", event.what);
     }
 }

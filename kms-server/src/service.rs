@@ -29,6 +29,9 @@ pub trait Service: Send + Sync + 'static {
     fn adopt_some(&self) -> bool {
         false
     }
+
+    /// Has a store that stopped taking writes try again; called every now and then.
+    fn recover(&self) {}
 }
 
 impl Service for Kms {
@@ -59,6 +62,10 @@ impl Service for Kms {
             tracing::error!(%error, "the store failed while keys were filed under changed policies; it is tried again");
             false
         })
+    }
+
+    fn recover(&self) {
+        Kms::recover(self);
     }
 }
 

@@ -212,21 +212,20 @@ pub fn finish_within(command: &mut Command, limit: Duration) -> Finished {
     let deadline = Instant::now() + limit;
     let status = loop {
         if let Some(status) = child.try_wait().expect("its status") {
-            break Some(status);
+            break status;
         }
         if Instant::now() > deadline {
             let _ = child.kill();
             let _ = child.wait();
-            break None;
+            // What it said is not waited for: a child of its own may hold the pipe open.
+            panic!("{command:?} runs for more than {limit:?}");
         }
         thread::sleep(Duration::from_millis(5));
     };
     let text = |output: JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&output.join().expect("its output")).into_owned()
     };
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    let status = status.unwrap_or_else(|| panic!("{command:?} runs for more than {limit:?}: {stderr}"));
-    Finished { code: status.code(), stdout, stderr }
+    Finished { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
 /// Reads all that a program says, so that it never waits for a reader.
@@ -248,5 +247,28 @@ pub fn finish(command: &mut Command) -> Finished {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::finish_within;
+
+    #[test]
+    #[should_panic(expected = "runs for more than")]
+    fn a_program_that_does_not_end_is_ended() {
+        let _ = finish_within(Command::new("sleep").arg("600"), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn all_that_a_program_says_is_read() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "yes | head -c 1000000; echo done >&2; exit 3"]);
+        let finished = finish_within(&mut command, Duration::from_secs(60));
+        assert_eq!((finished.code, finished.stdout.len()), (Some(3), 1_000_000));
+        assert_eq!(finished.stderr, "done\n");
     }
 }

@@ -70,6 +70,8 @@ pub struct Moved {
     pub fired: Vec<Fired>,
     /// How many more fired than are listed.
     pub omitted: usize,
+    /// Whether more due times were on the way than are stepped through one by one; the rest was done at once at the end.
+    pub is_cut_short: bool,
 }
 
 /// Something that fell due and was done.

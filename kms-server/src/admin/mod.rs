@@ -106,15 +106,12 @@ async fn change_clock(
         moved.map(|moved| (change, moved))
     });
     let (change, moved) = moved.await.map_err(|_| Problem::defect())??;
-    info!(
-        ?change,
-        now = crate::clock::text(moved.now),
-        fired = moved.fired.len() + moved.omitted,
-        "clock changed"
-    );
+    let fired = moved.fired.len() + moved.omitted;
+    info!(?change, now = crate::clock::text(moved.now), fired, "clock changed");
     Ok(Json(api::Moved {
         clock: api::Clock::of(&admin.clock),
         omitted: moved.omitted,
+        is_cut_short: moved.is_cut_short,
         fired: moved.fired.into_iter().map(api::Fired::from).collect(),
     }))
 }

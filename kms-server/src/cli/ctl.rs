@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use kms_server::admin::api;
 use kms_server::clock::Change;
 use kms_server::failure::{Failure, Kind};
+use kms_server::limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
@@ -17,6 +18,9 @@ use super::{keys, policies, say, say_json};
 
 /// To connect. A move of the clock may itself take minutes: it generates the keys of every rotation on the way.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// For an answer to a question: the server has it at hand, so what is silent for longer is something else.
+const ANSWER: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub(super) struct Ctl {
@@ -114,6 +118,13 @@ fn moved_text(moved: &api::Moved) -> String {
     if moved.omitted > 0 {
         let _ = write!(text, "\nand {} more", moved.omitted);
     }
+    if moved.is_cut_short {
+        let steps = limits::CLOCK_STEPS;
+        let _ = write!(
+            text,
+            "\nafter the first {steps} due times, everything that was due was done once, at the end"
+        );
+    }
     text
 }
 
@@ -135,7 +146,7 @@ impl Remote {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let answer = self.agent.get(self.url(path)).call();
+        let answer = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER)).build().call();
         self.understand(answer)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use super::limits::READY_PAIRS;
 use super::{CryptoError, KeyPair, KeySpec, generate, lock};
@@ -21,6 +21,7 @@ pub struct KeyPool {
 struct Stock {
     target: usize,
     generate: Box<Generator>,
+    turns: Turns,
     shelves: Mutex<Shelves>,
     /// For the filler: something was taken, warmed or stopped.
     wanted: Condvar,
@@ -68,6 +69,7 @@ impl KeyPool {
         let stock = Arc::new(Stock {
             target: target_per_spec.min(READY_PAIRS),
             generate: Box::new(generate),
+            turns: Turns::one_per_core(),
             shelves: Mutex::default(),
             wanted: Condvar::new(),
             filled: Condvar::new(),
@@ -83,12 +85,20 @@ impl KeyPool {
     }
 
     /// A pair, at once if one is ready; otherwise it is generated here, on the calling thread, while others go on
-    /// taking. That takes up to seconds for RSA-4096: call it where blocking is allowed, or
+    /// taking. That takes up to seconds for RSA-4096, and as long again for each that waits: no more are generated at a
+    /// time than there are cores, so that others get their share of those. Call it where blocking is allowed, or
     /// [`try_take`](Self::try_take) first.
     ///
     /// # Errors
     /// [`CryptoError::Library`] when generation fails.
     pub fn take(&self, spec: KeySpec) -> Result<KeyPair, CryptoError> {
+        if let Some(pair) = self.try_take(spec) {
+            return Ok(pair);
+        }
+        if spec.is_quick() {
+            return (self.stock.generate)(spec);
+        }
+        let _turn = self.stock.turns.wait();
         match self.try_take(spec) {
             Some(pair) => Ok(pair),
             None => (self.stock.generate)(spec),
@@ -146,6 +156,37 @@ impl core::fmt::Debug for KeyPool {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let shelves = lock(&self.stock.shelves);
         f.debug_map().entries(shelves.ready.iter().map(|(spec, pairs)| (spec, pairs.len()))).finish()
+    }
+}
+
+/// As many turns at generating as there are cores.
+struct Turns {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A turn, given back when dropped.
+struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    fn one_per_core() -> Self {
+        Self { free: Mutex::new(available_parallelism().map_or(1, usize::from)), freed: Condvar::new() }
+    }
+
+    fn wait(&self) -> Turn<'_> {
+        let mut free = lock(&self.free);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
     }
 }
 

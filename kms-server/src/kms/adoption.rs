@@ -104,7 +104,7 @@ impl Kms {
         let put = |batch: Batch, pair: &Pair| batch.put(pair.private.put()).put(pair.public.put());
         match self.store.commit(pairs.iter().fold(Batch::new(), put)) {
             Ok(_) => return Ok(()),
-            Err(error) if is_conflict(&error) => {}
+            Err(error) if is_conflict(&error) || matches!(error, StoreError::TooLarge { .. }) => {}
             Err(error) => return Err(error),
         }
         for pair in pairs {

@@ -16,6 +16,7 @@ use kms_protocol::{DateTime, Secret, Tag, UniqueIdentifier, Version};
 use super::operations as run;
 use super::refusal::{Reason, Refusal};
 use super::{Caller, Context, Kms, VERSIONS};
+use crate::limits;
 
 impl Kms {
     /// Answers one whole Request Message with one whole Response Message, whatever the request is.
@@ -59,8 +60,14 @@ impl Kms {
         }
         let mut context = Context::new(caller, now, version);
         let mut outcomes = Vec::with_capacity(message.items.len());
+        let mut held = 0;
         for item in &message.items {
-            let outcome = self.run_item(item, &mut context);
+            let outcome = if held > limits::RESPONSE {
+                failed(item, &too_much(), version)
+            } else {
+                self.run_item(item, &mut context)
+            };
+            held += outcome.payload.as_ref().map_or(0, Secret::len);
             let stopped = stop && outcome.result_status == ResultStatus::OperationFailed;
             outcomes.push(outcome);
             if stopped {
@@ -135,15 +142,24 @@ impl Kms {
         }
     }
 
-    /// Reads the payload, does the work, writes the answer's payload.
+    /// Reads the payload, does the work, writes the answer's payload. Starts over where another request changed the
+    /// object between its reading and its writing.
     fn call<R: Request>(
         &self,
         item: &RequestItem<'_>,
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let response = work(self, R::read(item.payload.clone())?, context);
-        answer(response, context.version)
+        let mut tries = 0;
+        loop {
+            let response = work(self, R::read(item.payload.clone())?, context);
+            tries += 1;
+            match &response {
+                // Another request was quicker by a moment: what it wrote is read, and the work done on that.
+                Err(refusal) if refusal.reason == Reason::Conflict && tries < limits::CONFLICTS => {}
+                _ => return answer(response, context.version),
+            }
+        }
     }
 }
 
@@ -289,6 +305,17 @@ fn unsupported(version: Version, now: DateTime) -> Secret {
         format!("version {version} is not spoken here; these are: {spoken}"),
     );
     write_response(ResponseHeader::new(nearest, now), &[failure(&refusal, nearest)])
+}
+
+/// The answer to an item that comes after too much was asked for already.
+fn too_much() -> Refusal {
+    Refusal::new(
+        Reason::ResponseTooLarge,
+        format!(
+            "the items before this one fill {} bytes, which is all that one response holds; ask for it in another request",
+            limits::RESPONSE
+        ),
+    )
 }
 
 fn too_large(header: ResponseHeader, message: &RequestMessage<'_>, size: usize, limit: i32) -> Secret {

@@ -218,7 +218,7 @@ impl Kms {
         }
         match self.store.commit(together) {
             Ok(_) => return Ok(planned.iter().map(fired).collect()),
-            Err(error) if is_conflict(&error) => {}
+            Err(error) if is_conflict(&error) || is_too_large(&error) => {}
             Err(error) => return Err(error),
         }
         let mut done = Vec::new();
@@ -227,6 +227,8 @@ impl Kms {
                 Ok(_) => done.push(fired(one)),
                 // Somebody changed the pair meanwhile. If it is still due, the next round sees it anew.
                 Err(error) if is_conflict(&error) => {}
+                // One pair that the store cannot take must not stand in the way of all others.
+                Err(error) if is_too_large(&error) => self.give_up(&one.0.old.private.id, &error.into())?,
                 Err(error) => return Err(error),
             }
         }
@@ -247,11 +249,11 @@ impl Kms {
         self.commit_if_alone(Batch::new().put(object.put())).map(|_| ())
     }
 
-    /// Commits unless another request was quicker; then what it left is looked at anew.
+    /// Commits unless another request was quicker, whose work is then looked at anew, or it is too much at once.
     fn commit_if_alone(&self, batch: Batch) -> Result<bool, StoreError> {
         match self.store.commit(batch) {
             Ok(_) => Ok(true),
-            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) if is_conflict(&error) || is_too_large(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -393,6 +395,10 @@ pub(super) fn told(rotation: &Rotation) -> String {
 /// All keys of a policy's.
 fn line(name: &str) -> Keys {
     Keys::Prefix(Key::new().text(name).bytes())
+}
+
+fn is_too_large(error: &StoreError) -> bool {
+    matches!(error, StoreError::TooLarge { .. })
 }
 
 fn earliest(a: Option<DateTime>, b: Option<DateTime>) -> Option<DateTime> {

@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 use super::due::{automatic, told};
 use super::model::{self, Object};
 use super::policy::Policy;
-use super::refusal::Refusal;
+use super::refusal::{Reason, Refusal};
 use super::{Kms, lifecycle};
 use crate::limits;
 use crate::store::{Batch, Hit, Index, Key, Keys, Scan, StoreError};
@@ -140,13 +140,15 @@ impl Kms {
     /// # Errors
     /// When there is no such pair or it cannot be rotated.
     pub fn rotate_key(&self, id: &str, now: DateTime) -> Result<Rotated, Refusal> {
-        let object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
-        let private = match (object.object_type, object.linked(LinkType::PrivateKeyLink)) {
-            (ObjectType::PublicKey, Some(id)) => self.fetch(id)?.ok_or_else(Refusal::not_found)?,
-            _ => object,
-        };
         let none = Attributes::default();
-        let rotation = self.rotate(private, [&none, &none, &none], automatic, now)?;
+        let rotation = until_alone(|| {
+            let object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
+            let private = match (object.object_type, object.linked(LinkType::PrivateKeyLink)) {
+                (ObjectType::PublicKey, Some(id)) => self.fetch(id)?.ok_or_else(Refusal::not_found)?,
+                _ => object,
+            };
+            self.rotate(private, [&none, &none, &none], automatic, now)
+        })?;
         tracing::info!("the operator {}", told(&rotation));
         Ok(Rotated {
             private: self.view(&rotation.new.private, now),
@@ -159,19 +161,14 @@ impl Kms {
     /// # Errors
     /// When there is no such key or nothing to bring back (any more).
     pub fn undelete_key(&self, id: &str, now: DateTime) -> Result<KeyView, Refusal> {
-        for _ in 0..limits::ATTEMPTS {
+        let object = until_alone(|| {
             let mut object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
             lifecycle::undelete(&mut object, now)?;
-            match self.store.commit(Batch::new().put(object.put())) {
-                Ok(_) => {
-                    tracing::info!(id, "the operator brought a destroyed key back");
-                    return Ok(self.view(&object, now));
-                }
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(super::pairs::busy())
+            self.store.commit(Batch::new().put(object.put()))?;
+            Ok(object)
+        })?;
+        tracing::info!(id, "the operator brought a destroyed key back");
+        Ok(self.view(&object, now))
     }
 
     fn view(&self, object: &Object, now: DateTime) -> KeyView {
@@ -196,6 +193,18 @@ impl Kms {
             deactivation_date: object.deactivation_date(),
             rotates_at: rotates_at(object, policy),
             restorable_until: object.withheld.as_ref().map(|withheld| withheld.until),
+        }
+    }
+}
+
+/// Does `work`, and starts over where another request changed the object at the same moment.
+fn until_alone<T>(work: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match work() {
+            Err(refusal) if refusal.reason == Reason::Conflict && tries < limits::CONFLICTS => {}
+            done => return done,
         }
     }
 }

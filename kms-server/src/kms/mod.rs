@@ -58,6 +58,8 @@ pub enum Work {
     Crypto,
     /// Where blocking is allowed: it waits for the disk.
     Blocking,
+    /// Where many seconds are allowed: it may generate keys.
+    Generating,
 }
 
 /// What the core is made of.
@@ -108,7 +110,9 @@ impl Kms {
     /// Where `request` is best worked, told from its operations alone.
     #[must_use]
     pub fn work(&self, request: &[u8]) -> Work {
-        operations(request).map(work_of).max().unwrap_or(Work::Inline)
+        let mut items = 0;
+        let work = operations(request).inspect(|_| items += 1).map(work_of).max().unwrap_or(Work::Inline);
+        if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
     }
 
     /// The object that a request means, where the caller may do with it what the request asks.
@@ -122,23 +126,17 @@ impl Kms {
         }
     }
 
-    /// Changes the object that a request means. Whoever else changes it meanwhile is seen: then it is looked at anew.
+    /// Changes the object that a request means. Where another request changes it meanwhile, the item starts over.
     fn change(
         &self,
         id: Option<&UniqueIdentifier>,
         context: &Context<'_>,
-        mut change: impl FnMut(&mut Object) -> Result<(), Refusal>,
+        change: impl FnOnce(&mut Object) -> Result<(), Refusal>,
     ) -> Result<Object, Refusal> {
-        for _ in 0..limits::ATTEMPTS {
-            let mut object = self.find(id, context)?;
-            change(&mut object)?;
-            match self.store.commit(Batch::new().put(object.put())) {
-                Ok(_) => return Ok(object),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(pairs::busy())
+        let mut object = self.find(id, context)?;
+        change(&mut object)?;
+        self.store.commit(Batch::new().put(object.put()))?;
+        Ok(object)
     }
 
     fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
@@ -209,6 +207,15 @@ impl Kms {
         })
     }
 
+    /// Has a store that stopped taking writes try again. Where it takes them, or is merely full, nothing happens.
+    pub fn recover(&self) {
+        if let Err(StoreError::ReadOnly { .. } | StoreError::Closed) = self.store.writable()
+            && let Err(error) = self.store.recover()
+        {
+            tracing::warn!(%error, hint = error.hint(), "the store still takes no writes");
+        }
+    }
+
     /// Makes pairs of these kinds ready before anybody asks.
     pub fn warm(&self, specs: &[KeySpec]) {
         for spec in specs {
@@ -236,6 +243,7 @@ fn work_of(operation: Operation) -> Work {
         | Operation::GetAttributeList
         | Operation::Query
         | Operation::DiscoverVersions => Work::Inline,
+        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
         _ => Work::Blocking,
     }
 }

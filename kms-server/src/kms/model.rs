@@ -354,7 +354,8 @@ impl Object {
     #[must_use]
     pub fn wished_rotation(&self) -> Option<DateTime> {
         let interval = self.rotate_interval().filter(|_| self.rotate_automatic() == Some(true))?;
-        Some(self.initial_date()?.plus(i64::from(interval.0)))
+        // At 0 s the successor would be due as soon as it is made.
+        Some(self.initial_date()?.plus(i64::from(interval.0).max(1)))
     }
 
     /// When time alone changes it next: a date changes its State, or its deletion window ends.

@@ -1,19 +1,20 @@
 //! What a client may say of an object that it asks for, and what the server says of it itself.
 
-use kms_protocol::DateTime;
 use kms_protocol::attribute::{
     Attribute, AttributeKind, Attributes, CryptographicDomainParameters, CryptographicUsageMask, Digest,
-    RngParameters,
+    RngParameters, write_stored,
 };
 use kms_protocol::enums::{
     CryptographicAlgorithm, DrbgAlgorithm, HashingAlgorithm, KeyFormatType, ObjectType, RngAlgorithm,
 };
-use kms_protocol::ttlv::Bytes;
+use kms_protocol::ttlv::{Bytes, Interval, Writer};
+use kms_protocol::{DateTime, Version};
 
 use super::lifecycle;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
 use crate::crypto::KeySpec;
+use crate::limits;
 
 /// Attributes that only the server sets (the rules of KMIP 1.4 section 3 and 2.1 section 4).
 const SERVERS_OWN: &[AttributeKind] = &[
@@ -43,7 +44,8 @@ const SERVERS_OWN: &[AttributeKind] = &[
 /// section 4.2).
 ///
 /// # Errors
-/// When a template is named, an attribute is the server's own, or one stands twice that may stand once.
+/// When a template is named, an attribute is the server's own, one stands twice that may stand once, or all together are
+/// larger than [`limits::ATTRIBUTES`].
 pub fn requested(common: &Attributes, own: &Attributes) -> Result<Vec<Attribute>, Refusal> {
     if let Some(template) = common.templates.iter().chain(&own.templates).next() {
         return Err(Refusal::new(
@@ -72,10 +74,29 @@ pub fn requested(common: &Attributes, own: &Attributes) -> Result<Vec<Attribute>
             }
         }
     }
+    check_size(&list)?;
     Ok(list)
 }
 
+fn check_size(list: &[Attribute]) -> Result<(), Refusal> {
+    let mut writer = Writer::new(Version::V2_1);
+    write_stored(&mut writer, list);
+    let size = writer.into_bytes().len();
+    if size > limits::ATTRIBUTES {
+        let most = limits::ATTRIBUTES;
+        let what = format!("the attributes of one object have {size} bytes, and {most} are the most");
+        return Err(Refusal::new(Reason::Limit, what));
+    }
+    Ok(())
+}
+
 fn check_settable(attribute: &Attribute) -> Result<(), Refusal> {
+    if matches!(attribute, Attribute::RotateInterval(Interval(0))) {
+        return Err(Refusal::new(
+            Reason::InvalidField,
+            "a Rotate Interval of 0 s would replace the key without end",
+        ));
+    }
     let servers = match attribute {
         Attribute::Custom(custom) => custom.vendor == "y",
         other => SERVERS_OWN.contains(&other.kind()),

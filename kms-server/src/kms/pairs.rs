@@ -13,7 +13,6 @@ use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
 use super::{Kms, lifecycle};
 use crate::crypto::{KeyPair, KeySpec, format, sha256};
-use crate::limits;
 use crate::store::{Batch, StoreError};
 
 impl Kms {
@@ -47,32 +46,24 @@ impl Kms {
         Ok(pair)
     }
 
-    /// Replaces the pair of a private key, all four halves in one commit. Whoever else changes the pair meanwhile is
-    /// seen: then it is looked at anew, and a pair that has a successor by now is refused.
+    /// Replaces the pair of a private key, all four halves in one commit. Where another request changes the pair
+    /// meanwhile, the caller starts over; a pair that has a successor by then is refused.
     ///
     /// # Errors
     /// [`rotation::may_rotate`]'s, those of the attributes, and the store's.
     pub(super) fn rotate(
         &self,
-        mut private: Object,
+        private: Object,
         attributes: [&Attributes; 3],
         by: impl Fn(&Policies, &Pair) -> (Dates, Option<i64>),
         now: DateTime,
     ) -> Result<Rotation, Refusal> {
-        for _ in 0..limits::ATTEMPTS {
-            let id = private.id.clone();
-            let pair = self.pair_of(private)?;
-            let policies = self.policies.load_full();
-            let (dates, retire_after) = by(&policies, &pair);
-            let rotation = self.plan_rotation(&policies, pair, attributes, dates, retire_after, now)?;
-            match self.store.commit(rotation_batch(Batch::new(), &rotation)) {
-                Ok(_) => return Ok(rotation),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            private = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
-        }
-        Err(busy())
+        let pair = self.pair_of(private)?;
+        let policies = self.policies.load_full();
+        let (dates, retire_after) = by(&policies, &pair);
+        let rotation = self.plan_rotation(&policies, pair, attributes, dates, retire_after, now)?;
+        self.store.commit(rotation_batch(Batch::new(), &rotation))?;
+        Ok(rotation)
     }
 
     /// Works out the rotation of a pair, new key material included, without committing it.
@@ -197,14 +188,6 @@ pub(super) fn in_format(
             ),
         )),
     }
-}
-
-/// What is said to whom others kept getting ahead of.
-pub(super) fn busy() -> Refusal {
-    Refusal::new(
-        Reason::Unavailable,
-        "the object was changed by other requests at the same moment, again and again; look at it and try again",
-    )
 }
 
 /// Whether a store error means that another request was quicker.

@@ -271,9 +271,6 @@ impl Policies {
         for half in [private, public] {
             let Some(interval) = half.rotate_interval() else { continue };
             let seconds = i64::from(interval.0);
-            if seconds == 0 {
-                return Err(Refusal::new(Reason::InvalidField, "a Rotate Interval of 0 would never end"));
-            }
             if half.rotate_offset().is_some_and(|offset| offset.0 >= interval.0) {
                 return Err(Refusal::new(
                     Reason::InvalidField,

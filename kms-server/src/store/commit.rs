@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
-use super::folder::{Folder, Opened};
+use super::folder::{Blobs, Folder, Opened};
 use super::layout::{self, LAST_KEY};
 use super::limits::{MAX_GROUP_BYTES, MAX_GROUP_COMMITS};
 use super::view::{Before, View, caught, engine, read};
@@ -35,6 +35,7 @@ pub struct Committer {
     view: Arc<RwLock<View>>,
     folder: Arc<Folder>,
     file: File,
+    blobs: Blobs,
     last: u64,
     faults: Faults,
     watch: Watch,
@@ -45,7 +46,8 @@ impl Committer {
     pub fn new(view: Arc<RwLock<View>>, folder: Arc<Folder>, opened: Opened, faults: Faults) -> Self {
         let seen = Arc::clone(&view);
         let watch = Watch::new(LOOK, move || flush_aside(&seen));
-        Self { view, folder, file: opened.file, last: opened.last, faults, watch }
+        let Opened { file, blobs, last, .. } = opened;
+        Self { view, folder, file, blobs, last, faults, watch }
     }
 
     /// Works until nobody can ask any more.
@@ -141,7 +143,7 @@ impl Committer {
         self.change().read_only = Some(cause.to_owned());
     }
 
-    fn apply_and_sync(&self, db: &::sled::Db, changes: Changes) -> Result<(), StoreError> {
+    fn apply_and_sync(&mut self, db: &::sled::Db, changes: Changes) -> Result<(), StoreError> {
         let keys: Vec<_> = changes.keys().cloned().collect();
         let mut batch = ::sled::Batch::default();
         for (key, value) in changes {
@@ -166,7 +168,7 @@ impl Committer {
         self.faults.reach(Step::Sync).map_err(|error| StoreError::io("syncing", path, error))?;
         caught("a commit", || db.flush().map_err(|error| engine("flushing", &error)))?;
         self.file.sync_data().map_err(|error| StoreError::io("syncing", path, error))?;
-        match self.folder.has_blobs() {
+        match self.blobs.has_any() {
             Ok(false) => Ok(()),
             Ok(true) => Err(StoreError::corrupt("an entry too large for the file that is synced", "blobs/")),
             Err(error) => Err(StoreError::io("reading the folder blobs in", path, error)),
@@ -198,6 +200,7 @@ impl Committer {
         sled::close(view.db.take());
         let opened = self.folder.open()?;
         self.file = opened.file;
+        self.blobs = opened.blobs;
         self.last = opened.last;
         *view = View { db: Some(opened.db), ..View::default() };
         tracing::info!("the store takes writes again");

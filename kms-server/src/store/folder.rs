@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Dir, StatVfsMountFlags};
 
 use super::layout::{FORMAT, FORMAT_KEY, LAST_KEY};
 use super::limits::{MIN_CACHE_BYTES, RECOVERY_PROBE_BYTES, SEGMENT_BYTES};
@@ -38,9 +38,14 @@ pub struct Opened {
     /// Its file, through a descriptor of our own: the system reports a failed write once to each descriptor,
     /// so that what sled overlooks still reaches us.
     pub file: File,
+    /// Where sled would put what it never syncs.
+    pub blobs: Blobs,
     /// The number of the last commit.
     pub last: u64,
 }
+
+/// The folder `blobs/`, open at all times: a commit must not need a file descriptor that peers may have used up.
+pub struct Blobs(Dir);
 
 impl Folder {
     /// Creates the folder where it is missing, readable by its owner only, and locks it.
@@ -95,7 +100,10 @@ impl Folder {
             let synced = File::open(&path).and_then(|file| file.sync_all());
             synced.map_err(|error| StoreError::io("syncing", &path, error))?;
         }
-        Ok(Opened { db, file, last })
+        let name = self.path.join("blobs");
+        let blobs = File::open(&name).and_then(|folder| Ok(Blobs(Dir::new(folder)?)));
+        let blobs = blobs.map_err(|error| StoreError::io("opening", &name, error))?;
+        Ok(Opened { db, file, blobs, last })
     }
 
     fn open_patiently(&self, config: &::sled::Config) -> Result<::sled::Db, StoreError> {
@@ -157,11 +165,6 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether sled put something where it would not be synced.
-    pub fn has_blobs(&self) -> io::Result<bool> {
-        Ok(fs::read_dir(self.path.join("blobs"))?.next().is_some())
-    }
-
     /// Finds out whether the disk takes and keeps writes again.
     pub fn probe(&self) -> Result<(), StoreError> {
         let name = self.path.join("probe");
@@ -194,6 +197,19 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // Closing alone would leave it to a child process that was just started and still has our files.
         let _ = self.lock.unlock();
+    }
+}
+
+impl Blobs {
+    /// Whether sled put something there.
+    pub fn has_any(&mut self) -> io::Result<bool> {
+        self.0.rewind();
+        while let Some(entry) = self.0.read() {
+            if ![c".", c".."].contains(&entry?.file_name()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -109,10 +109,12 @@ async fn a_moved_clock_tells_what_fired_in_order() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_cut_and_counted() {
-    let (code, moved) = post(&frozen(), r#"{"advance": "100050s"}"#).await;
-    assert_eq!((code, &moved["omitted"]), (200, &json!(5)));
-    assert_eq!(moved["fired"].as_array().unwrap().len(), 10_000);
+async fn a_move_past_countless_due_times_says_that_it_was_cut_short() {
+    let (code, moved) = post(&frozen(), r#"{"advance": "10000s"}"#).await;
+    assert_eq!((code, &moved["is_cut_short"]), (200, &json!(false)));
+    let (code, moved) = post(&frozen(), r#"{"advance": "10010s"}"#).await;
+    assert_eq!((code, &moved["is_cut_short"], &moved["omitted"]), (200, &json!(true), &json!(0)));
+    assert_eq!(moved["fired"].as_array().unwrap().len(), 1_001);
 }
 
 #[tokio::test]

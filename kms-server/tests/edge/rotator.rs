@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use kms_protocol::{DateTime, Secret};
 use kms_server::clock::{Change, Clock};
 use kms_server::kms::{Caller, Fired, Work};
+use kms_server::limits::CLOCK_STEPS;
 use kms_server::rotator::Rotator;
 use kms_server::service::Service;
 use kms_server::shutdown::{self, Trigger};
@@ -15,6 +16,8 @@ struct Keys {
     /// When `run_due` was called.
     asked_at: Mutex<Vec<i64>>,
     is_broken: bool,
+    /// How many more events each rotation is accompanied by.
+    company: usize,
 }
 
 impl Keys {
@@ -45,7 +48,8 @@ impl Service for Keys {
         }
         for (name, (due, every)) in self.due.lock().unwrap().iter_mut() {
             if *due <= now {
-                fired.push(Fired { at: *due, what: format!("{name} rotated") });
+                let event = Fired { at: *due, what: format!("{name} rotated") };
+                fired.extend(std::iter::repeat_n(event, self.company + 1));
                 *due = now.plus(*every);
             }
         }
@@ -101,6 +105,34 @@ fn what_cannot_be_done_holds_up_neither_the_clock_nor_the_server() {
     assert_eq!((moved.now, moved.fired.len()), (DateTime(35), 0));
     assert_eq!(rotator.catch_up(), []);
     assert_eq!(*keys.asked_at.lock().unwrap(), [10, 35]);
+}
+
+#[test]
+fn a_move_past_countless_due_times_ends_with_one_step_for_the_rest() {
+    let keys = Keys::rotating(&[("often", 1, 1)]);
+    let (keys, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(0)));
+    let moved = rotator.move_clock(&advance("5200w")).unwrap();
+    let end = 5_200 * 7 * 86_400;
+    assert_eq!((moved.now, moved.is_cut_short, moved.omitted), (DateTime(end), true, 0));
+    assert_eq!(moved.fired.len(), CLOCK_STEPS + 1);
+    assert_eq!(keys.asked_at.lock().unwrap().last(), Some(&end));
+}
+
+#[test]
+fn a_long_list_is_cut_and_counted() {
+    let keys = Keys { company: 7_999, ..Keys::rotating(&[("daily", 10, 10)]) };
+    let (_, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(0)));
+    let moved = rotator.move_clock(&advance("20s")).unwrap();
+    assert_eq!((moved.fired.len(), moved.omitted), (10_000, 6_000));
+}
+
+#[test]
+fn what_is_due_again_at_once_is_left_to_the_next_tick() {
+    let keys = Keys::rotating(&[("endless", 10, 0)]);
+    let (keys, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(15)));
+    assert_eq!(rotator.catch_up().len(), 1);
+    assert_eq!(*keys.asked_at.lock().unwrap(), [15]);
+    assert_eq!(rotator.move_clock(&advance("1s")).unwrap().fired.len(), CLOCK_STEPS + 1);
 }
 
 #[test]

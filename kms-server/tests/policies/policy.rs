@@ -323,7 +323,7 @@ fn a_clients_own_wish_is_honoured_within_the_policys_bounds() {
     for (interval, offset, reason, expected) in [
         (day - 1, None, ResultReason::PermissionDenied, "at least 1d and at most 90d"),
         (90 * day + 1, None, ResultReason::PermissionDenied, "at least 1d and at most 90d"),
-        (0, None, ResultReason::InvalidField, "0 would never end"),
+        (0, None, ResultReason::InvalidField, "without end"),
         (day, Some(day), ResultReason::InvalidField, "Rotate Offset"),
     ] {
         let (refused, message) = kms.ask(&p256("job", wish(interval, offset))).expect_err("out of bounds");

@@ -29,6 +29,28 @@ fn no_pair_is_handed_out_twice() {
 }
 
 #[test]
+fn a_crowd_generates_no_more_at_a_time_than_there_are_cores() {
+    let (at_once, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let pool = KeyPool::with_generator(0, {
+        let most = Arc::clone(&most);
+        move |spec| {
+            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            pretend_pair(spec)
+        }
+    })
+    .unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    std::thread::scope(|scope| {
+        for _ in 0..4 * cores {
+            scope.spawn(|| pool.take(KeySpec::Rsa4096).unwrap());
+        }
+    });
+    assert!(most.load(Ordering::SeqCst) <= cores);
+}
+
+#[test]
 fn a_taken_pair_is_replaced() {
     let pool = KeyPool::new(3).unwrap();
     pool.warm(KeySpec::P256);

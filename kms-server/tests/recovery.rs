@@ -1,0 +1,57 @@
+//! A store that failed takes writes again when the disk does, without a restart.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kms_protocol::attribute::Attribute;
+use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
+use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
+use kms_protocol::operation::CreateKeyPairRequest;
+use kms_protocol::{DateTime, Secret, Version};
+use kms_server::crypto::{KeyPool, StoreKey, Workers};
+use kms_server::kms::{Caller, Kms, Parts};
+use kms_server::store::{Faults, SledOptions, SledStore, Step};
+
+fn create(kms: &Kms) -> ResultStatus {
+    let request = CreateKeyPairRequest {
+        common: vec![
+            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Ec),
+            Attribute::CryptographicLength(256),
+        ]
+        .into(),
+        ..CreateKeyPairRequest::default()
+    };
+    let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_4));
+    builder.push(&request, None);
+    let caller = Caller { principal: "a".into() };
+    let answer = kms.handle(builder.finish().expose(), &caller, DateTime(1_800_000_000));
+    ResponseMessage::read(answer.expose()).expect("a response").items[0].result_status
+}
+
+#[test]
+fn a_failed_disk_stops_writes_until_it_works_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let broken = Arc::clone(&is_broken);
+    let faults = Faults::new(move |step| {
+        let fails = step == Step::Sync && broken.load(Ordering::Relaxed);
+        if fails { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
+    });
+    let store = SledStore::open(folder.path(), SledOptions { faults, ..SledOptions::default() });
+    let kms = Kms::new(Parts {
+        store: Arc::new(store.expect("a store")),
+        store_key: StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key"),
+        pool: Arc::new(KeyPool::new(0).expect("a pool")),
+        workers: Arc::new(Workers::one_per_core().expect("workers")),
+    });
+    assert_eq!(create(&kms), ResultStatus::Success);
+    is_broken.store(true, Ordering::Relaxed);
+    assert_eq!(create(&kms), ResultStatus::OperationFailed);
+    is_broken.store(false, Ordering::Relaxed);
+    assert_eq!(create(&kms), ResultStatus::OperationFailed, "nobody has looked at the disk yet");
+    kms.recover();
+    assert_eq!(create(&kms), ResultStatus::Success);
+}
