@@ -6,13 +6,15 @@ mod scripted;
 
 use kms_client::{Client, Error, limits};
 use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultReason};
-use kms_protocol::message::{RequestMessage, ResponseHeader, write_response};
+use kms_protocol::message::{
+    Outcome, RequestMessage, ResponseHeader, ResponseItem, ResponseMessage, write_response,
+};
 use kms_protocol::operation::{
     ActivateRequest, ActivateResponse, DecryptRequest, DecryptResponse, GetAttributesRequest,
     GetAttributesResponse,
 };
-use kms_protocol::ttlv::Bytes;
-use kms_protocol::{DateTime, Secret};
+use kms_protocol::ttlv::{Bytes, Writer};
+use kms_protocol::{DateTime, Secret, Tag};
 use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, read_message, yes};
 use tokio::io::AsyncWriteExt as _;
 
@@ -30,6 +32,24 @@ async fn ids(client: &Client, count: usize) -> Vec<Result<String, Error>> {
     let requests: Vec<_> = (0..count).map(ask_about).collect();
     let answers = client.batch(&requests).await;
     answers.into_iter().map(|answer| answer.map(|answer| answer.unique_identifier)).collect()
+}
+
+/// An item of an answer as it is, to be written again.
+fn again(item: &ResponseItem<'_>) -> Outcome {
+    let payload = item.payload.clone().map(|payload| {
+        let mut writer = Writer::new(payload.version);
+        let items = payload.structure().expect("a structure").rest();
+        writer.structure(Tag::RESPONSE_PAYLOAD, |writer| writer.raw(items));
+        Secret::new(writer.into_bytes())
+    });
+    Outcome {
+        operation: item.operation,
+        unique_batch_item_id: item.unique_batch_item_id.clone(),
+        result_status: item.result_status,
+        result_reason: item.result_reason,
+        result_message: None,
+        payload,
+    }
 }
 
 fn assert_all(answers: Vec<Result<String, Error>>, count: usize) {
@@ -104,22 +124,8 @@ async fn answers_in_another_order_find_their_requests() {
     let client = InMemory::new(|_, mut stream| async move {
         while let Some(request) = read_message(&mut stream).await {
             let right = answer(&request, &in_1_4(about));
-            let message = kms_protocol::message::ResponseMessage::read(&right).expect("a response");
-            let mut outcomes: Vec<_> = message
-                .items
-                .iter()
-                .map(|item| kms_protocol::message::Outcome {
-                    operation: item.operation,
-                    unique_batch_item_id: item.unique_batch_item_id.clone(),
-                    result_status: item.result_status,
-                    result_reason: None,
-                    result_message: None,
-                    payload: item
-                        .payload
-                        .clone()
-                        .map(|payload| Secret::from(payload.structure().expect("a structure").rest())),
-                })
-                .collect();
+            let message = ResponseMessage::read(&right).expect("a response");
+            let mut outcomes: Vec<_> = message.items.iter().map(again).collect();
             outcomes.reverse();
             let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
             let bytes = write_response(header, &outcomes);
@@ -242,20 +248,10 @@ async fn a_server_that_stops_at_a_failure_though_asked_not_to_is_asked_for_the_r
                     about(ask)
                 }),
             );
-            let message = kms_protocol::message::ResponseMessage::read(&whole).expect("a response");
+            let message = ResponseMessage::read(&whole).expect("a response");
             let mut outcomes = Vec::new();
             for item in &message.items {
-                outcomes.push(kms_protocol::message::Outcome {
-                    operation: item.operation,
-                    unique_batch_item_id: item.unique_batch_item_id.clone(),
-                    result_status: item.result_status,
-                    result_reason: item.result_reason,
-                    result_message: None,
-                    payload: item
-                        .payload
-                        .clone()
-                        .map(|payload| Secret::from(payload.structure().expect("a structure").rest())),
-                });
+                outcomes.push(again(item));
                 if item.result_reason.is_some() {
                     break;
                 }
@@ -284,19 +280,9 @@ async fn an_answer_left_out_for_no_reason_is_a_violation() {
             if message.items.len() > 1 {
                 // The answer to the first item alone, under a right Batch Count.
                 let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-                let response = kms_protocol::message::ResponseMessage::read(&bytes).expect("a response");
+                let response = ResponseMessage::read(&bytes).expect("a response");
                 let first = response.items.into_iter().next().expect("one");
-                let outcome = kms_protocol::message::Outcome {
-                    operation: first.operation,
-                    unique_batch_item_id: first.unique_batch_item_id,
-                    result_status: first.result_status,
-                    result_reason: None,
-                    result_message: None,
-                    payload: first
-                        .payload
-                        .map(|payload| Secret::from(payload.structure().expect("a structure").rest())),
-                };
-                bytes = write_response(header, &[outcome]).expose().to_vec();
+                bytes = write_response(header, &[again(&first)]).expose().to_vec();
             }
             if stream.write_all(&bytes).await.is_err() {
                 return;

@@ -133,7 +133,7 @@ pub enum Reply {
 pub fn yes<T: Value>(ask: &Ask<'_>, payload: &T) -> Reply {
     let mut writer = Writer::new(ask.version);
     payload.write(&mut writer, Tag::RESPONSE_PAYLOAD);
-    Reply::Success(Secret::from(&writer.into_bytes()[8..]))
+    Reply::Success(Secret::new(writer.into_bytes()))
 }
 
 /// Answers Discover Versions with these, and everything else by `reply`.

@@ -54,7 +54,7 @@ impl Kms {
         if header.batch_order_option == Some(false)
             && !stop
             && message.items.len() > 1
-            && let (Some(apart), Some(me)) = (apart(&message.items), self.me.upgrade())
+            && let (Some(apart), Some(me)) = (apart(&message.items, version), self.me.upgrade())
         {
             return me.run_apart(apart, caller, version, now);
         }
@@ -103,10 +103,15 @@ impl Kms {
     }
 
     fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+        let since = brought_by(item.operation);
         let result = match item.extensions.iter().find(|extension| extension.criticality_indicator) {
             Some(extension) => Err(Refusal::new(
                 Reason::FeatureNotSupported,
                 format!("the critical extension of {:?} is not known here", extension.vendor_identification),
+            )),
+            None if context.version < since => Err(Refusal::new(
+                Reason::OperationNotSupported,
+                format!("KMIP {} has no {}: ask in {since} or later", context.version, item.operation),
             )),
             None => self.dispatch(item, context),
         };
@@ -148,7 +153,7 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 13] = [
     Operation::CreateKeyPair,
     Operation::Locate,
     Operation::Get,
@@ -163,6 +168,20 @@ pub(super) const OPERATIONS: [Operation; 13] = [
     Operation::Encrypt,
     Operation::Decrypt,
 ];
+
+/// The operations that the server does in `version`.
+pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation> {
+    OPERATIONS.into_iter().filter(move |operation| brought_by(*operation) <= version)
+}
+
+/// The version that brought an operation (1.1 sections 4.5 and 4.26, 1.2 sections 4.29 and 4.30).
+fn brought_by(operation: Operation) -> Version {
+    match operation {
+        Operation::RekeyKeyPair | Operation::DiscoverVersions => Version::V1_1,
+        Operation::Encrypt | Operation::Decrypt => Version::V1_2,
+        _ => Version::V1_0,
+    }
+}
 
 /// The answer's payload, written.
 fn answer<T: Value>(response: Result<T, Refusal>, version: Version) -> Result<Secret, Refusal> {
@@ -184,8 +203,11 @@ enum ApartRequest {
 }
 
 /// The items of a batch as such items; `None` unless all are, and sound. What is odd is worked in order.
-fn apart(items: &[RequestItem<'_>]) -> Option<Vec<Apart>> {
+fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
     let each = items.iter().map(|item| {
+        if version < brought_by(item.operation) {
+            return None;
+        }
         let (request, id) = match item.operation {
             Operation::Decrypt => {
                 let request = DecryptRequest::read(item.payload.clone()).ok()?;

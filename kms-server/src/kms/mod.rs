@@ -31,9 +31,10 @@ pub use refusal::{Reason, Refusal};
 use model::{Material, Object};
 use policy::Policies;
 
-/// The versions that the server speaks, its favourite first.
-pub const VERSIONS: [Version; 5] =
-    [Version::V2_1, Version::V2_0, Version::V1_4, Version::V1_3, Version::V1_2];
+/// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
+/// speak those before it (1.4 section 6.1).
+pub const VERSIONS: [Version; 7] =
+    [Version::V2_1, Version::V2_0, Version::V1_4, Version::V1_3, Version::V1_2, Version::V1_1, Version::V1_0];
 
 /// Who asks: what the transport has proved.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,8 +52,8 @@ pub enum Work {
     Crypto,
     /// Where blocking is allowed: it waits for the disk.
     Blocking,
-    /// Where many seconds are allowed: it may generate keys.
-    Generating,
+    /// Where blocking for long is allowed: it may have to wait for a key to be generated.
+    Generate,
 }
 
 /// What the core is made of.
@@ -161,7 +162,7 @@ fn work_of(operation: Operation) -> Work {
         | Operation::GetAttributeList
         | Operation::Query
         | Operation::DiscoverVersions => Work::Inline,
-        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
+        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generate,
         _ => Work::Blocking,
     }
 }

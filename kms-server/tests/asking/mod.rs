@@ -128,18 +128,7 @@ impl Asker {
     }
 
     pub fn decrypt(&self, id: &str, parameters: CryptographicParameters, data: &[u8]) -> Answer<Secret> {
-        let request = DecryptRequest {
-            unique_identifier: Some(id.into()),
-            cryptographic_parameters: Some(parameters),
-            data: Some(Bytes(data.to_vec())),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-            tag: None,
-        };
-        self.ask(&request).map(|response| response.data.expect("plaintext"))
+        self.ask(&decrypt_request(id, parameters, data)).map(|response| response.data.expect("plaintext"))
     }
 
     pub fn attributes(&self, id: &str, kinds: &[AttributeKind]) -> Vec<Attribute> {
@@ -204,6 +193,21 @@ pub fn pair_request(name: &str, bits: i32) -> CreateKeyPairRequest {
         ]
         .into(),
         ..CreateKeyPairRequest::default()
+    }
+}
+
+/// Decrypt, all in one request.
+pub fn decrypt_request(id: &str, parameters: CryptographicParameters, data: &[u8]) -> DecryptRequest {
+    DecryptRequest {
+        unique_identifier: Some(id.into()),
+        cryptographic_parameters: Some(parameters),
+        data: Some(Bytes(data.to_vec())),
+        iv_counter_nonce: None,
+        correlation_value: None,
+        init_indicator: None,
+        final_indicator: None,
+        additional_data: None,
+        tag: None,
     }
 }
 

@@ -18,8 +18,8 @@ use kms_protocol::ttlv::{Bytes, Interval, RawValue, Value as _};
 use kms_protocol::{DateTime, Secret, UniqueIdentifier, Version};
 use kms_tests::wire::Dialler;
 
-pub const VERSIONS: [Version; 5] =
-    [Version::V1_2, Version::V1_3, Version::V1_4, Version::V2_0, Version::V2_1];
+pub const VERSIONS: [Version; 7] =
+    [Version::V1_0, Version::V1_1, Version::V1_2, Version::V1_3, Version::V1_4, Version::V2_0, Version::V2_1];
 
 /// A message of one request.
 pub fn message<R: Request>(version: Version, request: &R) -> Vec<u8> {
