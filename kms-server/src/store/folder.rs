@@ -92,6 +92,7 @@ impl Folder {
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(self.cache_bytes)
             .flush_every_ms(None);
+        self.sweep()?;
         let db = self.open_patiently(&config)?;
         let last = self.check_format(&db)?;
         caught("the database", || db.flush().map_err(|error| engine("flushing", &error)))?;
@@ -108,6 +109,21 @@ impl Folder {
         let blobs = blobs.map_err(|error| StoreError::io("opening", &name, error))?;
         let mark = Mark::open(&self.path, last)?;
         Ok(Opened { db, file, blobs, mark, last })
+    }
+
+    /// Removes snapshots that were never finished. sled writes one aside and then renames it; but it would read what a kill or
+    /// a full disk left of that as the newest snapshot, and take the whole store for damaged.
+    fn sweep(&self) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io("removing an unfinished snapshot from", &self.path, error);
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                fs::remove_file(&path).map_err(failed)?;
+                tracing::info!(file = %path.display(), "removed a snapshot that was never finished");
+            }
+        }
+        Ok(())
     }
 
     fn open_patiently(&self, config: &::sled::Config) -> Result<::sled::Db, StoreError> {

@@ -113,6 +113,20 @@ fn a_database_that_ends_before_what_was_acknowledged_is_refused() {
 }
 
 #[test]
+fn a_snapshot_that_was_never_finished_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..4_usize {
+        let store = open(folder.path()).unwrap();
+        store.commit(put(&round.to_string(), vec![1; 1_000])).unwrap();
+        drop(store);
+        let unfinished = folder.path().join("snap.00000000FFFFFFFF.generating");
+        fs::write(&unfinished, vec![7; round * 20]).unwrap();
+        assert!(open(folder.path()).unwrap().fetch(&round.to_string()).unwrap().is_some());
+        assert!(!unfinished.exists());
+    }
+}
+
+#[test]
 fn a_path_that_cannot_be_a_folder_is_an_error_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "x").unwrap();
