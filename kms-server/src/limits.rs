@@ -74,6 +74,9 @@ pub const FIRED_LISTED: usize = 10_000;
 /// rotates daily gets through two years and a half, and none makes the server generate keys for a day.
 pub const CLOCK_STEPS: usize = 1_000;
 
+/// Bytes of a policy's name, which each key that it rotates is filed under, in the log as well.
+pub const POLICY_NAME: usize = 64;
+
 /// Bytes of a configuration file.
 pub const CONFIG: u64 = 1 << 20;
 
