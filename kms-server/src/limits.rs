@@ -58,6 +58,10 @@ pub const INLINE: usize = 16;
 /// commit of up to 256.
 pub const BLOCKING: usize = 256;
 
+/// Requests that may generate keys at the same time. Pairs that are ready only wait for the disk, so this is more than the
+/// cores; and it leaves threads to everything else, however many pairs are asked for.
+pub const GENERATING: usize = 64;
+
 /// Characters of a principal; twice what X.520 allows a common name is still readable in a log.
 pub const PRINCIPAL: usize = 128;
 
@@ -89,6 +93,6 @@ pub const PAGE: usize = 256;
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
 
-/// Requests that may hold a thread while a key is generated for them. The others wait without one, so that the runtime's
-/// 512 blocking threads never all stand still behind key generation.
-pub const GENERATING: usize = 32;
+/// How often an item starts over because others changed its object at the same moment. Each time one of them got
+/// through, so this many in a row means a crowd on one object.
+pub const CONFLICTS: usize = 16;

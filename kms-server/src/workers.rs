@@ -12,23 +12,23 @@ use crate::{crypto, limits};
 #[error("a request met a defect in this server")]
 pub struct Panicked;
 
-/// Threads for commits, and one for each core for private-key work.
+/// Threads for commits and for key generation, and one for each core for private-key work.
 #[derive(Clone)]
 pub struct Workers {
     crypto: Arc<crypto::Workers>,
     blocking: Arc<Semaphore>,
-    generate: Arc<Semaphore>,
+    generating: Arc<Semaphore>,
 }
 
 impl Workers {
-    /// Private-key work goes to `crypto`, what blocks to the runtime's own threads. Those are shared out, so that no crowd
-    /// takes them all: rotations and the admin API need some as well.
+    /// Private-key work goes to `crypto`, what blocks to the runtime's own threads. Those are shared out, so that neither
+    /// key generation nor a crowd takes them all: rotations and the admin API need some as well.
     #[must_use]
     pub fn new(crypto: Arc<crypto::Workers>) -> Self {
         Self {
             crypto,
             blocking: Arc::new(Semaphore::new(limits::BLOCKING)),
-            generate: Arc::new(Semaphore::new(limits::GENERATING)),
+            generating: Arc::new(Semaphore::new(limits::GENERATING)),
         }
     }
 
@@ -47,10 +47,9 @@ impl Workers {
         let turns = match work {
             Work::Crypto => return self.crypto.submit(job).await.map_err(|_| Panicked),
             Work::Inline | Work::Blocking => &self.blocking,
-            Work::Generate => &self.generate,
+            Work::Generating => &self.generating,
         };
         let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| Panicked)?;
-        // The thread is taken until the job ends, whether or not anybody still waits for it.
         let job = move || {
             let result = job();
             drop(turn);

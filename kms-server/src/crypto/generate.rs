@@ -65,6 +65,12 @@ impl KeySpec {
         }
     }
 
+    /// Whether generating a pair takes microseconds, not a good part of a second.
+    #[must_use]
+    pub fn is_quick(self) -> bool {
+        self == Self::P256
+    }
+
     /// The key's Cryptographic Length in bits.
     #[must_use]
     pub fn bits(self) -> i32 {

@@ -21,15 +21,12 @@ pub struct KeyPool {
 struct Stock {
     target: usize,
     generate: Box<Generator>,
+    turns: Turns,
     shelves: Mutex<Shelves>,
     /// For the filler: something was taken, warmed or stopped.
     wanted: Condvar,
     /// For those who wait: a pair was put on its shelf, or the filler went idle.
     filled: Condvar,
-    /// Pairs of each specification that are being generated for somebody who waits.
-    generating: Mutex<BTreeMap<KeySpec, usize>>,
-    /// For those who wait for their turn to generate: one has ended.
-    turn: Condvar,
 }
 
 #[derive(Default)]
@@ -72,11 +69,10 @@ impl KeyPool {
         let stock = Arc::new(Stock {
             target: target_per_spec.min(READY_PAIRS),
             generate: Box::new(generate),
+            turns: Turns::one_per_core(),
             shelves: Mutex::default(),
             wanted: Condvar::new(),
             filled: Condvar::new(),
-            generating: Mutex::default(),
-            turn: Condvar::new(),
         });
         let filler = Builder::new()
             .name("key-pool".to_owned())
@@ -89,9 +85,9 @@ impl KeyPool {
     }
 
     /// A pair, at once if one is ready; otherwise it is generated here, on the calling thread, while others go on
-    /// taking. At most half the cores generate pairs of a specification for callers: the rest wait their turn, so that
-    /// a flood of requests for keys leaves room for all other requests. For RSA-4096 that takes seconds: call it where blocking is
-    /// allowed, or [`try_take`](Self::try_take) first.
+    /// taking. That takes up to seconds for RSA-4096, and as long again for each that waits: no more are generated at a
+    /// time than there are cores, so that others get their share of those. Call it where blocking is allowed, or
+    /// [`try_take`](Self::try_take) first.
     ///
     /// # Errors
     /// [`CryptoError::Library`] when generation fails.
@@ -99,9 +95,14 @@ impl KeyPool {
         if let Some(pair) = self.try_take(spec) {
             return Ok(pair);
         }
-        let _turn = self.stock.wait_for_turn(spec);
-        // One may have come meanwhile.
-        self.try_take(spec).map_or_else(|| (self.stock.generate)(spec), Ok)
+        if spec.is_quick() {
+            return (self.stock.generate)(spec);
+        }
+        let _turn = self.stock.turns.wait();
+        match self.try_take(spec) {
+            Some(pair) => Ok(pair),
+            None => (self.stock.generate)(spec),
+        }
     }
 
     /// A ready pair, or nothing. Either way the specification is in use from now on.
@@ -158,27 +159,38 @@ impl core::fmt::Debug for KeyPool {
     }
 }
 
-/// The right to generate a pair for a caller, given back when dropped.
-struct Turn<'a>(&'a Stock, KeySpec);
+/// As many turns at generating as there are cores.
+struct Turns {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A turn, given back when dropped.
+struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    fn one_per_core() -> Self {
+        Self { free: Mutex::new(available_parallelism().map_or(1, usize::from)), freed: Condvar::new() }
+    }
+
+    fn wait(&self) -> Turn<'_> {
+        let mut free = lock(&self.free);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Turn(self)
+    }
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        lock(&self.0.generating).entry(self.1).and_modify(|count| *count -= 1);
-        self.0.turn.notify_all();
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
     }
 }
 
 impl Stock {
-    fn wait_for_turn(&self, spec: KeySpec) -> Turn<'_> {
-        let most = available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
-        let mut generating = lock(&self.generating);
-        while generating.get(&spec).is_some_and(|count| *count >= most) {
-            generating = self.turn.wait(generating).unwrap_or_else(PoisonError::into_inner);
-        }
-        *generating.entry(spec).or_default() += 1;
-        Turn(self, spec)
-    }
-
     fn fill(&self) {
         yield_to_everybody();
         let mut shelves = lock(&self.shelves);

@@ -52,8 +52,8 @@ pub enum Work {
     Crypto,
     /// Where blocking is allowed: it waits for the disk.
     Blocking,
-    /// Where blocking for long is allowed: it may have to wait for a key to be generated.
-    Generate,
+    /// Where many seconds are allowed: it may generate keys.
+    Generating,
 }
 
 /// What the core is made of.
@@ -181,7 +181,7 @@ fn work_of(operation: Operation) -> Work {
         | Operation::GetAttributeList
         | Operation::Query
         | Operation::DiscoverVersions => Work::Inline,
-        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generate,
+        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
         _ => Work::Blocking,
     }
 }
