@@ -84,6 +84,10 @@ pub const CONFIG: u64 = 1 << 20;
 /// Identifiers in one Locate response: 10,000 are half a message. Offset Items goes on from there.
 pub const LOCATED: usize = 10_000;
 
+/// Objects looked at by the Locates of one message, after which no further one begins. A single Locate may look at all that
+/// its caller has; a batch of 1,000 of them would keep a thread for hours, whether or not anybody waits.
+pub const LOOKED_AT: usize = 100_000;
+
 /// Records looked at between two looks at the store, so that a long walk holds little memory.
 pub const PAGE: usize = 256;
 

@@ -99,6 +99,10 @@ pub fn open(
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::clone(workers),
     });
+    // Found later, it would be found after new keys were sealed with the wrong one.
+    if let Some(error) = kms.wrong_store_key()? {
+        return Err(error.into());
+    }
     kms.adopt(policies)?;
     Ok(kms)
 }
@@ -111,8 +115,8 @@ impl From<StoreError> for Failure {
 
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
+        // It brings a hint along.
         Self::new(Kind::State, format!("the store's key cannot be used: {error}"))
-            .hint("give the key that the store was made with")
     }
 }
 

@@ -1,4 +1,4 @@
-//! A store that failed takes writes again when the disk does, without a restart.
+//! A store that failed takes writes again when the disk does; one that is opened with another's key is refused.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
@@ -11,11 +11,13 @@ use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::CreateKeyPairRequest;
 use kms_protocol::{DateTime, Secret, Version};
+use kms_server::config::Config;
 use kms_server::crypto::{KeyPool, StoreKey, Workers};
 use kms_server::kms::{Caller, Kms, Parts};
+use kms_server::service::{self, Keep};
 use kms_server::store::{Faults, SledOptions, SledStore, Step};
 
-fn create(kms: &Kms) -> ResultStatus {
+fn question() -> Secret {
     let request = CreateKeyPairRequest {
         common: vec![
             Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Ec),
@@ -26,9 +28,39 @@ fn create(kms: &Kms) -> ResultStatus {
     };
     let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_4));
     builder.push(&request, None);
-    let caller = Caller { principal: "a".into() };
-    let answer = kms.handle(builder.finish().expose(), &caller, DateTime(1_800_000_000));
+    builder.finish()
+}
+
+fn status(answer: &Secret) -> ResultStatus {
     ResponseMessage::read(answer.expose()).expect("a response").items[0].result_status
+}
+
+fn caller() -> Caller {
+    Caller { principal: "a".into() }
+}
+
+fn create(kms: &Kms) -> ResultStatus {
+    status(&kms.handle(question().expose(), &caller(), DateTime(1_800_000_000)))
+}
+
+#[test]
+fn a_store_is_not_opened_with_another_key_than_its_keys_are_sealed_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let workers = Arc::new(Workers::one_per_core().expect("workers"));
+    let open = |byte: u8| {
+        let keep = Keep::Folder(folder.path().to_owned());
+        service::open(&keep, &Secret::new(vec![byte; 32]), &Config::default(), &workers)
+    };
+    // An empty store has not been sealed with anything.
+    drop(open(1).map_err(|failure| failure.to_string()).expect("an empty store"));
+    let service = open(2).map_err(|failure| failure.to_string()).expect("still empty");
+    let answer = service.handle(question().expose(), &caller(), DateTime(1_800_000_000));
+    assert_eq!(status(&answer), ResultStatus::Success);
+    drop(service);
+    let refused = open(1).map(drop).expect_err("another key").to_string();
+    assert!(refused.contains("sealed with store key"), "{refused}");
+    assert_eq!(refused.matches("hint").count(), 1, "{refused}");
+    assert!(open(2).is_ok(), "the right key");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::crypto;
-use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
+use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, SealError, StoreKey, Workers};
 use crate::limits;
 use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
@@ -207,6 +207,25 @@ impl Kms {
         })
     }
 
+    /// What is wrong with the store's key, judged by the first key in the store that is sealed with one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn wrong_store_key(&self) -> Result<Option<SealError>, StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.records(after.as_deref(), limits::PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(None) };
+            after = Some(last.clone());
+            for (id, record) in &page {
+                if let Some(Material::Sealed(sealed)) = Object::from_record(id, record)?.material {
+                    let opened = self.store_key.open(id, &sealed.0);
+                    return Ok(opened.err().filter(|error| matches!(error, SealError::OtherKey { .. })));
+                }
+            }
+        }
+    }
+
     /// Has a store that stopped taking writes try again. Where it takes them, or is merely full, nothing happens.
     pub fn recover(&self) {
         if let Err(StoreError::ReadOnly { .. } | StoreError::Closed) = self.store.writable()
@@ -257,11 +276,13 @@ struct Context<'a> {
     /// The operation of the item at hand.
     operation: Operation,
     made: batch::Made,
+    /// How many objects the Locates of the message have looked at.
+    looked_at: usize,
 }
 
 impl<'a> Context<'a> {
     fn new(caller: &'a Caller, now: DateTime, version: Version) -> Self {
-        Self { caller, now, version, operation: Operation::Query, made: batch::Made::default() }
+        Self { caller, now, version, operation: Operation::Query, made: batch::Made::default(), looked_at: 0 }
     }
 
     fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {

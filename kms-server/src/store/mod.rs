@@ -23,6 +23,7 @@ mod folder;
 mod key;
 mod layout;
 pub mod limits;
+mod mark;
 mod memory;
 mod sled;
 mod view;
