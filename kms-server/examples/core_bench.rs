@@ -28,7 +28,7 @@ fn main() {
     let workers = Arc::new(Workers::one_per_core().expect("threads"));
     let service =
         service::open(&keep, &Secret::new(vec![1; 32]), &Config::default(), &workers).expect("a store");
-    let caller = Caller { principal: "bench".into() };
+    let caller = Caller::named("bench");
     let pair = CreateKeyPairRequest {
         common: vec![
             Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),

@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
 
+use crate::audit::{self, OnFull};
 use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::kms::policy::{AfterRotation, MayLeave};
@@ -38,9 +39,42 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Key pairs kept ready of each kind in use, so that nobody waits for their generation.
     pub ready_pairs: Option<usize>,
+    /// How the audit log is kept.
+    pub audit: Audit,
     /// Policies; the first whose `names` matches a key's Name governs it.
     #[serde(rename = "policy")]
     pub policies: Vec<Policy>,
+}
+
+/// How the audit log is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Audit {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Its folder, relative to the file; `audit` beside the store where it is not said.
+    pub folder: Option<PathBuf>,
+    /// What the server does once the log cannot be written.
+    pub on_full: OnFull,
+    /// How many files of it are kept.
+    pub keep: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { enabled: true, folder: None, on_full: OnFull::default(), keep: audit::limits::KEEP }
+    }
+}
+
+impl Audit {
+    /// As the log itself takes it: without a folder nothing is written.
+    #[must_use]
+    pub fn options(&self) -> audit::Options {
+        let mut options = audit::Options { on_full: self.on_full, ..audit::Options::default() };
+        options.folder = self.folder.clone().filter(|_| self.enabled);
+        options.segments.keep = self.keep;
+        options
+    }
 }
 
 /// Whom the server trusts and what it shows of itself.
@@ -173,6 +207,12 @@ impl Config {
             let what = format!("{origin}: policy {:?} {what}", policy.name);
             Err(Failure::new(Kind::Config, what).hint(hint))
         };
+        if self.audit.keep < audit::limits::MIN_KEEP {
+            let what = format!("{origin}: [audit] keep is {}", self.audit.keep);
+            return Err(
+                Failure::new(Kind::Config, what).hint("keep 2 files or more: the last one has just begun")
+            );
+        }
         for (index, policy) in self.policies.iter().enumerate() {
             if policy.name.is_empty() {
                 return wrong(policy, "has no name", "name it, so that logs can tell which policy acted");
@@ -200,7 +240,8 @@ impl Config {
             let pairs = tls.certificates.iter_mut();
             pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]).chain([&mut tls.trusted])
         });
-        for path in self.store.iter_mut().chain(&mut self.store_key).chain(tls) {
+        let audit = &mut self.audit.folder;
+        for path in self.store.iter_mut().chain(&mut self.store_key).chain(audit).chain(tls) {
             *path = folder.join(&*path);
         }
     }

@@ -1,6 +1,7 @@
 //! A KMIP key management server that rotates key pairs by policy.
 
 pub mod admin;
+pub mod audit;
 pub mod certificate;
 pub mod clock;
 pub mod config;

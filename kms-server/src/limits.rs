@@ -78,6 +78,9 @@ pub const FIRED_LISTED: usize = 10_000;
 /// rotates daily gets through two years and a half, and none makes the server generate keys for a day.
 pub const CLOCK_STEPS: usize = 1_000;
 
+/// How long a request for events may wait for one. Shorter than what proxies and clients give up after.
+pub const EVENTS_WAIT: Duration = Duration::from_secs(30);
+
 /// Bytes of a configuration file.
 pub const CONFIG: u64 = 1 << 20;
 

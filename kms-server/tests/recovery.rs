@@ -11,9 +11,10 @@ use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::CreateKeyPairRequest;
 use kms_protocol::{DateTime, Secret, Version};
+use kms_server::audit::{self, Trail};
 use kms_server::crypto::{KeyPool, StoreKey, Workers};
 use kms_server::kms::{Caller, Kms, Parts};
-use kms_server::store::{Faults, SledOptions, SledStore, Step};
+use kms_server::store::{Faults, SledOptions, SledStore, Step, Store};
 
 fn create(kms: &Kms) -> ResultStatus {
     let request = CreateKeyPairRequest {
@@ -26,7 +27,7 @@ fn create(kms: &Kms) -> ResultStatus {
     };
     let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_4));
     builder.push(&request, None);
-    let caller = Caller { principal: "a".into() };
+    let caller = Caller::named("a");
     let answer = kms.handle(builder.finish().expose(), &caller, DateTime(1_800_000_000));
     ResponseMessage::read(answer.expose()).expect("a response").items[0].result_status
 }
@@ -41,8 +42,10 @@ fn a_failed_disk_stops_writes_until_it_works_again() {
         if fails { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
     });
     let store = SledStore::open(folder.path(), SledOptions { faults, ..SledOptions::default() });
+    let store: Arc<dyn Store> = Arc::new(store.expect("a store"));
     let kms = Kms::new(Parts {
-        store: Arc::new(store.expect("a store")),
+        trail: Arc::new(Trail::open(&audit::Options::default(), &store).expect("a trail")),
+        store,
         store_key: StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key"),
         pool: Arc::new(KeyPool::new(0).expect("a pool")),
         workers: Arc::new(Workers::one_per_core().expect("workers")),

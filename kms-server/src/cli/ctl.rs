@@ -38,6 +38,8 @@ pub(super) struct Ctl {
 enum Command {
     /// Tells what the server is and does
     Status,
+    /// Lists what happened: rotations, changes of state, failures
+    Events(super::events::Events),
     /// Shows or moves the clock
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -70,6 +72,7 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
             let status: api::Status = remote.read("/v1/status")?;
             if options.json { say_json(&status) } else { say(&status_text(&status)) }
         }
+        Command::Events(events) => events.run(&remote, options.json),
         Command::Clock(command) => match command.change() {
             None => {
                 let clock: api::Clock = remote.read("/v1/clock")?;
@@ -104,7 +107,7 @@ fn status_text(status: &api::Status) -> String {
 
 fn moved_text(moved: &api::Moved) -> String {
     let mut text = moved.clock.to_string();
-    for api::Fired { at, what } in &moved.fired {
+    for api::Fired { at, what, .. } in &moved.fired {
         let _ = write!(text, "\n{at}  {what}");
     }
     if moved.omitted > 0 {
@@ -121,7 +124,7 @@ fn moved_text(moved: &api::Moved) -> String {
 }
 
 /// A running server's admin API.
-struct Remote {
+pub(super) struct Remote {
     address: SocketAddr,
     agent: Agent,
 }
@@ -137,7 +140,7 @@ impl Remote {
         Self { address, agent }
     }
 
-    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let answer = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER)).build().call();
         self.understand(answer)
     }

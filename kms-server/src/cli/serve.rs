@@ -37,7 +37,7 @@ struct ReadyReport {
 pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     gather_entropy();
     let now = clock::system_time();
-    let state = if options.ephemeral {
+    let mut state = if options.ephemeral {
         DevState::ephemeral(&options.host, now)?
     } else {
         DevState::open(&options.state, &options.host, now)?
@@ -49,6 +49,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         only_loopback(admin, "--admin")?;
     }
     let keep = if state.is_ephemeral { Keep::Memory } else { Keep::Folder(state.store()) };
+    state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     let workers = Arc::new(Workers::one_per_core()?);
     let service = service::open(&keep, &state.store_key, &state.config, &workers)?;
     let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority()).map_err(tls_failure)?;
@@ -64,7 +65,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
 
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     gather_entropy();
-    let config = Config::read(&options.config)?;
+    let mut config = Config::read(&options.config)?;
     let file = options.config.display();
     let missing = |what: &str| {
         Failure::new(Kind::Config, format!("{file} does not say `{what}`"))
@@ -82,6 +83,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     if let Some(admin) = config.admin {
         only_loopback(admin, "admin")?;
     }
+    config.audit.folder.get_or_insert_with(|| store.with_file_name("audit"));
     let workers = Arc::new(Workers::one_per_core()?);
     let service = service::open(&Keep::Folder(store.clone()), &store_key, &config, &workers)?;
     let parts = Parts {
@@ -124,6 +126,7 @@ fn run_until_stopped(
         .build()
         .map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))?;
     let state = parts.state.clone();
+    let service = Arc::clone(&parts.service);
     let result = runtime.block_on(async {
         let mut signals = Signals::catch()
             .map_err(|error| Failure::new(Kind::Other, format!("cannot catch signals: {error}")))?;
@@ -156,6 +159,9 @@ fn run_until_stopped(
     });
     // Work that nobody waits for any longer must not keep the program.
     runtime.shutdown_background();
+    if let Some(trail) = service.trail() {
+        trail.close();
+    }
     result
 }
 

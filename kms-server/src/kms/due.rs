@@ -13,18 +13,13 @@ use super::pairs::{is_conflict, rotation_batch};
 use super::policy::{AfterRotation, OWN_WISH, Policies, Policy};
 use super::refusal::Refusal;
 use super::rotation::{Dates, Rotation};
-use super::{Kms, lifecycle};
+use super::{Event, Fired, Kms, lifecycle};
+use crate::audit::{self, Source};
 use crate::limits;
 use crate::store::{Batch, Index, Key, Keys, Scan, StoreError};
 
-/// Something that happened because it fell due.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fired {
-    /// When it fell due.
-    pub at: DateTime,
-    /// What happened, in words.
-    pub what: String,
-}
+/// What the audit log calls a rotation that nobody asked for.
+const ROTATION: &str = "rotation";
 
 impl Kms {
     /// Puts policies in force. Pairs whose policy differs from before are filed under the new one.
@@ -37,7 +32,7 @@ impl Kms {
             let page = self.store.records(after.as_deref(), limits::PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
-            for (id, record) in &page {
+            for (id, record) in page.iter().filter(|(id, _)| !audit::is_entry(id)) {
                 let mut object = Object::from_record(id, record)?;
                 let policy = if may_rotate_again(&object) { policies.rotation_of(&object) } else { None };
                 if object.rotates_by != policy {
@@ -46,6 +41,8 @@ impl Kms {
                 }
             }
         }
+        let names: Vec<_> = policies.0.iter().map(|policy| policy.name.as_str()).collect();
+        self.trail.note(self.trail.record(Source::Server, "policies").detail(names.join(", ")));
         self.policies.store(policies.into());
         Ok(())
     }
@@ -136,9 +133,10 @@ impl Kms {
                     continue;
                 }
                 let state = lifecycle::state_at(&object, now);
-                match self.store.commit(Batch::new().put(object.put())) {
-                    Ok(_) => fired
-                        .push(Fired { at, what: format!("{} {} is {state}", object.object_type, object.id) }),
+                let event = Event::state_changed(&object, state);
+                let batch = Batch::new().put(object.put());
+                match self.commit_due(batch, "state change", vec![event.clone()], now) {
+                    Ok(()) => fired.push(Fired { at, event }),
                     // Another request changed it at the same moment; it is looked at again.
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
@@ -163,37 +161,31 @@ impl Kms {
                 .and_then(|pair| self.plan_rotation(pair, [&none, &none, &none], dates, after, now));
             match plan {
                 Ok(rotation) => planned.push((rotation, at)),
-                Err(refusal) => self.give_up(&id, &refusal)?,
+                Err(refusal) => self.give_up(&id, &refusal, now)?,
             }
         }
-        let fired = |rotation: &Rotation, at| Fired {
-            at,
-            what: format!(
-                "policy {:?} rotated private key {} to {} (generation {})",
-                policy.map_or("of the client", |policy| &policy.name),
-                rotation.old.private.id,
-                rotation.new.private.id,
-                rotation.new.private.generation().unwrap_or(0),
-            ),
-        };
+        let policy = policy.map(|policy| policy.name.as_str());
+        let events = |rotation: &Rotation| Event::of_rotation(rotation, policy, now);
+        let fired = |rotation: &Rotation, at| Fired { at, event: Event::rotated(rotation, policy) };
         let together =
             planned.iter().fold(Batch::new(), |batch, (rotation, _)| rotation_batch(batch, rotation));
-        match self.store.commit(together) {
-            Ok(_) => return Ok(planned.iter().map(|(rotation, at)| fired(rotation, *at)).collect()),
+        let all = planned.iter().flat_map(|(rotation, _)| events(rotation)).collect();
+        match self.commit_due(together, ROTATION, all, now) {
+            Ok(()) => return Ok(planned.iter().map(|(rotation, at)| fired(rotation, *at)).collect()),
             Err(error) if is_conflict(&error) || matches!(error, StoreError::TooLarge { .. }) => {}
             Err(error) => return Err(error),
         }
         let mut done = Vec::new();
         for (rotation, at) in &planned {
-            match self.store.commit(rotation_batch(Batch::new(), rotation)) {
-                Ok(_) => done.push(fired(rotation, *at)),
+            match self.commit_due(rotation_batch(Batch::new(), rotation), ROTATION, events(rotation), now) {
+                Ok(()) => done.push(fired(rotation, *at)),
                 Err(error) if is_conflict(&error) => {
                     // Somebody changed the pair meanwhile. It is still filed as due, and the next round sees it anew.
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 // One pair that the store cannot take must not stand in the way of all others.
                 Err(error @ StoreError::TooLarge { .. }) => {
-                    self.give_up(&rotation.old.private.id, &error.into())?;
+                    self.give_up(&rotation.old.private.id, &error.into(), now)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -202,11 +194,12 @@ impl Kms {
     }
 
     /// A pair that cannot be rotated is filed as such, or every round would meet it again.
-    fn give_up(&self, private: &str, refusal: &Refusal) -> Result<(), StoreError> {
+    fn give_up(&self, private: &str, refusal: &Refusal, now: DateTime) -> Result<(), StoreError> {
         tracing::warn!(private, reason = %refusal.message, "the pair cannot be rotated and is left alone from now on");
         let Some(mut object) = self.fetch(private)? else { return Ok(()) };
         object.rotates_by = None;
-        match self.store.commit(Batch::new().put(object.put())) {
+        let event = Event::rotation_failed(&object, &refusal.message);
+        match self.commit_due(Batch::new().put(object.put()), ROTATION, vec![event], now) {
             Err(error) if !is_conflict(&error) => Err(error),
             _ => Ok(()),
         }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod due;
+mod event;
 pub mod lifecycle;
 mod locate;
 pub mod model;
@@ -9,9 +10,11 @@ mod new_object;
 mod operations;
 mod pairs;
 pub mod policy;
+mod recorded;
 mod refusal;
 mod rotation;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -20,12 +23,13 @@ use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
+use crate::audit::{self, Record, Trail};
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
 use crate::limits;
 use crate::store::{Store, StoreError};
 
-pub use due::Fired;
+pub use event::{Event, Fired, Ids};
 pub use refusal::{Reason, Refusal};
 
 use model::{Material, Object};
@@ -41,6 +45,16 @@ pub const VERSIONS: [Version; 7] =
 pub struct Caller {
     /// The owner of what the caller makes: from the certificate's subject, so that a renewed certificate keeps it.
     pub principal: String,
+    /// From where, if that is known.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Caller {
+    /// A caller of whom no more than the name is known.
+    #[must_use]
+    pub fn named(principal: impl Into<String>) -> Self {
+        Self { principal: principal.into(), peer: None }
+    }
 }
 
 /// Where a request is best worked.
@@ -67,6 +81,8 @@ pub struct Parts<S: ?Sized = dyn Store> {
     pub pool: Arc<KeyPool>,
     /// Who works the items of a batch side by side.
     pub workers: Arc<Workers>,
+    /// Where what happens is recorded.
+    pub trail: Arc<Trail>,
 }
 
 /// The key management server without its edge.
@@ -75,6 +91,7 @@ pub struct Kms {
     store_key: StoreKey,
     pool: Arc<KeyPool>,
     workers: Arc<Workers>,
+    trail: Arc<Trail>,
     keys: KeyCache,
     /// Itself, for work on other threads.
     me: Weak<Self>,
@@ -85,13 +102,14 @@ impl Kms {
     /// A server on `parts`. Policies are adopted by [`Kms::adopt`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, store_key, pool, workers } = parts;
+        let Parts { store, store_key, pool, workers, trail } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
         Arc::new_cyclic(|me| Self {
             store,
             store_key,
             pool,
             workers,
+            trail,
             keys: KeyCache::new(crypto::limits::PARSED_KEYS),
             me: me.clone(),
             policies,
@@ -107,14 +125,18 @@ impl Kms {
     }
 
     /// The object that a request means, where it is the caller's.
-    fn find(&self, id: Option<&UniqueIdentifier>, context: &Context<'_>) -> Result<Object, Refusal> {
+    fn find(&self, id: Option<&UniqueIdentifier>, context: &mut Context<'_>) -> Result<Object, Refusal> {
         let id = context.resolve(id)?;
-        self.fetch(&id)?
-            .filter(|object| object.owner == context.caller.principal)
-            .ok_or_else(Refusal::not_found)
+        context.touch(&id, None);
+        let object = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
+        context.touch(&id, Some(&object.owner));
+        if object.owner == context.caller.principal { Ok(object) } else { Err(Refusal::not_found()) }
     }
 
     fn fetch(&self, id: &str) -> Result<Option<Object>, StoreError> {
+        if audit::is_entry(id) {
+            return Ok(None);
+        }
         let record = match self.store.fetch(id) {
             // What the store cannot have as an ID, it does not have.
             Err(StoreError::TooLarge { .. } | StoreError::Invalid { .. }) => None,
@@ -140,6 +162,12 @@ impl Kms {
         {
             tracing::warn!(%error, hint = error.hint(), "the store still takes no writes");
         }
+    }
+
+    /// Where what happens is recorded.
+    #[must_use]
+    pub fn trail(&self) -> &Arc<Trail> {
+        &self.trail
     }
 
     /// Makes pairs of these kinds ready before anybody asks.
@@ -174,9 +202,20 @@ struct Context<'a> {
     now: DateTime,
     version: Version,
     made: batch::Made,
+    /// What all records of the request say.
+    request: Record,
+    /// What the audit log will say of the item under way.
+    record: Record,
+    /// Whether it says so already, with the item's commit.
+    is_recorded: bool,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(caller: &'a Caller, now: DateTime, version: Version, request: &Record) -> Self {
+        let (request, record) = (request.clone(), request.clone());
+        Self { caller, now, version, made: batch::Made::default(), request, record, is_recorded: false }
+    }
+
     fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {
         self.made.resolve(id)
     }

@@ -11,7 +11,7 @@ use super::new_object::{complete, describe_material, pair_spec, requested};
 use super::policy::AfterRotation;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
-use super::{Kms, lifecycle};
+use super::{Context, Event, Kms, lifecycle};
 use crate::crypto::{KeyPair, KeySpec, format, sha256};
 use crate::store::{Batch, StoreError};
 
@@ -19,10 +19,10 @@ impl Kms {
     /// Makes a pair with the attributes that a request asks for, and commits it.
     pub(super) fn create_pair(
         &self,
-        owner: &str,
         [common, private, public]: [&Attributes; 3],
-        now: DateTime,
+        context: &mut Context<'_>,
     ) -> Result<Pair, Refusal> {
+        let (owner, now) = (context.caller.principal.as_str(), context.now);
         let private = requested(common, private)?;
         let public = requested(common, public)?;
         let spec = pair_spec(&private, &public)?;
@@ -39,7 +39,8 @@ impl Kms {
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
         pair.private.rotates_by = self.policies.load().rotation_of(&pair.private);
-        self.store.commit(Batch::new().put(pair.private.put()).put(pair.public.put()))?;
+        let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
+        self.commit(batch, context, vec![Event::created(&pair)])?;
         Ok(pair)
     }
 

@@ -151,7 +151,7 @@ fn caller<S>(stream: &TlsStream<S>, now: DateTime) -> Result<Caller, Refusal> {
         return Err(Refusal::expired(&certificate));
     }
     match certificate.principal() {
-        Some(principal) => Ok(Caller { principal: principal.to_owned() }),
+        Some(principal) => Ok(Caller::named(principal)),
         None => Err(Refusal::nameless(&certificate)),
     }
 }

@@ -44,11 +44,11 @@ impl Asker {
         let workers = Arc::new(Workers::new(2).expect("threads"));
         let service = service::open(&Keep::Memory, &Secret::new(vec![7; 32]), &config, &workers)
             .expect("a memory store");
-        Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
+        Self { service, caller: Caller::named("a"), now: NOW, version: Version::V1_4 }
     }
 
     pub fn by(&self, principal: &str) -> Self {
-        Self { caller: Caller { principal: principal.into() }, ..self.clone() }
+        Self { caller: Caller::named(principal), ..self.clone() }
     }
 
     pub fn at(&self, now: i64) -> Self {
@@ -64,7 +64,7 @@ impl Asker {
     }
 
     pub fn run_due(&self, now: i64) -> Vec<String> {
-        self.service.run_due(DateTime(now)).into_iter().map(|fired| fired.what).collect()
+        self.service.run_due(DateTime(now)).into_iter().map(|fired| fired.event.to_string()).collect()
     }
 
     pub fn ask<R: Request>(&self, request: &R) -> Answer<R::Response> {

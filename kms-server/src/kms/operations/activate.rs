@@ -1,8 +1,9 @@
 //! Activate (KMIP 1.4 section 4.19).
 
+use kms_protocol::enums::State;
 use kms_protocol::operation::{ActivateRequest, ActivateResponse};
 
-use crate::kms::{Context, Kms, Refusal, lifecycle};
+use crate::kms::{Context, Event, Kms, Refusal, lifecycle};
 use crate::store::Batch;
 
 pub(in crate::kms) fn activate(
@@ -12,6 +13,7 @@ pub(in crate::kms) fn activate(
 ) -> Result<ActivateResponse, Refusal> {
     let mut object = kms.find(request.unique_identifier.as_ref(), context)?;
     lifecycle::activate(&mut object, context.now)?;
-    kms.store.commit(Batch::new().put(object.put()))?;
+    let event = Event::state_changed(&object, State::Active);
+    kms.commit(Batch::new().put(object.put()), context, vec![event])?;
     Ok(ActivateResponse { unique_identifier: object.id })
 }

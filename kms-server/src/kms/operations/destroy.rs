@@ -2,7 +2,7 @@
 
 use kms_protocol::operation::{DestroyRequest, DestroyResponse};
 
-use crate::kms::{Context, Kms, Refusal, lifecycle};
+use crate::kms::{Context, Event, Kms, Refusal, lifecycle};
 use crate::store::Batch;
 
 pub(in crate::kms) fn destroy(
@@ -12,7 +12,8 @@ pub(in crate::kms) fn destroy(
 ) -> Result<DestroyResponse, Refusal> {
     let mut object = kms.find(request.unique_identifier.as_ref(), context)?;
     lifecycle::destroy(&mut object, context.now)?;
-    kms.store.commit(Batch::new().put(object.put()))?;
+    let event = Event::destroyed(&object);
+    kms.commit(Batch::new().put(object.put()), context, vec![event])?;
     kms.keys.forget(&object.id);
     Ok(DestroyResponse { unique_identifier: object.id })
 }

@@ -39,6 +39,7 @@ pub(in crate::kms) fn locate(
             }
             Ok(found.len() < most)
         })?;
+    found.iter().for_each(|id| context.touch(id, None));
     match found.as_slice() {
         [only] => context.made.note(Placeholder::Locate, only),
         _ => context.made.forget(),

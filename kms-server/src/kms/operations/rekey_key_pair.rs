@@ -7,7 +7,7 @@ use kms_protocol::operation::{RekeyKeyPairRequest, RekeyKeyPairResponse};
 use crate::kms::pairs::rotation_batch;
 use crate::kms::policy::AfterRotation;
 use crate::kms::rotation::Dates;
-use crate::kms::{Context, Kms, Reason, Refusal};
+use crate::kms::{Context, Event, Kms, Reason, Refusal};
 use crate::store::Batch;
 
 pub(in crate::kms) fn rekey_key_pair(
@@ -30,7 +30,8 @@ pub(in crate::kms) fn rekey_key_pair(
     let pair = kms.pair_of(old)?;
     // Who re-keys by hand decides about the old pair by hand: its State does not change by itself (section 4.5).
     let rotation = kms.plan_rotation(pair, attributes, dates, AfterRotation::KeepActive, context.now)?;
-    kms.store.commit(rotation_batch(Batch::new(), &rotation))?;
+    let events = Event::of_rotation(&rotation, None, context.now);
+    kms.commit(rotation_batch(Batch::new(), &rotation), context, events)?;
     let new = rotation.new;
     let made_by =
         [Placeholder::RekeyKeyPair, Placeholder::RekeyKeyPairPrivateKey, Placeholder::RekeyKeyPairPublicKey];

@@ -2,7 +2,7 @@
 
 use kms_protocol::operation::{RevokeRequest, RevokeResponse};
 
-use crate::kms::{Context, Kms, Refusal, lifecycle};
+use crate::kms::{Context, Event, Kms, Refusal, lifecycle};
 use crate::store::Batch;
 
 pub(in crate::kms) fn revoke(
@@ -17,6 +17,7 @@ pub(in crate::kms) fn revoke(
         request.compromise_occurrence_date,
         context.now,
     )?;
-    kms.store.commit(Batch::new().put(object.put()))?;
+    let event = Event::state_changed(&object, lifecycle::state_at(&object, context.now));
+    kms.commit(Batch::new().put(object.put()), context, vec![event])?;
     Ok(RevokeResponse { unique_identifier: object.id })
 }
