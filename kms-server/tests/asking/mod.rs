@@ -1,5 +1,6 @@
 //! Asks the core by messages and keeps the tests short.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use kms_protocol::attribute::{
@@ -16,6 +17,7 @@ use kms_protocol::operation::{
 };
 use kms_protocol::ttlv::{Bytes, Value as _};
 use kms_protocol::{DateTime, Secret, Version};
+use kms_server::audit::Trail;
 use kms_server::config::Config;
 use kms_server::crypto::Workers;
 use kms_server::kms::Caller;
@@ -38,13 +40,28 @@ pub struct Asker {
 impl Asker {
     /// A server under the policies of a configuration file's text.
     pub fn start(config: &str) -> Self {
+        Self::open(&Keep::Memory, config)
+    }
+
+    /// The same, on a store in a folder.
+    #[allow(dead_code, reason = "few tests need one")]
+    pub fn keeping(folder: &Path, config: &str) -> Self {
+        Self::open(&Keep::Folder(folder.to_owned()), config)
+    }
+
+    fn open(keep: &Keep, config: &str) -> Self {
         let mut config: Config = toml::from_str(config).expect("a configuration");
         // Generating in the background what no test asks for only takes time from the others.
         config.ready_pairs = Some(0);
         let workers = Arc::new(Workers::new(2).expect("threads"));
-        let service = service::open(&Keep::Memory, &Secret::new(vec![7; 32]), &config, &workers)
-            .expect("a memory store");
+        let service = service::open(keep, &Secret::new(vec![7; 32]), &config, &workers).expect("a store");
         Self { service, caller: Caller::named("a"), now: NOW, version: Version::V1_4 }
+    }
+
+    /// Where what happens is recorded.
+    #[allow(dead_code, reason = "few tests look")]
+    pub fn trail(&self) -> &Arc<Trail> {
+        self.service.trail().expect("a trail")
     }
 
     pub fn by(&self, principal: &str) -> Self {

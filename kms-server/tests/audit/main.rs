@@ -8,10 +8,14 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a child speaks, a skipped test complains")]
 
 #[path = "../asking/mod.rs"]
 #[allow(dead_code, reason = "other tests ask for more")]
 mod asking;
+mod followed;
+mod full;
+mod killed;
 mod recorded;
 mod tampered;
 
