@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
@@ -12,6 +12,7 @@ use wildmatch::WildMatch;
 use crate::audit::{self, OnFull};
 use crate::clock;
 use crate::failure::{Failure, Kind};
+use crate::kms::Event;
 use crate::kms::policy::{AfterRotation, MayLeave};
 use crate::limits;
 
@@ -21,7 +22,7 @@ pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
 pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
 /// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
 pub const READY_PAIRS: usize = 16;
-const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Everything that `kms.toml` may say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +42,9 @@ pub struct Config {
     pub ready_pairs: Option<usize>,
     /// How the audit log is kept.
     pub audit: Audit,
+    /// Who is told of events.
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<Webhook>,
     /// Policies; the first whose `names` matches a key's Name governs it.
     #[serde(rename = "policy")]
     pub policies: Vec<Policy>,
@@ -74,6 +78,74 @@ impl Audit {
         options.folder = self.folder.clone().filter(|_| self.enabled);
         options.segments.keep = self.keep;
         options
+    }
+}
+
+/// Somebody who is told of events by HTTP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Webhook {
+    /// Where events are sent: `https://…`, or `http://…` with a loopback or private address.
+    pub url: Target,
+    /// Which kinds of events; all where it is not said.
+    #[serde(default)]
+    pub events: Vec<EventKind>,
+    /// The file of the secret that signs what is sent; relative to the configuration.
+    pub secret_file: PathBuf,
+    /// PEM file of the authorities that `https` trusts; relative to the configuration.
+    #[serde(default)]
+    pub trusted: Option<PathBuf>,
+}
+
+/// A kind of event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventKind(pub String);
+
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let kind = String::deserialize(from)?;
+        if Event::KINDS.contains(&kind.as_str()) {
+            return Ok(Self(kind));
+        }
+        let known = Event::KINDS.map(|kind| format!("`{kind}`")).join(", ");
+        Err(D::Error::custom(format!("unknown event `{kind}`, expected one of {known}")))
+    }
+}
+
+/// Where a webhook is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// The whole URL.
+    pub url: String,
+    /// Whether what is sent is encrypted.
+    pub is_encrypted: bool,
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let url = String::deserialize(from)?;
+        let uri: ureq::http::Uri =
+            url.parse().map_err(|error| D::Error::custom(format!("{url:?} is no URL: {error}")))?;
+        let host = uri.host().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_near = match address {
+            Ok(IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private(),
+            Ok(IpAddr::V6(v6)) => v6.is_loopback() || v6.is_unique_local(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        };
+        match uri.scheme_str() {
+            _ if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+                Err(D::Error::custom(
+                    "a URL in the configuration may hold no password; the signature proves the sender",
+                ))
+            }
+            Some("https") => Ok(Self { url, is_encrypted: true }),
+            Some("http") if is_near => Ok(Self { url, is_encrypted: false }),
+            Some("http") => Err(D::Error::custom(format!(
+                "{url:?} would send events in the open: use https, or a loopback or private address"
+            ))),
+            _ => Err(D::Error::custom(format!("{url:?} is neither https:// nor http://"))),
+        }
     }
 }
 
@@ -213,6 +285,7 @@ impl Config {
                 Failure::new(Kind::Config, what).hint("keep 2 files or more: the last one has just begun")
             );
         }
+        self.check_webhooks(origin)?;
         for (index, policy) in self.policies.iter().enumerate() {
             if policy.name.is_empty() {
                 return wrong(policy, "has no name", "name it, so that logs can tell which policy acted");
@@ -235,13 +308,34 @@ impl Config {
         Ok(())
     }
 
+    fn check_webhooks(&self, origin: &str) -> Result<(), Failure> {
+        for (index, hook) in self.webhooks.iter().enumerate() {
+            let url = &hook.url.url;
+            let wrong = |what: &str, hint: &'static str| {
+                Err(Failure::new(Kind::Config, format!("{origin}: webhook {url:?} {what}")).hint(hint))
+            };
+            if self.webhooks.iter().take(index).any(|earlier| earlier.url == hook.url) {
+                return wrong("is there twice", "put all its events into one [[webhook]]");
+            }
+            if hook.url.is_encrypted && hook.trusted.is_none() {
+                return wrong(
+                    "does not say whom to trust",
+                    "name a PEM file of authorities as `trusted`, such as /etc/ssl/certs/ca-certificates.crt",
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn resolve(&mut self, folder: &Path) {
         let tls = self.tls.iter_mut().flat_map(|tls| {
             let pairs = tls.certificates.iter_mut();
             pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]).chain([&mut tls.trusted])
         });
         let audit = &mut self.audit.folder;
-        for path in self.store.iter_mut().chain(&mut self.store_key).chain(audit).chain(tls) {
+        let webhooks = self.webhooks.iter_mut();
+        let webhooks = webhooks.flat_map(|hook| [&mut hook.secret_file].into_iter().chain(&mut hook.trusted));
+        for path in self.store.iter_mut().chain(&mut self.store_key).chain(audit).chain(tls).chain(webhooks) {
             *path = folder.join(&*path);
         }
     }
@@ -337,6 +431,16 @@ mod tests {
             ("[[policy]]\nname = \"a\"\nrotate-every = \"0s\"", &["policy \"a\" rotates every 0 s"]),
             ("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"a\"", &["policy \"a\" is there twice"]),
             ("[[policy]]\nname = \"a\"\nrotate-every = \"1d\"\noffset = \"1d\"", &["before the new pair"]),
+            ("[audit]\non-full = \"refuze\"", &["line 2", "did you mean `refuse`?"]),
+            ("[audit]\nkeep = 1", &["keep is 1", "keep 2 files or more"]),
+            ("[[webhook]]\nurl = \"http://example.com\"\nsecret-file = \"s\"", &["line 2", "in the open"]),
+            ("[[webhook]]\nurl = \"ftp://10.0.0.1\"\nsecret-file = \"s\"", &["line 2", "neither"]),
+            ("[[webhook]]\nurl = \"https://a:b@c\"\nsecret-file = \"s\"", &["line 2", "no password"]),
+            ("[[webhook]]\nurl = \"https://c\"\nsecret-file = \"s\"", &["whom to trust"]),
+            (
+                "[[webhook]]\nurl = \"http://[::1]:1\"\nsecret-file = \"s\"\nevents = [\"rotatd\"]",
+                &["line 4", "did you mean `rotated`?"],
+            ),
             ("[[policy]]\nnames = \"*\"", &["line 1", "missing field `name`"]),
             ("listen = ", &["line 1"]),
         ] {

@@ -17,6 +17,7 @@ use kms_server::server::{Parts, Server};
 use kms_server::service::{self, Keep};
 use kms_server::shutdown::Signals;
 use kms_server::tls::{Identity, ServerTls};
+use kms_server::webhook::Webhooks;
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -57,7 +58,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
     let parts = Parts { listen, admin: Some(admin), tls, service, workers, clock, state: kept_at, started };
-    run_until_stopped(parts, &options.ready, started, |server| {
+    run_until_stopped(parts, Hooks::of(&state.config), &options.ready, started, |server| {
         state.write_profile(server.listen(), server.admin())?;
         Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
     })
@@ -96,7 +97,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         state: Some(store),
         started,
     };
-    run_until_stopped(parts, &options.ready, started, |server| {
+    run_until_stopped(parts, Hooks::of(&config), &options.ready, started, |server| {
         Ok(Announcement { banner: banner::run(server, started), profile: None })
     })
 }
@@ -104,6 +105,20 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
 /// The first random byte takes the library 35 ms of measuring jitter: meanwhile the state and the store are opened.
 fn gather_entropy() {
     std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0]));
+}
+
+/// Who is told of events, and where is noted what they have taken.
+struct Hooks<'a> {
+    configured: &'a [config::Webhook],
+    folder: Option<&'a Path>,
+}
+
+impl<'a> Hooks<'a> {
+    /// Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
+    fn of(config: &'a Config) -> Self {
+        let folder = config.audit.folder.as_deref().filter(|_| config.audit.enabled);
+        Self { configured: &config.webhooks, folder }
+    }
 }
 
 /// What is told to whoever started the server.
@@ -114,6 +129,7 @@ struct Announcement {
 
 fn run_until_stopped(
     parts: Parts,
+    hooks: Hooks<'_>,
     ready: &Ready,
     started: Instant,
     announce: impl FnOnce(&Server) -> Result<Announcement, Failure>,
@@ -127,6 +143,8 @@ fn run_until_stopped(
         .map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))?;
     let state = parts.state.clone();
     let service = Arc::clone(&parts.service);
+    let webhooks = service.trail().map(|trail| Webhooks::start(hooks.configured, trail, hooks.folder));
+    let webhooks = webhooks.transpose()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::catch()
             .map_err(|error| Failure::new(Kind::Other, format!("cannot catch signals: {error}")))?;
@@ -159,6 +177,7 @@ fn run_until_stopped(
     });
     // Work that nobody waits for any longer must not keep the program.
     runtime.shutdown_background();
+    drop(webhooks);
     if let Some(trail) = service.trail() {
         trail.close();
     }

@@ -18,6 +18,7 @@ mod full;
 mod killed;
 mod recorded;
 mod tampered;
+mod webhooks;
 
 use std::path::Path;
 
