@@ -12,8 +12,9 @@ use super::limits::PAGE;
 use super::record::Record;
 use crate::store::{Put, Store, StoreError};
 
-/// What the identifiers of entries begin with. No managed object is called so: theirs are UUIDs.
-const PREFIX: &str = "audit/";
+/// What the identifiers of entries begin with. No managed object is called so: theirs are UUIDs, which all come before,
+/// so that whoever looks for entries reads nothing else.
+const PREFIX: &str = "~audit/";
 
 /// Whether a record of the store is such an entry, and no managed object.
 #[must_use]
@@ -59,44 +60,39 @@ pub fn store_id(commit: &str) -> String {
     format!("{PREFIX}{commit}")
 }
 
-/// The entries in the store, in the order of their commits, but for those that `skip` knows; and whether there may be
-/// more.
+/// The entries in the store, in the order of their commits, but for those that `skip` knows. Whatever was committed
+/// before this was called is among them.
 ///
 /// # Errors
 /// When the store cannot be read or an entry is none.
-pub fn waiting(store: &dyn Store, skip: impl Fn(&str) -> bool) -> Result<(Vec<Found>, bool), StoreError> {
-    let mut found = Vec::new();
-    let mut after = PREFIX.to_owned();
-    // Each page sees the store a little later. Whatever was committed before the last thing that the first page
-    // shows is in this page or a later one; what came since is left for the next time, since something before it may
-    // have been missed.
-    let mut latest = None;
+pub fn waiting(store: &dyn Store, skip: impl Fn(&str) -> bool) -> Result<Vec<Found>, StoreError> {
+    let (mut found, pages) = read_all(store, &skip)?;
+    if pages > 1 {
+        // Each page sees the store a little later, so something may have been missed that was committed before
+        // something found. It is not missed the second time; what came since is left for the next time.
+        let latest = found.iter().map(|entry| entry.revision).max();
+        (found, _) = read_all(store, &skip)?;
+        found.retain(|entry| latest.is_some_and(|latest| entry.revision <= latest));
+    }
+    found.sort_by_key(|entry| entry.revision);
+    Ok(found)
+}
+
+/// The entries in order of their names, and on how many pages they were.
+fn read_all(store: &dyn Store, skip: &impl Fn(&str) -> bool) -> Result<(Vec<Found>, usize), StoreError> {
+    let (mut found, mut after, mut pages) = (Vec::new(), PREFIX.to_owned(), 0);
     loop {
         let page = store.records(Some(&after), PAGE)?;
-        let newest = page.iter().map(|(_, record)| record.revision).max();
-        latest = latest.or(newest);
-        let mut ended = page.is_empty();
+        let Some((last, _)) = page.last() else { return Ok((found, pages)) };
+        after.clone_from(last);
+        pages += 1;
         for (id, record) in page {
-            let Some(commit) = id.strip_prefix(PREFIX) else {
-                ended = true;
-                break;
-            };
-            if !skip(commit) {
-                let holds = serde_json::from_slice(&record.value).map_err(|error| StoreError::Corrupt {
-                    what: format!("an audit record that cannot be read: {error}"),
-                    at: id.clone(),
-                })?;
-                found.push(Found { commit: commit.to_owned(), revision: record.revision, holds });
-            }
-            after = id;
-        }
-        if ended {
-            break;
+            let Some(commit) = id.strip_prefix(PREFIX).filter(|commit| !skip(commit)) else { continue };
+            let holds = serde_json::from_slice(&record.value).map_err(|error| StoreError::Corrupt {
+                what: format!("an audit record that cannot be read: {error}"),
+                at: id.clone(),
+            })?;
+            found.push(Found { commit: commit.to_owned(), revision: record.revision, holds });
         }
     }
-    let all = found.len();
-    found.retain(|entry| latest.is_some_and(|latest| entry.revision <= latest));
-    found.sort_by_key(|entry| entry.revision);
-    let more = found.len() < all;
-    Ok((found, more))
 }

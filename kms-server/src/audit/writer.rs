@@ -62,7 +62,7 @@ impl Writer {
 
     /// Takes what the last writer left in the store, less what it had written already.
     fn resume(&mut self) -> Result<(), TrailError> {
-        let (left, _) = outbox::waiting(self.store.as_ref(), |_| false)?;
+        let left = outbox::waiting(self.store.as_ref(), |_| false)?;
         let Some(after) = left.iter().map(|entry| entry.holds.after).min() else { return Ok(()) };
         let written = self.chain.commits_after(after).map_err(|error| {
             TrailError::Store(StoreError::Corrupt {
@@ -158,10 +158,7 @@ impl Writer {
             return;
         }
         match outbox::waiting(self.store.as_ref(), |commit| self.taken.contains_key(commit)) {
-            Ok((found, more)) => {
-                self.shared.committed.fetch_or(more, Ordering::AcqRel);
-                found.into_iter().for_each(|entry| self.take(entry, 0));
-            }
+            Ok(found) => found.into_iter().for_each(|entry| self.take(entry, 0)),
             Err(error) => {
                 tracing::error!(%error, "the store does not tell what belongs into the audit log; it is asked again");
                 self.shared.committed.store(true, Ordering::Release);
