@@ -1,10 +1,11 @@
 //! The door to the audit log: what happened goes in, and what must not happen unrecorded is held back here.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::thread::JoinHandle;
-use std::{io, thread};
 
 use jiff::Timestamp;
 use serde::Deserialize;

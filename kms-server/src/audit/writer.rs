@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::chain::{Chain, Entry};
 use super::limits::{DELAY, DELETED_TOGETHER, RETRY};
@@ -84,8 +83,9 @@ impl Writer {
         let mut looked = None;
         loop {
             let is_stopping = self.wait();
-            let now = Instant::now();
-            let is_tick = looked.is_none_or(|looked| now.duration_since(looked) >= RETRY);
+            let now = (self.shared.now)();
+            // Also when the system's clock was set back.
+            let is_tick = looked.is_none_or(|looked| now.duration_since(looked).unsigned_abs() >= RETRY);
             if is_tick {
                 looked = Some(now);
                 self.look();

@@ -14,7 +14,7 @@ mod recorded;
 mod refusal;
 mod rotation;
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
