@@ -315,11 +315,11 @@ impl Trail {
 
     /// Writes what waits and ends. What is recorded later is lost, so nothing may happen any more.
     pub fn close(&self) {
+        let Some(thread) = lock(&self.thread).take() else { return };
+        self.note(self.record(Source::Server, "stop"));
         lock(&self.shared.buffer).is_stopping = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = lock(&self.thread).take() {
-            let _ = thread.join();
-        }
+        let _ = thread.join();
     }
 }
 

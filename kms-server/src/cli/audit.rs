@@ -150,22 +150,26 @@ fn told(line: &Line) -> String {
         text.push_str(part);
     };
     if let Some(principal) = &record.principal {
-        // A name may hold anything that a certificate may, and a terminal obeys some of it.
-        add(&principal.escape_debug().to_string());
+        add(&printable(principal));
     }
     if let Some(peer) = record.peer {
         add(&peer.to_string());
     }
     for object in &record.objects {
-        add(&object.escape_debug().to_string());
+        add(&printable(object));
     }
     if record.more_objects > 0 {
         add(&format!("and {} more", record.more_objects));
     }
     if let Some(detail) = &record.detail {
-        add(&detail.escape_debug().to_string());
+        add(&printable(detail));
     }
     text
+}
+
+/// A text that peers may have chosen, without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{FFFD}' } else { character }).collect()
 }
 
 fn unreadable(folder: &Path, error: &std::io::Error) -> Failure {
