@@ -98,8 +98,9 @@ impl Ring {
     }
 }
 
-/// Reads events behind line `after` from the log in `folder`, one segment at most.
-pub(super) fn read(folder: &Path, after: u64, limit: usize) -> io::Result<Events> {
+/// Reads events behind line `after` from the log in `folder`, one segment at most, and none behind line `last`: what the
+/// file holds beyond it is not synced yet.
+pub(super) fn read(folder: &Path, after: u64, last: u64, limit: usize) -> io::Result<Events> {
     let mut found = Events { next: after, ..Events::default() };
     let Some(number) = segments_from(folder, after)?.first().copied() else { return Ok(found) };
     let path = segment::path(folder, number);
@@ -111,6 +112,9 @@ pub(super) fn read(folder: &Path, after: u64, limit: usize) -> io::Result<Events
         && let Next::Line(text) = lines.next_line()?
     {
         let Ok(Line { n, record, .. }) = line::read(text) else { break };
+        if n > last {
+            break;
+        }
         if n > after {
             found.next = n;
             found.events.extend(Told::of(n, record));

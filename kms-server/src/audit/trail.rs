@@ -288,17 +288,16 @@ impl Trail {
     /// When the log cannot be read.
     pub fn events(&self, after: u64) -> io::Result<Events> {
         let limit = limits::EVENTS_LISTED;
-        {
-            let ring = lock(&self.shared.ring);
-            match (ring.after(after, limit), &self.folder) {
-                (Some(events), _) => return Ok(events),
-                (None, None) => return Ok(ring.rest(after, limit)),
-                (None, Some(_)) => {}
+        let ring = lock(&self.shared.ring);
+        match (ring.after(after, limit), &self.folder) {
+            (Some(events), _) => Ok(events),
+            (None, None) => Ok(ring.rest(after, limit)),
+            (None, Some(folder)) => {
+                let last = ring.last();
+                drop(ring);
+                events::read(folder, after, last, limit)
             }
         }
-        self.folder
-            .as_ref()
-            .map_or_else(|| Ok(Events::default()), |folder| events::read(folder, after, limit))
     }
 
     /// The number of the last line, which is at least that of the last event.

@@ -10,8 +10,8 @@ use kms_server::failure::Failure;
 use super::ctl::Remote;
 use super::{say, say_json};
 
-/// How long one request waits for an event.
-const WAIT: u64 = 25;
+/// Seconds that one request waits for an event: less than what a question to the server may take.
+const WAIT: u64 = 5;
 
 /// Between attempts to reach a server that went away: it may be starting again.
 const AGAIN: Duration = Duration::from_secs(2);
