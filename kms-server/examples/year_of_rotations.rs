@@ -79,7 +79,7 @@ fn create(kms: &Arc<Kms>, number: u32) {
 fn ask<R: Request>(kms: &Arc<Kms>, request: &R) -> R::Response {
     let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_4));
     builder.push(request, None);
-    let caller = Caller { principal: "year".into() };
+    let caller = Caller::named("year");
     let answer = kms.handle(builder.finish().expose(), &caller, DateTime(START));
     let mut response = ResponseMessage::read(answer.expose()).expect("a response");
     R::Response::read(response.items.remove(0).payload.expect("success")).expect("a payload")

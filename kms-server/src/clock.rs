@@ -273,6 +273,16 @@ pub fn system_now() -> DateTime {
     DateTime(seconds)
 }
 
+/// The system's time in milliseconds, for what people read later: records and events.
+#[must_use]
+pub fn timestamp() -> Timestamp {
+    let since = system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis())
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// `time` as in `2027-01-01T00:00:00Z`.
 #[must_use]
 pub fn text(time: DateTime) -> String {

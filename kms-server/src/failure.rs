@@ -17,6 +17,8 @@ pub enum Kind {
     Unreachable,
     /// The server refused what was asked of it.
     Refused,
+    /// The audit log is not as it was written.
+    Damaged,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Config => 5,
             Self::Unreachable => 6,
             Self::Refused => 7,
+            Self::Damaged => 8,
         }
     }
 }

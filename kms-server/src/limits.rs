@@ -78,6 +78,24 @@ pub const FIRED_LISTED: usize = 10_000;
 /// rotates daily gets through two years and a half, and none makes the server generate keys for a day.
 pub const CLOCK_STEPS: usize = 1_000;
 
+/// How long a request for events may wait for one. Shorter than what proxies and clients give up after.
+pub const EVENTS_WAIT: Duration = Duration::from_secs(30);
+
+/// For a webhook to answer. Who needs longer takes the event first and works on it later.
+pub const WEBHOOK_ANSWER: Duration = Duration::from_secs(5);
+
+/// Before an event is sent to a webhook again; twice as long each time.
+pub const WEBHOOK_RETRY: Duration = Duration::from_millis(500);
+
+/// The longest that a webhook which fails is left alone: when it works again it learns of that within this time.
+pub const WEBHOOK_RETRY_MOST: Duration = Duration::from_secs(300);
+
+/// Bytes of a webhook's secret: more than the hash's block adds nothing, fewer can be guessed.
+pub const WEBHOOK_SECRET: std::ops::RangeInclusive<usize> = 16..=1_024;
+
+/// How long before a certificate of the server's own expires those who follow are told, each day.
+pub const CERTIFICATE_NOTICE: Duration = Duration::from_secs(30 * 86_400);
+
 /// Bytes of a configuration file.
 pub const CONFIG: u64 = 1 << 20;
 

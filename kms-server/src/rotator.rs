@@ -6,6 +6,7 @@ use std::time::Duration;
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
 
+use crate::audit::Trail;
 use crate::clock::{self, Change, Clock, ClockError};
 use crate::kms::Fired;
 use crate::limits;
@@ -42,6 +43,12 @@ impl Rotator {
     #[must_use]
     pub fn new(service: Arc<dyn Service>, clock: Arc<Clock>, stop: Stop) -> Self {
         Self { service, clock, turn: Mutex::new(()), stop }
+    }
+
+    /// Where what happens is recorded.
+    #[must_use]
+    pub fn trail(&self) -> Option<&Arc<Trail>> {
+        self.service.trail()
     }
 
     /// Looks each second for what is due, until the server stops.
@@ -156,6 +163,6 @@ impl Moved {
 
 fn log(fired: &[Fired]) {
     for event in fired {
-        info!(due = clock::text(event.at), "{}", event.what);
+        info!(due = clock::text(event.at), "{}", event.event);
     }
 }

@@ -14,6 +14,7 @@ use crate::admin::{self, Admin, Operator};
 use crate::clock::Clock;
 use crate::connection::Shared;
 use crate::crypto;
+use crate::expiry;
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::listener;
@@ -71,7 +72,9 @@ impl Server {
             clock: Arc::clone(&clock),
             workers: Workers::new(parts.workers),
         };
-        tasks.spawn(listener::run(kmip, Arc::new(parts.tls), Arc::new(shared), stop.clone()));
+        let tls = Arc::new(parts.tls);
+        tasks.spawn(expiry::watch(Arc::clone(&tls), Arc::clone(&shared.service), stop.clone()));
+        tasks.spawn(listener::run(kmip, tls, Arc::new(shared), stop.clone()));
         tasks.spawn(Arc::clone(&rotator).run());
         let admin_address = admin.as_ref().map(|(_, address)| *address);
         if let Some((port, _)) = admin {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kms_protocol::{DateTime, Secret};
 
+use crate::audit::{Trail, TrailError};
 use crate::config::{self, Config, PolicyBook};
 use crate::crypto::{CryptoError, KeyPool, SealError, StoreKey, Workers};
 use crate::failure::{Failure, Kind};
@@ -32,6 +33,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// Has a store that stopped taking writes try again; called every now and then.
     fn recover(&self) {}
+
+    /// Where what happens is recorded, and who tells of it; none where nothing is worth that.
+    fn trail(&self) -> Option<&Arc<Trail>> {
+        None
+    }
 }
 
 impl Service for Kms {
@@ -67,6 +73,10 @@ impl Service for Kms {
     fn recover(&self) {
         Kms::recover(self);
     }
+
+    fn trail(&self) -> Option<&Arc<Trail>> {
+        Some(Kms::trail(self))
+    }
 }
 
 /// Where a store is kept.
@@ -93,8 +103,10 @@ pub fn open(
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
     };
+    let trail = Arc::new(Trail::open(&config.audit.options(), &store)?);
     let kms = Kms::new(Parts {
         store,
+        trail,
         store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::clone(workers),
@@ -109,6 +121,12 @@ pub fn open(
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Self::new(Kind::State, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<TrailError> for Failure {
+    fn from(error: TrailError) -> Self {
         Self::new(Kind::State, error.to_string()).hint(error.hint())
     }
 }

@@ -11,11 +11,12 @@ use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::CreateKeyPairRequest;
 use kms_protocol::{DateTime, Secret, Version};
+use kms_server::audit::{self, Trail};
 use kms_server::config::Config;
 use kms_server::crypto::{KeyPool, StoreKey, Workers};
 use kms_server::kms::{Caller, Kms, Parts};
 use kms_server::service::{self, Keep};
-use kms_server::store::{Faults, SledOptions, SledStore, Step};
+use kms_server::store::{Faults, SledOptions, SledStore, Step, Store};
 
 fn question() -> Secret {
     let request = CreateKeyPairRequest {
@@ -36,7 +37,7 @@ fn status(answer: &Secret) -> ResultStatus {
 }
 
 fn caller() -> Caller {
-    Caller { principal: "a".into() }
+    Caller::named("a")
 }
 
 fn create(kms: &Kms) -> ResultStatus {
@@ -73,8 +74,10 @@ fn a_failed_disk_stops_writes_until_it_works_again() {
         if fails { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
     });
     let store = SledStore::open(folder.path(), SledOptions { faults, ..SledOptions::default() });
+    let store: Arc<dyn Store> = Arc::new(store.expect("a store"));
     let kms = Kms::new(Parts {
-        store: Arc::new(store.expect("a store")),
+        trail: Arc::new(Trail::open(&audit::Options::default(), &store).expect("a trail")),
+        store,
         store_key: StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key"),
         pool: Arc::new(KeyPool::new(0).expect("a pool")),
         workers: Arc::new(Workers::one_per_core().expect("workers")),

@@ -79,13 +79,16 @@ pub struct Moved {
 pub struct Fired {
     /// When it fell due.
     pub at: String,
-    /// What was done.
+    /// What was done, for people.
     pub what: String,
+    /// What was done, for programs.
+    #[serde(flatten)]
+    pub event: kms::Event,
 }
 
 impl From<kms::Fired> for Fired {
     fn from(fired: kms::Fired) -> Self {
-        Self { at: clock::text(fired.at), what: fired.what }
+        Self { at: clock::text(fired.at), what: fired.event.to_string(), event: fired.event }
     }
 }
 

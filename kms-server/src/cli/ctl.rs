@@ -38,6 +38,8 @@ pub(super) struct Ctl {
 enum Command {
     /// Tells what the server is and does
     Status,
+    /// Lists what happened: rotations, changes of state, failures
+    Events(super::events::Events),
     /// Shows or moves the clock
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -78,6 +80,7 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
         }
         Command::Policy(command) => policies::run(command, &remote, options.json),
         Command::Key(command) => keys::run(command, &remote, options.json),
+        Command::Events(events) => events.run(&remote, options.json),
         Command::Clock(command) => match command.change() {
             None => {
                 let clock: api::Clock = remote.read("/v1/clock")?;
@@ -112,7 +115,7 @@ fn status_text(status: &api::Status) -> String {
 
 fn moved_text(moved: &api::Moved) -> String {
     let mut text = moved.clock.to_string();
-    for api::Fired { at, what } in &moved.fired {
+    for api::Fired { at, what, .. } in &moved.fired {
         let _ = write!(text, "\n{at}  {what}");
     }
     if moved.omitted > 0 {

@@ -1,8 +1,10 @@
 //! Commands and their options.
 
+mod audit;
 mod banner;
 mod certs;
 mod ctl;
+mod events;
 mod keys;
 mod policies;
 mod serve;
@@ -27,6 +29,7 @@ const EXIT_CODES: &str = "Exit codes:
   5  the configuration is wrong
   6  the server's admin API cannot be reached
   7  the server refused
+  8  the audit log was changed, or is not whole
 
 Precedence: options, then environment (KMS_*), then file, then default.";
 
@@ -62,6 +65,8 @@ enum Command {
     Ctl(ctl::Ctl),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
+    /// Checks or shows the audit log
+    Audit(audit::Audit),
     /// Checks a configuration file without starting anything
     CheckConfig {
         /// The file
@@ -141,6 +146,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Run(options) => serve::run(&options, started),
         Command::Ctl(options) => ctl::run(&options),
         Command::Certs(options) => certs::run(&options),
+        Command::Audit(options) => audit::run(&options),
         Command::CheckConfig { file } => check_config(&file),
         Command::Config(ConfigCommand::Show { file, origin, json }) => show_config(&file, origin, json),
     }

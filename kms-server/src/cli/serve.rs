@@ -20,6 +20,7 @@ use kms_server::server::{Parts, Server};
 use kms_server::service::{self, Keep};
 use kms_server::shutdown::Signals;
 use kms_server::tls::{Identity, ServerTls};
+use kms_server::webhook::Webhooks;
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -40,7 +41,7 @@ struct ReadyReport {
 pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     gather_entropy();
     let now = clock::system_time();
-    let state = if options.ephemeral {
+    let mut state = if options.ephemeral {
         DevState::ephemeral(&options.host, now)?
     } else {
         DevState::open(&options.state, &options.host, now)?
@@ -52,6 +53,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         only_loopback(admin, "--admin")?;
     }
     let keep = if state.is_ephemeral { Keep::Memory } else { Keep::Folder(state.store()) };
+    state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     let workers = Arc::new(Workers::one_per_core()?);
     let service = service::open(&keep, &state.store_key, &state.config, &workers)?;
     let principals = Principals(state.config.principals.clone());
@@ -64,7 +66,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let operator = Some(operator(&service, &state.config)?);
     let admin = Some(admin);
     let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
-    run_until_stopped(parts, &options.ready, started, |server| {
+    run_until_stopped(parts, Hooks::of(&state.config), &options.ready, started, |server| {
         state.write_profile(server.listen(), server.admin())?;
         Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
     })
@@ -72,7 +74,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
 
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     gather_entropy();
-    let config = Config::read(&options.config)?;
+    let mut config = Config::read(&options.config)?;
     let file = options.config.display();
     let missing = |what: &str| {
         Failure::new(Kind::Config, format!("{file} does not say `{what}`"))
@@ -91,6 +93,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     if let Some(admin) = config.admin {
         only_loopback(admin, "admin")?;
     }
+    config.audit.folder.get_or_insert_with(|| store.with_file_name("audit"));
     let workers = Arc::new(Workers::one_per_core()?);
     let service = service::open(&Keep::Folder(store.clone()), &store_key, &config, &workers)?;
     let operator = Some(operator(&service, &config)?);
@@ -105,7 +108,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         state: Some(store),
         started,
     };
-    run_until_stopped(parts, &options.ready, started, |server| {
+    run_until_stopped(parts, Hooks::of(&config), &options.ready, started, |server| {
         Ok(Announcement { banner: banner::run(server, started), profile: None })
     })
 }
@@ -121,6 +124,20 @@ fn gather_entropy() {
     std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0]));
 }
 
+/// Who is told of events, and where is noted what they have taken.
+struct Hooks<'a> {
+    configured: &'a [config::Webhook],
+    folder: Option<&'a Path>,
+}
+
+impl<'a> Hooks<'a> {
+    /// Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
+    fn of(config: &'a Config) -> Self {
+        let folder = config.audit.folder.as_deref().filter(|_| config.audit.enabled);
+        Self { configured: &config.webhooks, folder }
+    }
+}
+
 /// What is told to whoever started the server.
 struct Announcement {
     banner: String,
@@ -129,6 +146,7 @@ struct Announcement {
 
 fn run_until_stopped(
     parts: Parts,
+    hooks: Hooks<'_>,
     ready: &Ready,
     started: Instant,
     announce: impl FnOnce(&Server) -> Result<Announcement, Failure>,
@@ -141,6 +159,9 @@ fn run_until_stopped(
         .build()
         .map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))?;
     let state = parts.state.clone();
+    let service = Arc::clone(&parts.service);
+    let webhooks = service.trail().map(|trail| Webhooks::start(hooks.configured, trail, hooks.folder));
+    let webhooks = webhooks.transpose()?;
     let result = runtime.block_on(async {
         let mut signals = Signals::catch()
             .map_err(|error| Failure::new(Kind::Other, format!("cannot catch signals: {error}")))?;
@@ -173,6 +194,10 @@ fn run_until_stopped(
     });
     // Work that nobody waits for any longer must not keep the program.
     runtime.shutdown_background();
+    drop(webhooks);
+    if let Some(trail) = service.trail() {
+        trail.close();
+    }
     result
 }
 

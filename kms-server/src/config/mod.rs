@@ -1,9 +1,11 @@
 //! The configuration file `kms.toml`, and the defaults where it is silent.
 
+mod audit;
 mod book;
 mod check;
 mod show;
 mod source;
+mod webhook;
 
 use std::fs;
 use std::io::Read;
@@ -13,9 +15,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use audit::Audit;
 pub use book::PolicyBook;
 pub use check::Placed;
 pub use show::Setting;
+pub use webhook::{EventKind, Target, Webhook};
+
 use source::{Source, explain};
 
 use crate::failure::{Failure, Kind};
@@ -48,6 +53,11 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Key pairs kept ready of each kind in use, so that nobody waits for their generation.
     pub ready_pairs: Option<usize>,
+    /// How the audit log is kept.
+    pub audit: Audit,
+    /// Who is told of events.
+    #[serde(rename = "webhook", skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
     /// The file in which policies are kept that are changed on the running server; relative to the file. Without it
     /// `run` lets nobody change them.
     pub policy_changes: Option<PathBuf>,
@@ -119,6 +129,17 @@ impl Config {
 
     fn check(&self) -> Result<(), Failure> {
         check::check(&self.placed())?;
+        let wrong = |path: &str, (what, hint): (String, &'static str)| {
+            Err(Failure::new(Kind::Config, format!("{}: {what}", self.source.place(path))).hint(hint))
+        };
+        if let Some(mistake) = self.audit.mistake() {
+            return wrong("audit.keep", mistake);
+        }
+        for (index, webhook) in self.webhooks.iter().enumerate() {
+            if let Some(mistake) = webhook.mistake(self.webhooks.get(..index).unwrap_or_default()) {
+                return wrong(&format!("webhook[{index}]"), mistake);
+            }
+        }
         for (index, principal) in self.principals.iter().enumerate() {
             if let Some((what, hint)) = principal.mistake() {
                 let place = self.source.place(&format!("principal[{index}]"));
@@ -133,9 +154,10 @@ impl Config {
             let pairs = tls.certificates.iter_mut();
             pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]).chain([&mut tls.trusted])
         });
-        for path in
-            self.store.iter_mut().chain(&mut self.store_key).chain(&mut self.policy_changes).chain(tls)
-        {
+        let webhooks = self.webhooks.iter_mut();
+        let webhooks = webhooks.flat_map(|hook| [&mut hook.secret_file].into_iter().chain(&mut hook.trusted));
+        let own = [&mut self.store, &mut self.store_key, &mut self.policy_changes, &mut self.audit.folder];
+        for path in own.into_iter().flatten().chain(tls).chain(webhooks) {
             *path = folder.join(&*path);
         }
     }
@@ -224,6 +246,16 @@ mod tests {
             ("[[policy]]\nname = \"a\"\nrotate-every = \"0s\"", &["policy \"a\" rotates every 0 s"]),
             ("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"a\"", &["policy \"a\" is there twice"]),
             ("[[policy]]\nname = \"a\"\nrotate-every = \"1d\"\noffset = \"1d\"", &["before the new pair"]),
+            ("[audit]\non-full = \"refuze\"", &["line 2", "did you mean `refuse`?"]),
+            ("[audit]\nkeep = 1", &["line 2: [audit] keep is 1", "keep 2 files or more"]),
+            ("[[webhook]]\nurl = \"http://example.com\"\nsecret-file = \"s\"", &["line 2", "in the open"]),
+            ("[[webhook]]\nurl = \"ftp://10.0.0.1\"\nsecret-file = \"s\"", &["line 2", "neither"]),
+            ("[[webhook]]\nurl = \"https://a:b@c\"\nsecret-file = \"s\"", &["line 2", "no password"]),
+            ("[[webhook]]\nurl = \"https://c\"\nsecret-file = \"s\"", &["line 1: webhook", "whom to trust"]),
+            (
+                "[[webhook]]\nurl = \"http://[::1]:1\"\nsecret-file = \"s\"\nevents = [\"rotatd\"]",
+                &["line 4", "did you mean `rotated`?"],
+            ),
             ("[[policy]]\nnames = \"*\"", &["line 1: policy \"\" has no name"]),
             (
                 "[[policy]]\nname = \"a\"\nrotate-every = \"1d\"\noffset = \"12h\"\njitter = \"12h\"",

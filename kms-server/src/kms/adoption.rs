@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use kms_protocol::enums::{LinkType, ObjectType};
 
-use super::Kms;
 use super::model::Object;
 use super::pairs::is_conflict;
 use super::policy::Policies;
 use super::rotation::Pair;
+use super::{Kms, is_object};
+use crate::audit::Source;
 use crate::crypto::sha256;
 use crate::limits;
 use crate::store::{Batch, Put, StoreError};
@@ -40,6 +41,8 @@ impl Kms {
         let mut adoption = self.adoption.lock().unwrap_or_else(PoisonError::into_inner);
         let stamped = self.store.fetch(STAMP)?.map(|record| record.value);
         let filed = stamped.as_deref() == Some(stamp(&policies).as_slice());
+        let names: Vec<_> = policies.list.iter().map(|policy| policy.name.as_str()).collect();
+        self.trail.note(self.trail.record(Source::Server, "policies").detail(names.join(", ")));
         let before = self.policies.swap(policies.into());
         let mut earlier = adoption.take().map(|adoption| adoption.before);
         if earlier.is_some() || !filed {
@@ -77,7 +80,7 @@ impl Kms {
             return Ok(false);
         };
         let mut moved = Vec::new();
-        for (id, record) in page.iter().filter(|(id, _)| id != STAMP) {
+        for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
             moved.extend(self.misfiled(Object::from_record(id, record)?, &policies)?);
         }
         self.refile(moved, &policies)?;

@@ -11,20 +11,15 @@ use kms_protocol::enums::{LinkType, State};
 use super::model::{self, Object};
 use super::pairs::{is_conflict, rotation_batch};
 use super::policy::{OWN_WISH, Policies, Policy};
+use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{Dates, Pair, Rotation};
-use super::{Kms, lifecycle};
+use super::{Cause, Event, Fired, Kms, lifecycle};
 use crate::limits;
 use crate::store::{Batch, Hit, Index, Key, Keys, Scan, StoreError};
 
-/// Something that happened because it fell due.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fired {
-    /// When it fell due.
-    pub at: DateTime,
-    /// What happened, in words.
-    pub what: String,
-}
+/// What the audit log calls a rotation that nobody asked for.
+const ROTATION: &str = "rotation";
 
 /// Where the newest generations are found that may be due, and which of them are.
 #[derive(Clone, Copy)]
@@ -36,6 +31,13 @@ enum Line<'a> {
 }
 
 impl Line<'_> {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Policy(policy) => Cause::Policy { policy: policy.name.clone() },
+            Self::OwnWish => Cause::Wish,
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::Policy(policy) => &policy.name,
@@ -164,7 +166,7 @@ impl Kms {
                 }
                 let Some(planned) = planned else { return Ok(()) };
                 taken += planned.len();
-                committing = Some(scope.spawn(move || self.commit_rotations(&planned, of)));
+                committing = Some(scope.spawn(move || self.commit_rotations(&planned, of, now)));
             }
         })
     }
@@ -192,7 +194,7 @@ impl Kms {
             });
             match plan {
                 Ok(rotation) => planned.push((rotation, at)),
-                Err(refusal) => self.give_up(&hit.id, &refusal)?,
+                Err(refusal) => self.give_up(&hit.id, &refusal, now)?,
             }
         }
         Ok(planned)
@@ -203,32 +205,34 @@ impl Kms {
         &self,
         planned: &[(Rotation, DateTime)],
         of: Line<'_>,
+        now: DateTime,
     ) -> Result<Vec<Fired>, StoreError> {
-        let fired = |(rotation, at): &(Rotation, DateTime)| {
-            let by = match of {
-                Line::Policy(policy) => format!("policy {:?}", policy.name),
-                Line::OwnWish => "the client's own wish".to_owned(),
-            };
-            Fired { at: *at, what: format!("{by} {}", told(rotation)) }
+        let fired = |(rotation, at): &(Rotation, DateTime)| Fired {
+            at: *at,
+            event: Event::rotated(rotation, of.cause()),
         };
+        let events = |(rotation, _): &(Rotation, DateTime)| Event::of_rotation(rotation, of.cause(), now);
+        let by = || By::Schedule(ROTATION, now);
         let together =
             planned.iter().fold(Batch::new(), |batch, (rotation, _)| rotation_batch(batch, rotation));
         if planned.is_empty() {
             return Ok(Vec::new());
         }
-        match self.store.commit(together) {
-            Ok(_) => return Ok(planned.iter().map(fired).collect()),
+        match self.commit(together, planned.iter().flat_map(events).collect(), by()) {
+            Ok(()) => return Ok(planned.iter().map(fired).collect()),
             Err(error) if is_conflict(&error) || is_too_large(&error) => {}
             Err(error) => return Err(error),
         }
         let mut done = Vec::new();
         for one in planned {
-            match self.store.commit(rotation_batch(Batch::new(), &one.0)) {
-                Ok(_) => done.push(fired(one)),
+            match self.commit(rotation_batch(Batch::new(), &one.0), events(one), by()) {
+                Ok(()) => done.push(fired(one)),
                 // Somebody changed the pair meanwhile. If it is still due, the next round sees it anew.
                 Err(error) if is_conflict(&error) => {}
                 // One pair that the store cannot take must not stand in the way of all others.
-                Err(error) if is_too_large(&error) => self.give_up(&one.0.old.private.id, &error.into())?,
+                Err(error) if is_too_large(&error) => {
+                    self.give_up(&one.0.old.private.id, &error.into(), now)?
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -237,7 +241,7 @@ impl Kms {
 
     /// A pair that can never be rotated is filed as such, or every round would meet it again. What failed for a reason
     /// that may pass is tried again.
-    fn give_up(&self, private: &str, refusal: &Refusal) -> Result<(), StoreError> {
+    fn give_up(&self, private: &str, refusal: &Refusal, now: DateTime) -> Result<(), StoreError> {
         if matches!(refusal.reason, Reason::Internal | Reason::Unavailable) {
             tracing::error!(private, reason = %refusal.message, "the pair cannot be rotated now; it is tried again");
             return Ok(());
@@ -246,13 +250,15 @@ impl Kms {
         let Some(mut object) = self.fetch(private)? else { return Ok(()) };
         object.policy = None;
         object.remove(kms_protocol::attribute::AttributeKind::RotateAutomatic);
-        self.commit_if_alone(Batch::new().put(object.put())).map(|_| ())
+        let event = Event::rotation_failed(&object, &refusal.message);
+        self.commit_if_alone(Batch::new().put(object.put()), vec![event], By::Schedule(ROTATION, now))
+            .map(|_| ())
     }
 
     /// Commits unless another request was quicker, whose work is then looked at anew, or it is too much at once.
-    fn commit_if_alone(&self, batch: Batch) -> Result<bool, StoreError> {
-        match self.store.commit(batch) {
-            Ok(_) => Ok(true),
+    fn commit_if_alone(&self, batch: Batch, events: Vec<Event>, by: By<'_, '_>) -> Result<bool, StoreError> {
+        match self.commit(batch, events, by) {
+            Ok(()) => Ok(true),
             Err(error) if is_conflict(&error) || is_too_large(&error) => Ok(false),
             Err(error) => Err(error),
         }
@@ -272,18 +278,15 @@ impl Kms {
                 let at = model::date_in(&hit.key).unwrap_or(now);
                 let had_material = object.withheld.is_some();
                 if lifecycle::settle(&mut object, now) {
-                    let what = match object.written_state() {
-                        _ if had_material && object.withheld.is_none() => {
-                            "can be brought back no longer".into()
-                        }
-                        Some(state) => format!("is {state}"),
+                    let event = match object.written_state() {
+                        _ if had_material && object.withheld.is_none() => Event::purged(&object),
+                        Some(state) => Event::state_changed(&object, state),
                         None => continue,
                     };
-                    let what = format!("{} {} {what}", object.object_type, object.id);
-                    settled.push((object, Fired { at, what }));
+                    settled.push((object, Fired { at, event }));
                 }
             }
-            self.commit_changed(settled, fired)?;
+            self.commit_changed(settled, now, fired)?;
         }
     }
 
@@ -291,19 +294,22 @@ impl Kms {
     fn commit_changed(
         &self,
         changed: Vec<(Object, Fired)>,
+        now: DateTime,
         fired: &mut Vec<Fired>,
     ) -> Result<(), StoreError> {
         let together = changed.iter().fold(Batch::new(), |batch, (object, _)| batch.put(object.put()));
         if changed.is_empty() {
             return Ok(());
         }
-        if self.commit_if_alone(together)? {
+        let by = || By::Schedule("state change", now);
+        let events = changed.iter().map(|(_, fired)| fired.event.clone()).collect();
+        if self.commit_if_alone(together, events, by())? {
             fired.extend(changed.into_iter().map(|(_, fired)| fired));
             return Ok(());
         }
-        for (object, event) in changed {
-            if self.commit_if_alone(Batch::new().put(object.put()))? {
-                fired.push(event);
+        for (object, one) in changed {
+            if self.commit_if_alone(Batch::new().put(object.put()), vec![one.event.clone()], by())? {
+                fired.push(one);
             }
         }
         Ok(())
@@ -344,27 +350,30 @@ impl Kms {
         let other = half.linked(LinkType::PublicKeyLink).or_else(|| half.linked(LinkType::PrivateKeyLink));
         let other = other.map(|id| self.fetch(id)).transpose()?.flatten();
         let mut batch = Batch::new();
-        let mut gone = vec![half.id.clone()];
+        let destroyed = |object: &Object| Event::destroyed(object, Some(&policy.name));
+        let mut gone = Vec::new();
         if let Some(mut other) = other {
             lifecycle::settle(&mut other, now);
-            let destroyed =
+            let is_destroyed =
                 matches!(other.written_state(), Some(State::Destroyed | State::DestroyedCompromised));
             let its_turn = other.retired_since().is_some_and(|since| since.plus(after.seconds) <= now);
-            half.is_kept = !destroyed && !its_turn;
+            half.is_kept = !is_destroyed && !its_turn;
             if its_turn && lifecycle::destroy(&mut other, policy.deletion_window.seconds, now).is_ok() {
-                gone.push(other.id.clone());
+                gone.push((other.id.clone(), destroyed(&other)));
                 batch = batch.put(other.put());
             }
         }
         if !half.is_kept && lifecycle::destroy(&mut half, policy.deletion_window.seconds, now).is_err() {
             return Ok(());
         }
-        let is_kept = half.is_kept;
-        if self.commit_if_alone(batch.put(half.put()))? && !is_kept {
-            for id in gone {
+        if !half.is_kept {
+            gone.push((half.id.clone(), destroyed(&half)));
+        }
+        let events = gone.iter().map(|(_, event)| event.clone()).collect();
+        if self.commit_if_alone(batch.put(half.put()), events, By::Schedule("destruction", now))? {
+            for (id, event) in gone {
                 self.keys.forget(&id);
-                fired
-                    .push(Fired { at, what: format!("policy {:?} destroyed the old key {id}", policy.name) });
+                fired.push(Fired { at, event });
             }
         }
         Ok(())
@@ -380,16 +389,6 @@ pub(super) fn automatic(policies: &Policies, pair: &Pair) -> (Dates, Option<i64>
         (None, _) => policy.map_or(0, |policy| policy.offset.seconds),
     };
     (Dates::Renewed(offset), policy.and_then(Policy::retire_after))
-}
-
-/// A rotation in words.
-pub(super) fn told(rotation: &Rotation) -> String {
-    format!(
-        "rotated private key {} to {} (generation {})",
-        rotation.old.private.id,
-        rotation.new.private.id,
-        rotation.new.private.generation().unwrap_or(0),
-    )
 }
 
 /// All keys of a policy's.

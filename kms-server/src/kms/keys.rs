@@ -6,11 +6,12 @@ use kms_protocol::enums::{LinkType, ObjectType, State};
 use uuid::Uuid;
 use wildmatch::WildMatch;
 
-use super::due::{automatic, told};
+use super::due::automatic;
 use super::model::{self, Object};
 use super::policy::Policy;
+use super::recorded::By;
 use super::refusal::{Reason, Refusal};
-use super::{Kms, lifecycle};
+use super::{Cause, Event, Kms, lifecycle};
 use crate::limits;
 use crate::store::{Batch, Hit, Index, Key, Keys, Scan, StoreError};
 
@@ -147,9 +148,9 @@ impl Kms {
                 (ObjectType::PublicKey, Some(id)) => self.fetch(id)?.ok_or_else(Refusal::not_found)?,
                 _ => object,
             };
-            self.rotate(private, [&none, &none, &none], automatic, now)
+            self.rotate(private, [&none, &none, &none], automatic, By::Operator("rotate", now))
         })?;
-        tracing::info!("the operator {}", told(&rotation));
+        tracing::info!("{}", Event::rotated(&rotation, Cause::Operator));
         Ok(Rotated {
             private: self.view(&rotation.new.private, now),
             public: self.view(&rotation.new.public, now),
@@ -164,7 +165,8 @@ impl Kms {
         let object = until_alone(|| {
             let mut object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
             lifecycle::undelete(&mut object, now)?;
-            self.store.commit(Batch::new().put(object.put()))?;
+            let event = Event::state_changed(&object, lifecycle::state_at(&object, now));
+            self.commit(Batch::new().put(object.put()), vec![event], By::Operator("undelete", now))?;
             Ok(object)
         })?;
         tracing::info!(id, "the operator brought a destroyed key back");

@@ -4,6 +4,7 @@ pub mod access;
 mod adoption;
 mod batch;
 mod due;
+mod event;
 mod keys;
 pub mod lifecycle;
 mod locate;
@@ -12,9 +13,11 @@ mod new_object;
 mod operations;
 mod pairs;
 pub mod policy;
+mod recorded;
 mod refusal;
 mod rotation;
 
+use core::net::SocketAddr;
 use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwap;
@@ -23,12 +26,13 @@ use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
+use crate::audit::{self, Record, Trail};
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, SealError, StoreKey, Workers};
 use crate::limits;
 use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
-pub use due::Fired;
+pub use event::{Cause, Event, Fired, Ids};
 pub use keys::{KeyPage, KeyQuery, KeyView, Rotated};
 pub use refusal::{Reason, Refusal};
 
@@ -36,6 +40,7 @@ use access::Verdict;
 use adoption::Adoption;
 use model::{Material, Object};
 use policy::Policies;
+use recorded::By;
 
 /// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
 /// speak those before it (1.4 section 6.1).
@@ -47,6 +52,16 @@ pub const VERSIONS: [Version; 7] =
 pub struct Caller {
     /// The owner of what the caller makes: from the certificate's subject, so that a renewed certificate keeps it.
     pub principal: String,
+    /// From where, if that is known.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Caller {
+    /// A caller of whom no more than the name is known.
+    #[must_use]
+    pub fn named(principal: impl Into<String>) -> Self {
+        Self { principal: principal.into(), peer: None }
+    }
 }
 
 /// Where a request is best worked.
@@ -73,6 +88,8 @@ pub struct Parts<S: ?Sized = dyn Store> {
     pub pool: Arc<KeyPool>,
     /// Who works the items of a batch side by side.
     pub workers: Arc<Workers>,
+    /// Where what happens is recorded.
+    pub trail: Arc<Trail>,
 }
 
 /// The key management server without its edge.
@@ -81,6 +98,7 @@ pub struct Kms {
     store_key: StoreKey,
     pool: Arc<KeyPool>,
     workers: Arc<Workers>,
+    trail: Arc<Trail>,
     keys: KeyCache,
     /// Itself, for work on other threads.
     me: Weak<Self>,
@@ -93,13 +111,14 @@ impl Kms {
     /// A server on `parts`. Policies are adopted by [`Kms::adopt`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, store_key, pool, workers } = parts;
+        let Parts { store, store_key, pool, workers, trail } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
         Arc::new_cyclic(|me| Self {
             store,
             store_key,
             pool,
             workers,
+            trail,
             keys: KeyCache::new(crypto::limits::PARSED_KEYS),
             me: me.clone(),
             policies,
@@ -116,9 +135,11 @@ impl Kms {
     }
 
     /// The object that a request means, where the caller may do with it what the request asks.
-    fn find(&self, id: Option<&UniqueIdentifier>, context: &Context<'_>) -> Result<Object, Refusal> {
+    fn find(&self, id: Option<&UniqueIdentifier>, context: &mut Context<'_>) -> Result<Object, Refusal> {
         let id = context.resolve(id)?;
+        context.touch(&id, None);
         let object = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
+        context.touch(&id, Some(&object.owner));
         match self.verdict(&object, context) {
             Verdict::Allowed => Ok(object),
             Verdict::Hidden => Err(Refusal::not_found()),
@@ -130,12 +151,12 @@ impl Kms {
     fn change(
         &self,
         id: Option<&UniqueIdentifier>,
-        context: &Context<'_>,
-        change: impl FnOnce(&mut Object) -> Result<(), Refusal>,
+        context: &mut Context<'_>,
+        change: impl FnOnce(&mut Object) -> Result<Event, Refusal>,
     ) -> Result<Object, Refusal> {
         let mut object = self.find(id, context)?;
-        change(&mut object)?;
-        self.store.commit(Batch::new().put(object.put()))?;
+        let event = change(&mut object)?;
+        self.commit(Batch::new().put(object.put()), vec![event], By::Client(context))?;
         Ok(object)
     }
 
@@ -186,7 +207,7 @@ impl Kms {
     }
 
     fn fetch(&self, id: &str) -> Result<Option<Object>, StoreError> {
-        if id == adoption::STAMP {
+        if !is_object(id) {
             return Ok(None);
         }
         let record = match self.store.fetch(id) {
@@ -217,7 +238,7 @@ impl Kms {
             let page = self.store.records(after.as_deref(), limits::PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(None) };
             after = Some(last.clone());
-            for (id, record) in &page {
+            for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
                 if let Some(Material::Sealed(sealed)) = Object::from_record(id, record)?.material {
                     let opened = self.store_key.open(id, &sealed.0);
                     return Ok(opened.err().filter(|error| matches!(error, SealError::OtherKey { .. })));
@@ -235,12 +256,23 @@ impl Kms {
         }
     }
 
+    /// Where what happens is recorded.
+    #[must_use]
+    pub fn trail(&self) -> &Arc<Trail> {
+        &self.trail
+    }
+
     /// Makes pairs of these kinds ready before anybody asks.
     pub fn warm(&self, specs: &[KeySpec]) {
         for spec in specs {
             self.pool.warm(*spec);
         }
     }
+}
+
+/// Whether a record of the store is an object's.
+fn is_object(id: &str) -> bool {
+    id != adoption::STAMP && !audit::is_entry(id)
 }
 
 fn denied(context: &Context<'_>) -> Refusal {
@@ -278,11 +310,28 @@ struct Context<'a> {
     made: batch::Made,
     /// How many objects the Locates of the message have looked at.
     looked_at: usize,
+    /// What all records of the request say.
+    request: Record,
+    /// What the audit log will say of the item under way.
+    record: Record,
+    /// Whether it says so already, with the item's commit.
+    is_recorded: bool,
 }
 
 impl<'a> Context<'a> {
-    fn new(caller: &'a Caller, now: DateTime, version: Version) -> Self {
-        Self { caller, now, version, operation: Operation::Query, made: batch::Made::default(), looked_at: 0 }
+    fn new(caller: &'a Caller, now: DateTime, version: Version, request: &Record) -> Self {
+        let (request, record) = (request.clone(), request.clone());
+        Self {
+            caller,
+            now,
+            version,
+            operation: Operation::Query,
+            made: batch::Made::default(),
+            looked_at: 0,
+            request,
+            record,
+            is_recorded: false,
+        }
     }
 
     fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {

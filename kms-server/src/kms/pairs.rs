@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::model::{Material, Object};
 use super::new_object::{complete, describe_material, pair_spec, requested};
 use super::policy::Policies;
+use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
-use super::{Kms, lifecycle};
+use super::{Context, Event, Kms, lifecycle};
 use crate::crypto::{KeyPair, KeySpec, format, sha256};
 use crate::store::{Batch, StoreError};
 
@@ -19,10 +20,10 @@ impl Kms {
     /// Makes a pair with the attributes that a request asks for, and commits it.
     pub(super) fn create_pair(
         &self,
-        owner: &str,
         [common, private, public]: [&Attributes; 3],
-        now: DateTime,
+        context: &mut Context<'_>,
     ) -> Result<Pair, Refusal> {
+        let (owner, now) = (context.caller.principal.as_str(), context.now);
         let private = requested(common, private)?;
         let public = requested(common, public)?;
         let spec = pair_spec(&private, &public)?;
@@ -42,7 +43,8 @@ impl Kms {
         // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
         let policies = self.policies.load_full();
         policies.file(&mut pair.private, &mut pair.public);
-        self.store.commit(Batch::new().put(pair.private.put()).put(pair.public.put()))?;
+        let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
+        self.commit(batch, vec![Event::created(&pair)], By::Client(context))?;
         Ok(pair)
     }
 
@@ -56,13 +58,15 @@ impl Kms {
         private: Object,
         attributes: [&Attributes; 3],
         by: impl Fn(&Policies, &Pair) -> (Dates, Option<i64>),
-        now: DateTime,
+        who: By<'_, '_>,
     ) -> Result<Rotation, Refusal> {
+        let now = who.now();
         let pair = self.pair_of(private)?;
         let policies = self.policies.load_full();
         let (dates, retire_after) = by(&policies, &pair);
         let rotation = self.plan_rotation(&policies, pair, attributes, dates, retire_after, now)?;
-        self.store.commit(rotation_batch(Batch::new(), &rotation))?;
+        let events = Event::of_rotation(&rotation, who.cause(), now);
+        self.commit(rotation_batch(Batch::new(), &rotation), events, who)?;
         Ok(rotation)
     }
 

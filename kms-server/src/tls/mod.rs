@@ -141,6 +141,13 @@ impl ServerTls {
         Ok((stream, caller))
     }
 
+    /// What the server's certificates say.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Certificate> {
+        let leaves = self.resolver.keys.iter().filter_map(|key| key.cert.first());
+        leaves.filter_map(|leaf| Certificate::read(leaf)).collect()
+    }
+
     fn config(&self, verifier: Verifier) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
@@ -162,7 +169,7 @@ fn caller<S>(stream: &TlsStream<S>, principals: &Principals, now: DateTime) -> R
         return Err(Refusal::expired(&certificate));
     }
     match principals.of(&certificate) {
-        Some(principal) => Ok(Caller { principal: principal.to_owned() }),
+        Some(principal) => Ok(Caller::named(principal)),
         None => Err(Refusal::nameless(&certificate)),
     }
 }

@@ -27,6 +27,7 @@ use kms_protocol::operation::{
     CreateKeyPairRequest, DestroyRequest, DestroyResponse, RevokeRequest, RevokeResponse,
 };
 use kms_protocol::{DateTime, Secret};
+use kms_server::audit::{self, Trail};
 use kms_server::config::{Config, PolicyBook};
 use kms_server::crypto::{KeyPair, KeyPool, KeySpec, StoreKey, Workers, generate};
 use kms_server::kms::{KeyQuery, KeyView, Kms, Parts};
@@ -48,6 +49,7 @@ fn pair_of_kind(spec: KeySpec) -> Result<KeyPair, kms_server::crypto::CryptoErro
 /// A server on a store, under the policies of a configuration file's text.
 fn server_on(store: Arc<dyn Store>, config: &str) -> Arc<Kms> {
     let kms = Kms::new(Parts {
+        trail: Arc::new(Trail::open(&audit::Options::default(), &store).expect("a trail")),
         store,
         store_key: StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key"),
         pool: Arc::new(KeyPool::with_generator(0, pair_of_kind).expect("a pool")),

@@ -54,6 +54,7 @@ const TIME: &[Rule] = &[
                 "kms-server/src/listener.rs",
                 "certificates live by the system's time, however far the clock was moved",
             ),
+            ("kms-server/src/expiry.rs", "certificates expire by the system's time"),
             ("kms-server/src/cli/", "the commands that make certificates pass the time down"),
         ],
         reason: "keys and policies live by the server's clock",

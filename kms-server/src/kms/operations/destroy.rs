@@ -2,7 +2,7 @@
 
 use kms_protocol::operation::{DestroyRequest, DestroyResponse};
 
-use crate::kms::{Context, Kms, Refusal, lifecycle};
+use crate::kms::{Context, Event, Kms, Refusal, lifecycle};
 
 pub(in crate::kms) fn destroy(
     kms: &Kms,
@@ -13,7 +13,8 @@ pub(in crate::kms) fn destroy(
     let policies = kms.policies.load();
     let object = kms.change(request.unique_identifier.as_ref(), context, |object| {
         let window = policies.of(object).map_or(0, |policy| policy.deletion_window.seconds);
-        lifecycle::destroy(object, window, now)
+        lifecycle::destroy(object, window, now)?;
+        Ok(Event::destroyed(object, None))
     })?;
     kms.keys.forget(&object.id);
     Ok(DestroyResponse { unique_identifier: object.id })

@@ -51,6 +51,7 @@ pub(in crate::kms) fn locate(
             Ok(found.len() < most)
         })?;
     context.looked_at += looked_at;
+    found.iter().for_each(|id| context.touch(id, None));
     match found.as_slice() {
         [only] => context.made.note(Placeholder::Locate, only),
         _ => context.made.forget(),

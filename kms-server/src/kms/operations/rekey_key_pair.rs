@@ -4,6 +4,7 @@ use kms_protocol::attribute::{AttributeKind, Attributes};
 use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
 use kms_protocol::operation::{RekeyKeyPairRequest, RekeyKeyPairResponse};
 
+use crate::kms::recorded::By;
 use crate::kms::rotation::Dates;
 use crate::kms::{Context, Kms, Reason, Refusal};
 
@@ -25,7 +26,7 @@ pub(in crate::kms) fn rekey_key_pair(
         Some(offset) => Dates::Offset(i64::from(offset.0)),
     };
     // Who re-keys by hand decides about the old pair by hand: its State does not change by itself (section 4.5).
-    let new = kms.rotate(old, attributes, |_, _| (dates, None), context.now)?.new;
+    let new = kms.rotate(old, attributes, |_, _| (dates, None), By::Client(context))?.new;
     let made_by =
         [Placeholder::RekeyKeyPair, Placeholder::RekeyKeyPairPrivateKey, Placeholder::RekeyKeyPairPublicKey];
     context.made.note_pair(made_by, &new.private.id, &new.public.id);

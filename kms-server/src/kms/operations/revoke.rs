@@ -2,7 +2,7 @@
 
 use kms_protocol::operation::{RevokeRequest, RevokeResponse};
 
-use crate::kms::{Context, Kms, Refusal, lifecycle};
+use crate::kms::{Context, Event, Kms, Refusal, lifecycle};
 
 pub(in crate::kms) fn revoke(
     kms: &Kms,
@@ -11,7 +11,8 @@ pub(in crate::kms) fn revoke(
 ) -> Result<RevokeResponse, Refusal> {
     let now = context.now;
     let object = kms.change(request.unique_identifier.as_ref(), context, |object| {
-        lifecycle::revoke(object, request.revocation_reason.clone(), request.compromise_occurrence_date, now)
+        lifecycle::revoke(object, request.revocation_reason, request.compromise_occurrence_date, now)?;
+        Ok(Event::state_changed(object, lifecycle::state_at(object, now)))
     })?;
     Ok(RevokeResponse { unique_identifier: object.id })
 }
