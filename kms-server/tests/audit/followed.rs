@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use kms_protocol::DateTime;
 use kms_protocol::operation::{DestroyRequest, RekeyKeyPairRequest};
 use kms_server::audit::{Events, Options, Segments, Source, Told, Trail, limits};
 use kms_server::kms::{Cause, Event};
@@ -87,6 +88,31 @@ fn without_a_log_events_are_told_all_the_same() {
     assert_eq!(names, ["job-private", "job-public"]);
     let text = serde_json::to_value(all(kms.trail(), 0).pop().unwrap()).unwrap();
     assert_eq!((&text["kind"], &text["generation"]), (&"rotated".into(), &1.into()));
+}
+
+#[test]
+fn what_the_operator_and_policies_bring_about_is_told_with_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = 86_400;
+    let kms = server(
+        folder.path(),
+        "[[policy]]\nname = \"p\"\nafter-rotation = \"deactivate\"\ndestroy-after = \"1d\"\ndeletion-window = \"1d\"",
+    );
+    let (private, public) = kms.pair(&pair_request("job", 2048));
+    kms.activate(&private);
+    kms.activate(&public);
+    kms.service.rotate_key(&private, DateTime(NOW)).unwrap();
+    kms.run_due(NOW + day);
+    kms.service.undelete_key(&public, DateTime(NOW + day)).unwrap();
+    kms.run_due(NOW + 3 * day);
+    let after = ["destroyed", "destroyed", "state-changed", "purged", "destroyed"];
+    assert_eq!(kinds(&kms, 0, 11)[6..], after);
+    let told = all(kms.trail(), 0).into_iter().map(|told| serde_json::to_value(told).unwrap());
+    let told: Vec<_> = told.collect();
+    let of = |kind: &str| told.iter().filter(|told| told["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!(of("rotated")[0]["cause"], "operator");
+    assert!(of("destroyed").iter().all(|told| told["policy"] == "p"), "{told:#?}");
+    assert_eq!(of("purged")[0]["id"], private.as_str(), "{told:#?}");
 }
 
 /// More events than are held in memory, and more segments than are kept.
