@@ -205,6 +205,11 @@ fn store_key(folder: &Path) -> Result<Secret, Failure> {
 /// Makes a folder for this user alone, or tightens one that others can enter.
 fn make_folder(folder: &Path) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unusable(folder, &error))?;
+    // Not every file system can change them.
+    let mode = fs::metadata(folder).map_err(|error| unusable(folder, &error))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
     fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(|error| unusable(folder, &error))
 }
 
