@@ -17,7 +17,8 @@ pub const DELAY: Duration = Duration::from_millis(100);
 /// How often is looked whether a log that cannot be written can be again, and whether the store can.
 pub const RETRY: Duration = Duration::from_secs(1);
 
-/// Bytes of records that may wait in memory: at 50,000 requests a second, what two seconds of a stalled disk hold up.
+/// Bytes of records that may wait in memory: at 50,000 requests a second, what two seconds of a stalled disk hold up; under
+/// `continue-reads` also what may be read while the disk takes no writes.
 pub const WAITING_BYTES: usize = 32 << 20;
 
 /// Entries of commits that may wait in the store; each is read and written again. Beyond this the log is taken to fail.

@@ -1,9 +1,9 @@
 //! The one thread that writes the log.
 
 use std::collections::{HashMap, VecDeque};
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::{io, mem};
 
 use super::chain::{Chain, Entry};
 use super::limits::{DELAY, DELETED_TOGETHER, RETRY};
@@ -208,12 +208,23 @@ impl Writer {
         });
         finished.into_iter().for_each(|commit| self.finish(commit));
         match result {
-            Err(error) => self.set_gate(gate::SHUT, &error.to_string()),
-            Ok(()) if self.chain.has_reserve() => self.set_gate(gate::OPEN, ""),
-            Ok(()) => {
-                let open = if self.on_full == OnFull::ContinueReads { gate::READS } else { gate::SHUT };
-                self.set_gate(open, "the disk is full, and what was kept aside for the log is in use");
+            // The reserve on disk is used up.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.set_gate(gate::SHUT, &error.to_string());
             }
+            // What cannot be written now waits in memory, as much as `WAITING_BYTES`.
+            Err(error) => self.set_gate(self.troubled(), &error.to_string()),
+            Ok(()) if self.chain.has_reserve() => self.set_gate(gate::OPEN, ""),
+            Ok(()) => self
+                .set_gate(self.troubled(), "the disk is full, and what was kept aside for the log is in use"),
+        }
+    }
+
+    /// What may still happen.
+    fn troubled(&self) -> u8 {
+        match self.on_full {
+            OnFull::Refuse => gate::SHUT,
+            OnFull::ContinueReads => gate::READS,
         }
     }
 
