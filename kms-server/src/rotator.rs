@@ -6,8 +6,9 @@ use std::time::Duration;
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
 
-use crate::clock::{Change, Clock, ClockError};
+use crate::clock::{self, Change, Clock, ClockError};
 use crate::kms::Fired;
+use crate::limits;
 use crate::service::Service;
 use crate::shutdown::Stop;
 
@@ -38,18 +39,30 @@ impl Rotator {
         Self { service, clock, turn: Mutex::new(()), stop }
     }
 
+    /// What it works on.
+    #[must_use]
+    pub fn service(&self) -> &Arc<dyn Service> {
+        &self.service
+    }
+
     /// Looks each second for what is due, until the server stops.
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.clone();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        for ticks in 1_u32.. {
             tokio::select! {
                 () = stop.requested() => return,
                 _ = tick.tick() => {}
             }
             let rotator = Arc::clone(&self);
-            if let Err(failure) = tokio::task::spawn_blocking(move || rotator.catch_up()).await {
+            let work = move || {
+                if ticks.is_multiple_of(limits::RECOVER_EVERY) {
+                    rotator.service.tend();
+                }
+                rotator.catch_up()
+            };
+            if let Err(failure) = tokio::task::spawn_blocking(work).await {
                 error!(%failure, "what fell due was not done");
             }
         }
@@ -79,6 +92,10 @@ impl Rotator {
     /// [`ClockError`] when the clock refuses; then nothing happened.
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clock.target(change)?;
+        self.service
+            .stamp_moved_clock(clock::system_now())
+            .map_err(|error| ClockError::Stamp { cause: error.to_string(), hint: error.hint() })?;
         let target = self.clock.depart(change)?;
         let fired = self.step_to(target);
         self.clock.arrive();
@@ -97,10 +114,7 @@ impl Rotator {
             self.clock.step(due);
             let done = self.service.run_due(self.clock.now());
             if done.is_empty() {
-                warn!(
-                    due = crate::clock::text(due),
-                    "what fell due was not done; it is tried again each second"
-                );
+                warn!(due = clock::text(due), "what fell due was not done; it is tried again each second");
                 break;
             }
             log(&done);
@@ -112,6 +126,6 @@ impl Rotator {
 
 fn log(fired: &[Fired]) {
     for event in fired {
-        info!(due = crate::clock::text(event.at), "{}", event.what);
+        info!(due = clock::text(event.at), "{}", event.what);
     }
 }
