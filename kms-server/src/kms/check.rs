@@ -7,7 +7,7 @@ use kms_protocol::attribute::Attribute;
 use kms_protocol::enums::{LinkType, State};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Material, Object};
+use super::model::{Material, Object, is_object};
 use crate::crypto::Keyring;
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Hit, Index, Keys, Record, Scan, Store, StoreError, Term};
@@ -22,7 +22,7 @@ const LOOKS: u32 = 5;
 pub struct Report {
     /// Whether all is as it should be.
     pub sound: bool,
-    /// Records read.
+    /// Managed objects read.
     pub records: u64,
     /// Sealed key material that opened under the store's key.
     pub opened: u64,
@@ -111,7 +111,7 @@ impl Checker<'_> {
             };
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
-            for (id, record) in page {
+            for (id, record) in page.into_iter().filter(|(id, _)| is_object(id)) {
                 self.record(&id, record)?;
             }
         }

@@ -4,7 +4,7 @@ use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-use super::model::{Material, Object};
+use super::model::{Material, Object, is_object};
 use crate::crypto::seal::sealed_with;
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Store, StoreError};
@@ -88,7 +88,7 @@ impl KeyNote {
             let page = store.records(after.as_deref(), COPY_PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(None) };
             after = Some(last.clone());
-            for (id, record) in &page {
+            for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
                 if let Some(Material::Sealed(sealed)) = Object::from_record(id, record)?.material {
                     let key = sealed_with(&sealed.0).map_err(|error| corrupt(id, &error))?;
                     return Ok(Some(Self::of(key.to_string())));

@@ -11,7 +11,7 @@ use kms_protocol::ttlv::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Kms;
-use super::model::{Material, Object};
+use super::model::{Material, Object, is_object};
 use super::notes::{KeyNote, Previous};
 use super::pairs::is_conflict;
 use crate::crypto::seal::sealed_with;
@@ -119,7 +119,7 @@ impl Kms {
         let last = last.clone();
         let looked_at = page.len() as u64;
         let mut batch = Batch::new();
-        for (id, record) in &page {
+        for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
             batch.puts.extend(self.resealed(Object::from_record(id, record)?)?.map(|object| object.put()));
         }
         let found = batch.puts.len() as u64;
