@@ -72,7 +72,7 @@ impl Meddling<'_> {
 impl Write for Meddling<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes.extend(bytes);
-        if self.bytes.len() % 3 == 0 {
+        if self.bytes.len().is_multiple_of(3) {
             self.meddle();
         }
         Ok(bytes.len())

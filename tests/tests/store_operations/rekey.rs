@@ -21,7 +21,7 @@ fn a_running_server_gets_a_new_key_and_loses_nothing() {
     assert_eq!(same.code, Some(7));
     assert!(same.stderr.contains("with this very key"), "{}", same.stderr);
 
-    site.kms(&["store", "new-key", "new.key"]).success();
+    let _ = site.kms(&["store", "new-key", "new.key"]).success();
     let done = server.ctl(&["store", "rekey", "--key-file", "new.key", "--wait", "--json"]).success().json();
     assert_eq!((&done["rekey"]["running"], &done["rekey"]["resealed"]), (&false.into(), &1.into()), "{done}");
     assert_ne!(done["key"], old);
@@ -63,7 +63,7 @@ fn a_server_killed_while_it_seals_anew_goes_on_where_it_was() {
     drop(client);
     for round in 0..4_u64 {
         let file = format!("{round}.key");
-        site.kms(&["store", "new-key", &file]).success();
+        let _ = site.kms(&["store", "new-key", &file]).success();
         let _ = server.ctl(&["store", "rekey", "--key-file", &file]).success();
         std::thread::sleep(Duration::from_millis(round * 7));
         server.kill();

@@ -100,7 +100,7 @@ fn no_file_holds_a_private_key() {
             first = pkcs8.expose().to_vec();
         }
     }
-    site.kms(&["store", "new-key", "new.key"]).success();
+    let _ = site.kms(&["store", "new-key", "new.key"]).success();
     let _ = server.ctl(&["store", "rekey", "--key-file", "new.key", "--wait"]).success();
     let _ = server.ctl(&["store", "backup", "backup.age", "--passphrase-file", &passphrase]).success();
     server.stop();

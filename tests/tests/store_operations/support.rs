@@ -40,7 +40,7 @@ impl Site {
             .unwrap();
         authority.issue(&Request::client("backup-1"), now).unwrap().write(root, "client").unwrap();
         let site = Self { root: root.to_owned() };
-        site.kms(&["store", "new-key", &site.text("store.key")]).success();
+        let _ = site.kms(&["store", "new-key", &site.text("store.key")]).success();
         site.configure("store-key = \"store.key\"");
         site
     }
