@@ -272,3 +272,61 @@ fn a_record_of_a_newer_format_is_refused() {
     assert!(matches!(&error, StoreError::Corrupt { .. }), "{error}");
     assert!(error.to_string().contains("a newer program wrote it"), "{error}");
 }
+
+/// The store gets one key after the other while pairs are made and used.
+#[test]
+fn a_key_is_changed_under_load_and_nothing_stays_under_an_old_one() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let config = Config { ready_pairs: Some(0), ..Config::default() };
+    let given = Given::Key(Secret::from(KEY.as_slice()));
+    let kms = service::start(Arc::clone(&store), &given, &config).unwrap();
+    let asker = Asker::on(Arc::clone(&kms) as Arc<dyn Service>);
+    let (private, public) = asker.pair(&pair_request("job", 2048));
+    asker.activate(&private);
+    asker.activate(&public);
+    let sha256 = oaep(HashingAlgorithm::Sha256, HashingAlgorithm::Sha256);
+    let ciphertext = asker.encrypt(&public, sha256.clone(), b"x");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let last = std::thread::scope(|scope| {
+        for maker in 0..2 {
+            let (asker, done) = (asker.clone(), &done);
+            scope.spawn(move || {
+                let mut made = 0;
+                while !done.load(Ordering::Relaxed) || made < 3 {
+                    asker.pair(&pair_request(&format!("{maker}-{made}"), 2048));
+                    made += 1;
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let plaintext = asker.decrypt(&private, sha256.clone(), &ciphertext).unwrap();
+                assert_eq!(plaintext.expose(), b"x");
+                // Get unseals each time; Decrypt has the key in its cache.
+                let get = kms_protocol::operation::GetRequest {
+                    unique_identifier: Some(private.as_str().into()),
+                    ..Default::default()
+                };
+                asker.ask(&get).unwrap();
+            }
+        });
+        let mut last = [0; 32];
+        for turn in 10..22 {
+            last = [turn; 32];
+            let key = StoreKey::from_bytes(Secret::from(last.as_slice())).unwrap();
+            let note = KeyNote::of(key.id().to_string());
+            kms.rekey(key, note).unwrap();
+            while kms.rekey_progress().running {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        last
+    });
+    let alone = Keyring::new(StoreKey::from_bytes(Secret::from(last.as_slice())).unwrap());
+    let report = check(&*store, Some(&alone)).unwrap();
+    assert!(report.sound, "{:#?}", report.problems);
+    assert_eq!(report.opened * 2, report.records);
+    let note = KeyNote::read(&*store).unwrap().unwrap();
+    assert_eq!((note.key, note.previous), (alone.current().to_string(), None));
+}
