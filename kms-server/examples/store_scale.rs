@@ -51,9 +51,9 @@ fn main() {
     let sizes: Vec<u32> = arguments.map(|size| size.parse().unwrap()).collect();
     let sizes = if sizes.is_empty() { vec![1_000, 10_000, 100_000] } else { sizes };
     println!(
-        "| Objects | start | Locate by name p50 | p99 | Get Attributes p50 | Create p50 | Rotate p50 | memory | disk |"
+        "| Objects | open | start | Locate by name p50 | p99 | Get Attributes p50 | Create p50 | Rotate p50 | memory | disk |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for size in sizes {
         let folder = root.join(format!("objects-{size}"));
         fill(&folder, size);
@@ -157,7 +157,9 @@ fn service_on(store: Arc<dyn Store>) -> Arc<Kms> {
 
 fn print_row(folder: &Path, objects: u32) {
     let began = Instant::now();
-    let kms = service_on(Arc::new(SledStore::open(folder, SledOptions::default()).unwrap()));
+    let store = SledStore::open(folder, SledOptions::default()).unwrap();
+    let open = began.elapsed();
+    let kms = service_on(Arc::new(store));
     let start = began.elapsed();
     let pairs = objects / 2;
     let scattered = |turn: u32| (u64::from(turn) * 7_919 % u64::from(pairs)) as u32;
@@ -208,7 +210,8 @@ fn print_row(folder: &Path, objects: u32) {
     let memory = memory.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned();
     let disk = fs::metadata(folder.join("db")).unwrap().len() >> 20;
     println!(
-        "| {objects} | {} ms | {} | {} | {} | {} | {} | {memory} | {disk} MiB |",
+        "| {objects} | {} ms | {} ms | {} | {} | {} | {} | {} | {memory} | {disk} MiB |",
+        open.as_millis(),
         start.as_millis(),
         locate[0],
         locate[1],
