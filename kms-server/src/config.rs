@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::kms::policy::{AfterRotation, MayLeave};
 use crate::limits;
+use crate::store_key::{Given, Source};
 
 /// Where a server listens unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
@@ -21,6 +23,15 @@ pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
 /// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
 pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
+pub const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
+
+/// The store's key from the environment, where it is there.
+#[must_use]
+pub fn store_key_of_environment() -> Option<Zeroizing<String>> {
+    std::env::var(STORE_KEY_VARIABLE).ok().map(Zeroizing::new)
+}
 
 /// Everything that `kms.toml` may say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,6 +45,8 @@ pub struct Config {
     pub store: Option<PathBuf>,
     /// The file of the store's key, 64 hexadecimal digits; relative to the file.
     pub store_key: Option<PathBuf>,
+    /// The file of the passphrase that the store's key follows from, instead of the key; `-` asks on the terminal.
+    pub store_passphrase: Option<PathBuf>,
     /// Certificates.
     pub tls: Option<Tls>,
     /// Key pairs kept ready of each kind in use, so that nobody waits for their generation.
@@ -152,6 +165,17 @@ impl Config {
         Ok(config)
     }
 
+    /// The store's key: from the environment, else from where the file says.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is nowhere, or what is there is none.
+    pub fn given_store_key(&self) -> Result<Given, Failure> {
+        match store_key_of_environment() {
+            Some(text) => Given::key(&text, STORE_KEY_VARIABLE),
+            None => Source::of(self.store_key.as_ref(), self.store_passphrase.as_ref())?.read(),
+        }
+    }
+
     /// Reads the text of a configuration file called `origin`.
     ///
     /// # Errors
@@ -200,7 +224,8 @@ impl Config {
             let pairs = tls.certificates.iter_mut();
             pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]).chain([&mut tls.trusted])
         });
-        for path in self.store.iter_mut().chain(&mut self.store_key).chain(tls) {
+        let passphrase = self.store_passphrase.iter_mut().filter(|path| path.as_os_str() != "-");
+        for path in self.store.iter_mut().chain(&mut self.store_key).chain(passphrase).chain(tls) {
             *path = folder.join(&*path);
         }
     }

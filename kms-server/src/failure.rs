@@ -50,6 +50,18 @@ impl Failure {
         Self { kind, what: what.into(), hint: String::new() }
     }
 
+    /// What failed and why.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do about it; empty where nobody knows.
+    #[must_use]
+    pub fn what_to_do(&self) -> &str {
+        &self.hint
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

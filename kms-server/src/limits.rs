@@ -89,3 +89,21 @@ pub const PAGE: usize = 256;
 
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
+
+/// Bytes of a file that holds a key or a passphrase: a long passphrase and an age key with its comments fit.
+pub const SECRET: usize = 4 << 10;
+
+/// KiB of memory that deriving a key from a passphrase may take, whatever a store says: 1 GiB.
+pub const KDF_MEMORY_KIB: u32 = 1 << 20;
+
+/// Passes over that memory: with 1 GiB they take about half a minute.
+pub const KDF_PASSES: u32 = 16;
+
+/// From one look of a standby for the store's lock to the next: it takes over well within a second.
+pub const STANDBY_LOOK: Duration = Duration::from_millis(100);
+
+/// Seconds from one try to take writes again after a failure to the next. Each writes 8 MiB where the disk lets it.
+pub const RECOVER_EVERY: u32 = 5;
+
+/// Bytes of a copy of the store that are sent at a time.
+pub const COPY_CHUNK: usize = 64 << 10;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
 
-use crate::clock::{Change, Clock, ClockError};
+use crate::clock::{self, Change, Clock, ClockError};
 use crate::kms::Fired;
 use crate::limits;
 use crate::service::Service;
@@ -44,6 +44,12 @@ impl Rotator {
         Self { service, clock, turn: Mutex::new(()), stop }
     }
 
+    /// What it works on.
+    #[must_use]
+    pub fn service(&self) -> &Arc<dyn Service> {
+        &self.service
+    }
+
     /// Looks each second for what is due, until the server stops.
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.clone();
@@ -55,7 +61,7 @@ impl Rotator {
             let work: fn(&Self) = tokio::select! {
                 () = stop.requested() => return,
                 _ = tick.tick() => |rotator| drop(rotator.catch_up()),
-                _ = recovery.tick() => |rotator| rotator.service.recover(),
+                _ = recovery.tick() => |rotator| rotator.service.tend(),
             };
             let rotator = Arc::clone(&self);
             if let Err(failure) = tokio::task::spawn_blocking(move || work(&rotator)).await {
@@ -86,6 +92,10 @@ impl Rotator {
     /// [`ClockError`] when the clock refuses; then nothing happened.
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clock.target(change)?;
+        self.service
+            .stamp_moved_clock(clock::system_now())
+            .map_err(|error| ClockError::Stamp { cause: error.to_string(), hint: error.hint() })?;
         let target = self.clock.depart(change)?;
         let mut moved = Moved { now: target, fired: Vec::new(), omitted: 0, is_cut_short: false };
         self.step_to(target, &mut moved);
@@ -111,10 +121,7 @@ impl Rotator {
             self.clock.step(due);
             let done = self.service.run_due(self.clock.now());
             if done.is_empty() {
-                warn!(
-                    due = crate::clock::text(due),
-                    "what fell due was not done; it is tried again each second"
-                );
+                warn!(due = clock::text(due), "what fell due was not done; it is tried again each second");
                 break;
             }
             log(&done);
@@ -139,6 +146,6 @@ impl Moved {
 
 fn log(fired: &[Fired]) {
     for event in fired {
-        info!(due = crate::clock::text(event.at), "{}", event.what);
+        info!(due = clock::text(event.at), "{}", event.what);
     }
 }

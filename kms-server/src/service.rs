@@ -6,11 +6,13 @@ use std::sync::Arc;
 use kms_protocol::{DateTime, Secret};
 
 use crate::config::{self, Config};
-use crate::crypto::{CryptoError, KeyPool, SealError, StoreKey, Workers};
+use crate::crypto::{CryptoError, KeyPool, SealError, Workers};
 use crate::failure::{Failure, Kind};
+use crate::kms::notes::MovedClock;
 use crate::kms::policy::{Policies, Policy};
 use crate::kms::{Caller, Fired, Kms, Parts, Work};
 use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
+use crate::store_key::{self, Given};
 
 /// What answers requests behind the edge: the core, or what a test puts in its place.
 pub trait Service: Send + Sync + 'static {
@@ -26,8 +28,21 @@ pub trait Service: Send + Sync + 'static {
     /// Does what is due at `now`, in the order in which it fell due, and says what that was.
     fn run_due(&self, now: DateTime) -> Vec<Fired>;
 
-    /// Has a store that stopped taking writes try again; called every now and then.
-    fn recover(&self) {}
+    /// Looks after the store: called every few seconds.
+    fn tend(&self) {}
+
+    /// Says, durably, that the clock is about to be moved; `real_now` is the system's time.
+    ///
+    /// # Errors
+    /// When that cannot be written: then the clock must not be moved.
+    fn stamp_moved_clock(&self, _real_now: DateTime) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The core, for those who look after its store; a test's stand-in has none.
+    fn kms(self: Arc<Self>) -> Option<Arc<Kms>> {
+        None
+    }
 }
 
 impl Service for Kms {
@@ -53,8 +68,24 @@ impl Service for Kms {
         })
     }
 
-    fn recover(&self) {
-        Kms::recover(self);
+    fn tend(&self) {
+        match self.store().writable() {
+            Err(StoreError::ReadOnly { .. } | StoreError::Closed) => match self.store().recover() {
+                Ok(()) => tracing::info!("the store takes writes again"),
+                Err(error) => tracing::warn!(%error, hint = error.hint(), "the store still takes no writes"),
+            },
+            // It takes them again by itself once there is room.
+            Err(error) => tracing::warn!(%error, hint = error.hint(), "the store takes no writes"),
+            Ok(()) => {}
+        }
+    }
+
+    fn stamp_moved_clock(&self, real_now: DateTime) -> Result<(), StoreError> {
+        MovedClock::stamp(self.store(), real_now)
+    }
+
+    fn kms(self: Arc<Self>) -> Option<Arc<Kms>> {
+        Some(self)
     }
 }
 
@@ -81,13 +112,29 @@ pub fn open(
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
     };
+    let given = Given::Key(Secret::from(store_key.expose()));
+    Ok(start(store, &given, config, workers)?)
+}
+
+/// Opens the core on an open store, as [`open`] does.
+///
+/// # Errors
+/// [`Failure`] when `given` is not the store's key, or the store fails.
+pub fn start(
+    store: Arc<dyn Store>,
+    given: &Given,
+    config: &Config,
+    workers: &Arc<Workers>,
+) -> Result<Arc<Kms>, Failure> {
+    let keyring = store_key::unlock(&*store, given)?;
     let kms = Kms::new(Parts {
         store,
-        store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
+        keyring,
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::clone(workers),
     });
     kms.adopt(Policies(config.policies.iter().map(policy).collect()))?;
+    kms.resume_rekey();
     Ok(kms)
 }
 

@@ -2,6 +2,10 @@
 
 pub mod api;
 mod host;
+mod standby;
+mod store;
+
+pub use standby::{Standby, serve_standby};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +16,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tracing::{error, info};
@@ -37,10 +41,13 @@ pub struct Admin {
 }
 
 /// Serves the admin API on `listener` until `stop`.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: Stop) {
-    let served = axum::serve(listener, router(admin))
-        .with_graceful_shutdown(async move { stop.requested().await })
-        .await;
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
+    serve_until(listener, router(admin), stop).await;
+}
+
+async fn serve_until(listener: TcpListener, router: Router, mut stop: Stop) {
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await;
     if let Err(failure) = served {
         error!(%failure, "the admin API ended");
     }
@@ -52,6 +59,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/clock", get(show_clock).post(change_clock))
+        .route("/v1/store", get(store::show))
+        .route("/v1/store/check", post(store::check))
+        .route("/v1/store/copy", get(store::copy))
+        .route("/v1/store/rekey", post(store::rekey))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY))
@@ -71,9 +82,11 @@ async fn status(State(admin): State<Arc<Admin>>) -> Json<api::Status> {
     Json(api::Status {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
+        role: api::Role::Active,
         uptime_seconds: admin.started.elapsed().as_secs(),
         state: admin.state.clone(),
         clock: api::Clock::of(&admin.clock),
+        store: admin.store_status(),
     })
 }
 
@@ -112,7 +125,9 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock; POST /v1/clock".into(),
+        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/store, /v1/store/copy; POST /v1/clock, /v1/store/check, \
+               /v1/store/rekey"
+            .into(),
     }
 }
 
@@ -147,6 +162,7 @@ impl From<ClockError> for Problem {
             ClockError::Real => StatusCode::FORBIDDEN,
             ClockError::Backward { .. } => StatusCode::CONFLICT,
             ClockError::Duration { .. } | ClockError::Time { .. } => StatusCode::BAD_REQUEST,
+            ClockError::Stamp { .. } => StatusCode::SERVICE_UNAVAILABLE,
             ClockError::File { .. } | ClockError::Write(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, error: error.to_string(), hint: error.hint().into() }

@@ -154,13 +154,14 @@ impl Kms {
         policy: Option<&Policy>,
         now: DateTime,
     ) -> Result<Vec<Fired>, StoreError> {
+        let sealing = self.keyring.sealing();
         let mut planned = Vec::with_capacity(due.len());
         for (private, at, dates, after) in due {
             let id = private.id.clone();
             let none = Attributes::default();
-            let plan = self
-                .pair_of(private)
-                .and_then(|pair| self.plan_rotation(pair, [&none, &none, &none], dates, after, now));
+            let plan = self.pair_of(private).and_then(|pair| {
+                self.plan_rotation(pair, [&none, &none, &none], dates, after, now, &sealing)
+            });
             match plan {
                 Ok(rotation) => planned.push((rotation, at)),
                 Err(refusal) => self.give_up(&id, &refusal)?,

@@ -1,18 +1,21 @@
 //! The core: a request in, a response out. It opens no port, reads no clock and prints nothing.
 
 mod batch;
+pub mod check;
 mod due;
 pub mod lifecycle;
 mod locate;
 pub mod model;
 mod new_object;
+pub mod notes;
 mod operations;
 mod pairs;
 pub mod policy;
 mod refusal;
+pub mod rekey;
 mod rotation;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
@@ -21,7 +24,7 @@ use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::crypto;
-use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, StoreKey, Workers};
+use crate::crypto::{KeyCache, KeyPool, KeySpec, Keyring, PrivateKey, SealError, Secret, Workers};
 use crate::limits;
 use crate::store::{Store, StoreError};
 
@@ -62,7 +65,7 @@ pub struct Parts<S: ?Sized = dyn Store> {
     /// Where objects are kept.
     pub store: Arc<S>,
     /// Under what private keys are sealed there.
-    pub store_key: StoreKey,
+    pub keyring: Keyring,
     /// Where new pairs come from.
     pub pool: Arc<KeyPool>,
     /// Who works the items of a batch side by side.
@@ -72,29 +75,31 @@ pub struct Parts<S: ?Sized = dyn Store> {
 /// The key management server without its edge.
 pub struct Kms {
     store: Arc<dyn Store>,
-    store_key: StoreKey,
+    keyring: Keyring,
     pool: Arc<KeyPool>,
     workers: Arc<Workers>,
     keys: KeyCache,
     /// Itself, for work on other threads.
     me: Weak<Self>,
     policies: ArcSwap<Policies>,
+    rekey: Mutex<rekey::Progress>,
 }
 
 impl Kms {
     /// A server on `parts`. Policies are adopted by [`Kms::adopt`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, store_key, pool, workers } = parts;
+        let Parts { store, keyring, pool, workers } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
         Arc::new_cyclic(|me| Self {
             store,
-            store_key,
+            keyring,
             pool,
             workers,
             keys: KeyCache::new(crypto::limits::PARSED_KEYS),
             me: me.clone(),
             policies,
+            rekey: Mutex::default(),
         })
     }
 
@@ -128,18 +133,33 @@ impl Kms {
         // Key material never changes under an identifier, so a cached key serves every revision.
         self.keys.find_or_load(&object.id, 0, || {
             let Some(Material::Sealed(sealed)) = &object.material else { return Err(no_key_value()) };
-            let pkcs8 = self.store_key.open(&object.id, &sealed.0)?;
+            let pkcs8 = self.unseal(&object.id, &sealed.0)?;
             Ok(PrivateKey::from_pkcs8(&pkcs8)?)
         })
     }
 
-    /// Has a store that stopped taking writes try again. Where it takes them, or is merely full, nothing happens.
-    pub fn recover(&self) {
-        if let Err(StoreError::ReadOnly { .. } | StoreError::Closed) = self.store.writable()
-            && let Err(error) = self.store.recover()
-        {
-            tracing::warn!(%error, hint = error.hint(), "the store still takes no writes");
+    /// Opens key material that was read as `sealed`.
+    fn unseal(&self, id: &str, sealed: &[u8]) -> Result<Secret, Refusal> {
+        match self.keyring.open(id, sealed) {
+            // Between reading and opening, the store may have been sealed anew and the old key forgotten.
+            Err(SealError::OtherKey { .. }) => match self.fetch(id)?.and_then(|object| object.material) {
+                Some(Material::Sealed(again)) => Ok(self.keyring.open(id, &again.0)?),
+                _ => Err(no_key_value()),
+            },
+            other => Ok(other?),
         }
+    }
+
+    /// Where objects are kept.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Under what private keys are sealed.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// Makes pairs of these kinds ready before anybody asks.

@@ -6,9 +6,10 @@ use kms_protocol::attribute::{
 use kms_protocol::enums::{
     CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State,
 };
-use kms_protocol::error::DecodeError;
+use kms_protocol::error::{DecodeError, DecodeErrorKind};
 use kms_protocol::ttlv::{Bytes, Interval, Reader, Writer};
 use kms_protocol::{DateTime, Tag, Version};
+use uuid::Uuid;
 
 use crate::store::{Index, Key, Put, Record, StoreError, Term};
 
@@ -208,7 +209,11 @@ impl Object {
         let mut outer = Reader::new(value, Version::V2_1);
         let item = outer.take(tags::RECORD)?.ok_or_else(|| outer.missing(tags::RECORD))?;
         let mut reader = item.structure()?;
-        let _format: i32 = reader.field(tags::FORMAT)?;
+        let format: i32 = reader.field(tags::FORMAT)?;
+        if format != RECORD_FORMAT {
+            let kind = DecodeErrorKind::InvalidValue("a newer program wrote it");
+            return Err(DecodeError { kind, tag: Some(tags::FORMAT), offset: 8 });
+        }
         let owner = reader.field(tags::OWNER)?;
         let object_type = reader.field(Tag::OBJECT_TYPE)?;
         let rotates_by = reader.field(tags::ROTATES_BY)?;
@@ -275,6 +280,12 @@ impl Object {
             _ => None,
         }
     }
+}
+
+/// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.
+#[must_use]
+pub fn is_object(id: &str) -> bool {
+    Uuid::try_parse(id).is_ok()
 }
 
 /// An owner's objects, oldest first.

@@ -12,7 +12,7 @@ use super::policy::AfterRotation;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
 use super::{Kms, lifecycle};
-use crate::crypto::{KeyPair, KeySpec, format, sha256};
+use crate::crypto::{KeyPair, KeySpec, Sealing, format, sha256};
 use crate::store::{Batch, StoreError};
 
 impl Kms {
@@ -33,7 +33,8 @@ impl Kms {
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
         }
-        let digests = self.fill(&mut pair, spec)?;
+        let sealing = self.keyring.sealing();
+        let digests = self.fill(&mut pair, spec, &sealing)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
@@ -51,6 +52,7 @@ impl Kms {
         dates: Dates,
         after: AfterRotation,
         now: DateTime,
+        sealing: &Sealing<'_>,
     ) -> Result<Rotation, Refusal> {
         rotation::may_rotate(&old, now)?;
         let spec = spec_of(&old.private)?;
@@ -58,7 +60,7 @@ impl Kms {
             private: new_half(&old.private.owner, ObjectType::PrivateKey, requested(common, private)?),
             public: new_half(&old.public.owner, ObjectType::PublicKey, requested(common, public)?),
         };
-        let digests = self.fill(&mut fresh, spec)?;
+        let digests = self.fill(&mut fresh, spec, sealing)?;
         for (half, digest) in [&mut fresh.private, &mut fresh.public].into_iter().zip(digests) {
             half.set_default(Attribute::CryptographicLength(spec.bits()));
             if let Some(algorithm) = old.private.algorithm() {
@@ -93,7 +95,7 @@ impl Kms {
     }
 
     /// Gives a pair of objects new key material; returns the digests of their default formats.
-    fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<[[u8; 32]; 2], Refusal> {
+    fn fill(&self, pair: &mut Pair, spec: KeySpec, sealing: &Sealing<'_>) -> Result<[[u8; 32]; 2], Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
         let digests = match spec.curve() {
             None => {
@@ -101,7 +103,7 @@ impl Kms {
             }
             Some(_) => [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)],
         };
-        let sealed = self.store_key.seal(&pair.private.id, &private)?;
+        let sealed = sealing.seal(&pair.private.id, &private)?;
         pair.private.material = Some(Material::Sealed(Bytes(sealed)));
         pair.public.material = Some(Material::Public(Bytes(public)));
         Ok(digests)

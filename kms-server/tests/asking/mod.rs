@@ -47,6 +47,12 @@ impl Asker {
         Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
     }
 
+    /// A server that was made elsewhere.
+    #[allow(dead_code, reason = "not every test makes its own")]
+    pub fn on(service: Arc<dyn Service>) -> Self {
+        Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
+    }
+
     pub fn by(&self, principal: &str) -> Self {
         Self { caller: Caller { principal: principal.into() }, ..self.clone() }
     }

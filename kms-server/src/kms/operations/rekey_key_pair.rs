@@ -29,7 +29,9 @@ pub(in crate::kms) fn rekey_key_pair(
     };
     let pair = kms.pair_of(old)?;
     // Who re-keys by hand decides about the old pair by hand: its State does not change by itself (section 4.5).
-    let rotation = kms.plan_rotation(pair, attributes, dates, AfterRotation::KeepActive, context.now)?;
+    let sealing = kms.keyring.sealing();
+    let rotation =
+        kms.plan_rotation(pair, attributes, dates, AfterRotation::KeepActive, context.now, &sealing)?;
     kms.store.commit(rotation_batch(Batch::new(), &rotation))?;
     let new = rotation.new;
     let made_by =
