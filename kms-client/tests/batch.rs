@@ -5,15 +5,15 @@
 mod scripted;
 
 use kms_client::{Client, Error, limits};
+use kms_protocol::Secret;
 use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultReason};
-use kms_protocol::message::{RequestMessage, ResponseHeader, write_response};
+use kms_protocol::message::RequestMessage;
 use kms_protocol::operation::{
     ActivateRequest, ActivateResponse, DecryptRequest, DecryptResponse, GetAttributesRequest,
     GetAttributesResponse,
 };
 use kms_protocol::ttlv::Bytes;
-use kms_protocol::{DateTime, Secret};
-use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, read_message, yes};
+use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, outcomes, read_message, response, yes};
 use tokio::io::AsyncWriteExt as _;
 
 fn ask_about(id: usize) -> GetAttributesRequest {
@@ -103,27 +103,10 @@ async fn one_missing_key_fails_alone() {
 async fn answers_in_another_order_find_their_requests() {
     let client = InMemory::new(|_, mut stream| async move {
         while let Some(request) = read_message(&mut stream).await {
-            let right = answer(&request, &in_1_4(about));
-            let message = kms_protocol::message::ResponseMessage::read(&right).expect("a response");
-            let mut outcomes: Vec<_> = message
-                .items
-                .iter()
-                .map(|item| kms_protocol::message::Outcome {
-                    operation: item.operation,
-                    unique_batch_item_id: item.unique_batch_item_id.clone(),
-                    result_status: item.result_status,
-                    result_reason: None,
-                    result_message: None,
-                    payload: item
-                        .payload
-                        .clone()
-                        .map(|payload| Secret::from(payload.structure().expect("a structure").rest())),
-                })
-                .collect();
+            let mut outcomes = outcomes(&answer(&request, &in_1_4(about)));
             outcomes.reverse();
-            let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-            let bytes = write_response(header, &outcomes);
-            if stream.write_all(bytes.expose()).await.is_err() {
+            let bytes = response(&outcomes);
+            if stream.write_all(&bytes).await.is_err() {
                 return;
             }
         }
@@ -242,26 +225,11 @@ async fn a_server_that_stops_at_a_failure_though_asked_not_to_is_asked_for_the_r
                     about(ask)
                 }),
             );
-            let message = kms_protocol::message::ResponseMessage::read(&whole).expect("a response");
-            let mut outcomes = Vec::new();
-            for item in &message.items {
-                outcomes.push(kms_protocol::message::Outcome {
-                    operation: item.operation,
-                    unique_batch_item_id: item.unique_batch_item_id.clone(),
-                    result_status: item.result_status,
-                    result_reason: item.result_reason,
-                    result_message: None,
-                    payload: item
-                        .payload
-                        .clone()
-                        .map(|payload| Secret::from(payload.structure().expect("a structure").rest())),
-                });
-                if item.result_reason.is_some() {
-                    break;
-                }
+            let mut outcomes = outcomes(&whole);
+            if let Some(at) = outcomes.iter().position(|outcome| outcome.result_reason.is_some()) {
+                outcomes.truncate(at + 1);
             }
-            let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-            if stream.write_all(write_response(header, &outcomes).expose()).await.is_err() {
+            if stream.write_all(&response(&outcomes)).await.is_err() {
                 return;
             }
         }
@@ -283,20 +251,7 @@ async fn an_answer_left_out_for_no_reason_is_a_violation() {
             let mut bytes = answer(&request, &in_1_4(about));
             if message.items.len() > 1 {
                 // The answer to the first item alone, under a right Batch Count.
-                let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-                let response = kms_protocol::message::ResponseMessage::read(&bytes).expect("a response");
-                let first = response.items.into_iter().next().expect("one");
-                let outcome = kms_protocol::message::Outcome {
-                    operation: first.operation,
-                    unique_batch_item_id: first.unique_batch_item_id,
-                    result_status: first.result_status,
-                    result_reason: None,
-                    result_message: None,
-                    payload: first
-                        .payload
-                        .map(|payload| Secret::from(payload.structure().expect("a structure").rest())),
-                };
-                bytes = write_response(header, &[outcome]).expose().to_vec();
+                bytes = response(&outcomes(&bytes)[..1]);
             }
             if stream.write_all(&bytes).await.is_err() {
                 return;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kms_protocol::enums::HashingAlgorithm;
+use kms_protocol::enums::{HashingAlgorithm, State};
 use kms_protocol::{Secret, Version};
 
 use super::kms::{
@@ -109,13 +109,26 @@ fn finding(found: rotation::Finding) -> Result<Finding, KmsError> {
             Finding::Rotated { generations, newest: issued(newest) }
         }
         rotation::Finding::Moved { newest } => Finding::Rotated { generations: 1, newest: issued(newest) },
-        rotation::Finding::PendingActivation { .. } => Finding::PendingActivation,
         rotation::Finding::RetiredWithoutSuccessor { state } => Finding::RetiredWithoutSuccessor { state },
         rotation::Finding::Gone => Finding::Gone,
-        rotation::Finding::Ambiguous { candidates } => Finding::Ambiguous { candidates },
-        rotation::Finding::Unusable { id, .. } => Finding::Ambiguous { candidates: vec![id] },
+        rotation::Finding::PendingActivation { known, .. } => while_usable(known, Finding::PendingActivation),
+        rotation::Finding::Ambiguous { candidates, known } => {
+            while_usable(known, Finding::Ambiguous { candidates })
+        }
+        rotation::Finding::Unusable { id, known, .. } => {
+            while_usable(known, Finding::Ambiguous { candidates: vec![id] })
+        }
         rotation::Finding::Failed { error } => return Err(error.into()),
     })
+}
+
+/// A finding that lets the job go on with its key, which that key's own state may forbid.
+fn while_usable(known: Option<State>, finding: Finding) -> Finding {
+    match known {
+        Some(State::Active) => finding,
+        Some(state) => Finding::RetiredWithoutSuccessor { state },
+        None => Finding::Gone,
+    }
 }
 
 impl From<Error> for KmsError {
