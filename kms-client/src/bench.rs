@@ -76,6 +76,19 @@ pub enum Oaep {
     Sha256DefaultMask,
 }
 
+impl FromStr for Oaep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "sha256" => Ok(Self::Sha256),
+            "sha1" => Ok(Self::Sha1),
+            "sha256-default-mask" => Ok(Self::Sha256DefaultMask),
+            _ => Err(format!("{text:?} is none of sha256, sha1, sha256-default-mask")),
+        }
+    }
+}
+
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Plan {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program for people")]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, AttributeReferences, Name};
@@ -15,6 +16,7 @@ use kms_protocol::operation::{
 use kms_protocol::ttlv::Value as _;
 use kms_protocol::{DateTime, Secret, Version};
 use kms_server::config::Config;
+use kms_server::crypto::Workers;
 use kms_server::kms::Caller;
 use kms_server::service::{self, Keep, Service};
 
@@ -23,7 +25,9 @@ const ROUNDS: u32 = 50_000;
 fn main() {
     let folder = std::env::temp_dir().join(format!("kms-core-bench-{}", std::process::id()));
     let keep = Keep::Folder(folder.clone());
-    let service = service::open(&keep, &Secret::new(vec![1; 32]), &Config::default()).expect("a store");
+    let workers = Arc::new(Workers::one_per_core().expect("threads"));
+    let service =
+        service::open(&keep, &Secret::new(vec![1; 32]), &Config::default(), &workers).expect("a store");
     let caller = Caller { principal: "bench".into() };
     let pair = CreateKeyPairRequest {
         common: vec![

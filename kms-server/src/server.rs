@@ -13,6 +13,7 @@ use tracing::info;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::connection::Shared;
+use crate::crypto;
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::listener;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub tls: ServerTls,
     /// What answers.
     pub service: Arc<dyn Service>,
+    /// Who does private-key work.
+    pub workers: Arc<crypto::Workers>,
     /// What time it is.
     pub clock: Clock,
     /// Where state is kept, for `status` to tell.
@@ -61,9 +64,11 @@ impl Server {
         let clock = Arc::new(parts.clock);
         let rotator = Arc::new(Rotator::new(Arc::clone(&parts.service), Arc::clone(&clock), stop.clone()));
         let mut tasks = JoinSet::new();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared =
-            Shared { service: parts.service, clock: Arc::clone(&clock), workers: Workers::new(cores) };
+        let shared = Shared {
+            service: parts.service,
+            clock: Arc::clone(&clock),
+            workers: Workers::new(parts.workers),
+        };
         tasks.spawn(listener::run(kmip, Arc::new(parts.tls), Arc::new(shared), stop.clone()));
         tasks.spawn(Arc::clone(&rotator).run());
         let admin_address = admin.as_ref().map(|(_, address)| *address);

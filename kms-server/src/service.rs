@@ -64,7 +64,12 @@ pub enum Keep {
 ///
 /// # Errors
 /// [`Failure`] when the store cannot be opened.
-pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn Service>, Failure> {
+pub fn open(
+    keep: &Keep,
+    store_key: &Secret,
+    config: &Config,
+    workers: &Arc<Workers>,
+) -> Result<Arc<dyn Service>, Failure> {
     let store: Arc<dyn Store> = match keep {
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
@@ -73,10 +78,10 @@ pub fn open(keep: &Keep, store_key: &Secret, config: &Config) -> Result<Arc<dyn 
         store,
         store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
-        workers: Arc::new(Workers::one_per_core()?),
+        workers: Arc::clone(workers),
     });
     kms.adopt(Policies(config.policies.iter().map(policy).collect()))?;
-    Ok(Arc::new(kms))
+    Ok(kms)
 }
 
 fn policy(written: &config::Policy) -> Policy {

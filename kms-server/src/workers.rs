@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
+use crate::crypto;
 use crate::kms::Work;
 
 /// The work ended without a result; the defect behind it is in the log.
@@ -11,22 +10,23 @@ use crate::kms::Work;
 #[error("a request met a defect in this server")]
 pub struct Panicked;
 
-/// Threads for commits, and as many turns for private-key work as there are cores.
-#[derive(Debug)]
+/// Threads for commits, and one for each core for private-key work.
+#[derive(Clone)]
 pub struct Workers {
-    crypto: Arc<Semaphore>,
+    crypto: Arc<crypto::Workers>,
 }
 
 impl Workers {
-    /// Workers for a machine with `cores` cores.
+    /// Private-key work goes to `crypto`, what blocks to the runtime's own threads.
     #[must_use]
-    pub fn new(cores: usize) -> Self {
-        Self { crypto: Arc::new(Semaphore::new(cores.max(1))) }
+    pub fn new(crypto: Arc<crypto::Workers>) -> Self {
+        Self { crypto }
     }
 
     /// Runs `job` where `work` belongs and waits for its result.
     ///
-    /// More private-key work than cores would only take turns on them, and take them from the reads.
+    /// Private-key work has threads of its own: more than cores would only take turns on them and take them from the
+    /// reads, and each thread costs the library 35 ms of gathering entropy.
     ///
     /// # Errors
     /// [`Panicked`] when the job did.
@@ -35,15 +35,9 @@ impl Workers {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let turn = match work {
-            Work::Crypto => Some(Arc::clone(&self.crypto).acquire_owned().await.map_err(|_| Panicked)?),
-            Work::Inline | Work::Blocking => None,
-        };
-        let job = tokio::task::spawn_blocking(move || {
-            let result = job();
-            drop(turn);
-            result
-        });
-        job.await.map_err(|_| Panicked)
+        match work {
+            Work::Crypto => self.crypto.submit(job).await.map_err(|_| Panicked),
+            Work::Inline | Work::Blocking => tokio::task::spawn_blocking(job).await.map_err(|_| Panicked),
+        }
     }
 }

@@ -10,18 +10,19 @@
 
 mod asking;
 
-use asking::{Asker, NOW, oaep, pair_request};
+use asking::{Asker, NOW, decrypt_request, oaep, pair_request};
 use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, CryptographicUsageMask, Name, RevocationReason,
 };
 use kms_protocol::enums::{
-    HashingAlgorithm as Hash, KeyFormatType, LinkType, ObjectType, ResultReason, RevocationReasonCode, State,
+    HashingAlgorithm as Hash, KeyFormatType, LinkType, ObjectType, Operation, QueryFunction, ResultReason,
+    RevocationReasonCode, State,
 };
 use kms_protocol::operation::{
     ActivateRequest, DecryptRequest, DestroyRequest, DiscoverVersionsRequest, EncryptRequest,
-    GetAttributeListRequest, GetRequest, LocateRequest, RekeyKeyPairRequest, RevokeRequest,
+    GetAttributeListRequest, GetRequest, LocateRequest, QueryRequest, RekeyKeyPairRequest, RevokeRequest,
 };
-use kms_protocol::ttlv::{Bytes, Interval};
+use kms_protocol::ttlv::Interval;
 use kms_protocol::{Secret, Version};
 
 const DAY: i64 = 86_400;
@@ -35,7 +36,7 @@ fn revoke(id: &str, code: RevocationReasonCode) -> RevokeRequest {
 }
 
 #[test]
-fn a_pair_is_made_activated_used_and_destroyed_in_every_version() {
+fn a_pair_is_made_activated_used_and_destroyed_in_every_version_that_encrypts() {
     let kms = Asker::start("");
     for version in [Version::V1_2, Version::V1_3, Version::V1_4, Version::V2_0, Version::V2_1] {
         let ask = kms.by("veeam").speaking(version);
@@ -264,7 +265,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
         let request = LocateRequest { attributes: AttributeList(attributes), ..LocateRequest::default() };
         later.ask(&request).expect("located").unique_identifiers
     };
-    assert_eq!(find(vec![Attribute::Name(Name::text("job-public"))]), [public.clone()]);
+    assert_eq!(find(vec![Attribute::Name(Name::text("job-public"))]), std::slice::from_ref(&public));
     assert!(
         find(vec![Attribute::Name(Name::text("job-public")), Attribute::ObjectType(ObjectType::PrivateKey)])
             .is_empty()
@@ -274,7 +275,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
         [second.clone(), public.clone()],
         "newest first"
     );
-    assert_eq!(find(vec![Attribute::State(State::Active)]), [public.clone()]);
+    assert_eq!(find(vec![Attribute::State(State::Active)]), std::slice::from_ref(&public));
     let wanted = vec![
         Attribute::CryptographicUsageMask(CryptographicUsageMask::DECRYPT),
         Attribute::ObjectGroup("job".into()),
@@ -287,7 +288,7 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
             Attribute::InitialDate(kms_protocol::DateTime(to)),
         ]
     };
-    assert_eq!(find(since(NOW + 1, NOW + 100)), [second.clone()]);
+    assert_eq!(find(since(NOW + 1, NOW + 100)), std::slice::from_ref(&second));
     assert!(find(since(NOW + 101, NOW + 200)).is_empty());
     let page = |skip, most| LocateRequest {
         maximum_items: Some(most),
@@ -297,6 +298,9 @@ fn locate_finds_by_what_is_indexed_and_checks_the_rest() {
     };
     assert_eq!(later.ask(&page(0, 1)).expect("located").unique_identifiers, [second]);
     assert_eq!(later.ask(&page(1, 1)).expect("located").unique_identifiers, [public]);
+    let told = |request: &LocateRequest| later.ask(request).expect("located").located_items;
+    assert_eq!(told(&page(0, 9)), Some(2), "who pages is told how many there are");
+    assert_eq!(told(&LocateRequest::default()), None, "others may not expect it");
     assert!(kms.by("b").ask(&page(0, 9)).expect("located").unique_identifiers.is_empty(), "only one's own");
 }
 
@@ -396,17 +400,7 @@ fn a_batch_of_decryptions_is_worked_side_by_side_and_answers_in_order() {
         .map(|number| {
             let data = ask.encrypt(&public, oaep(Hash::Sha1, Hash::Sha1), &[number]);
             let id = if number == 7 { "missing" } else { private.as_str() };
-            DecryptRequest {
-                unique_identifier: Some(id.into()),
-                cryptographic_parameters: Some(oaep(Hash::Sha1, Hash::Sha1)),
-                data: Some(Bytes(data)),
-                iv_counter_nonce: None,
-                correlation_value: None,
-                init_indicator: None,
-                final_indicator: None,
-                additional_data: None,
-                tag: None,
-            }
+            decrypt_request(id, oaep(Hash::Sha1, Hash::Sha1), &data)
         })
         .collect();
     let answers = ask.batch(&requests);
@@ -430,4 +424,48 @@ fn the_id_placeholder_is_what_came_before() {
     assert_eq!(ask.state(&activated.unique_identifier), State::Active);
     let refused = ask.ask(&ActivateRequest::default()).expect_err("nothing came before");
     assert_eq!(refused.0, ResultReason::ItemNotFound);
+}
+
+#[test]
+fn a_destroyed_key_has_only_its_attributes_left() {
+    let kms = Asker::start("");
+    for (version, reason) in [
+        (Version::V1_0, ResultReason::IllegalOperation),
+        (Version::V1_4, ResultReason::IllegalOperation),
+        (Version::V2_1, ResultReason::ObjectDestroyed),
+    ] {
+        let ask = kms.by("a").speaking(version);
+        let (_, public) = ask.pair(&pair_request(&format!("job {version}"), 2048));
+        ask.ask(&DestroyRequest { unique_identifier: Some(public.as_str().into()) }).expect("destroyed");
+        let get = GetRequest { unique_identifier: Some(public.as_str().into()), ..GetRequest::default() };
+        assert_eq!(ask.ask(&get).expect_err("gone").0, reason, "in {version}");
+        assert_eq!(ask.state(&public), State::Destroyed);
+    }
+}
+
+#[test]
+fn an_old_version_has_none_of_the_operations_that_came_later() {
+    let kms = Asker::start("");
+    for (version, lacks) in [
+        (Version::V1_0, &[Operation::RekeyKeyPair, Operation::DiscoverVersions, Operation::Decrypt][..]),
+        (Version::V1_1, &[Operation::Encrypt, Operation::Decrypt]),
+        (Version::V1_2, &[]),
+    ] {
+        let ask = kms.by("a").speaking(version);
+        let request = QueryRequest { query_functions: vec![QueryFunction::QueryOperations] };
+        let has = ask.ask(&request).expect("answered").operations;
+        assert!(has.contains(&Operation::CreateKeyPair), "{version} has {has:?}");
+        assert!(!lacks.iter().any(|operation| has.contains(operation)), "{version} has {has:?}");
+        let (private, _) = ask.pair(&pair_request(&format!("job {version}"), 2048));
+        ask.activate(&private);
+        let reason = if lacks.is_empty() {
+            ResultReason::CryptographicFailure
+        } else {
+            ResultReason::OperationNotSupported
+        };
+        let request = decrypt_request(&private, oaep(Hash::Sha1, Hash::Sha1), &[1; 256]);
+        for decrypted in ask.batch(&[request.clone(), request]) {
+            assert_eq!(decrypted.expect_err("nothing to decrypt").0, reason, "in {version}");
+        }
+    }
 }

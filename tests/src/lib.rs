@@ -6,6 +6,7 @@ pub mod chance;
 pub mod folder;
 pub mod process;
 pub mod repository;
+pub mod tls;
 pub mod wire;
 
 /// Says that a test was skipped, so that nobody misses it; fails instead where everything is required.

@@ -1,11 +1,14 @@
 //! The real programs as processes, with time limits: a test that hangs is a test that fails.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use kms_client::Profile;
+use kms_protocol::Version;
 use serde_json::Value;
 
 use crate::repository::program;
@@ -71,6 +74,20 @@ impl Server {
     #[must_use]
     pub fn profile(&self) -> PathBuf {
         self.state.join("client.toml")
+    }
+
+    /// The folder of its certificates: `ca.pem`, and `client.pem` with `client.key`.
+    #[must_use]
+    pub fn pki(&self) -> PathBuf {
+        self.state.join("pki")
+    }
+
+    /// A client of the project's own, to look from another side at what a foreign one did.
+    #[must_use]
+    pub fn client(&self, version: Version) -> kms_client::blocking::Client {
+        let profile = Profile::load(&self.profile()).expect("the profile");
+        let client = profile.builder().version(version).build().expect("a client");
+        kms_client::blocking::Client::new(client).expect("a client")
     }
 
     /// What the server has logged.
@@ -181,6 +198,45 @@ impl Finished {
         serde_json::from_str(line)
             .unwrap_or_else(|error| panic!("{error} in {:?}: {}", self.stdout, self.stderr))
     }
+}
+
+/// Runs a program to its end, or ends it when it has run for `limit`.
+///
+/// # Panics
+/// When it had to be ended.
+pub fn finish_within(command: &mut Command, limit: Duration) -> Finished {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("its status") {
+            break Some(status);
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            break None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let text = |output: JoinHandle<Vec<u8>>| {
+        String::from_utf8_lossy(&output.join().expect("its output")).into_owned()
+    };
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    let status = status.unwrap_or_else(|| panic!("{command:?} runs for more than {limit:?}: {stderr}"));
+    Finished { code: status.code(), stdout, stderr }
+}
+
+/// Reads all that a program says, so that it never waits for a reader.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    let mut pipe = pipe.expect("a pipe");
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("its output");
+        bytes
+    })
 }
 
 /// Runs a program to its end.

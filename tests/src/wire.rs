@@ -2,16 +2,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kms_protocol::frame;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::ClientConfig;
 
 use crate::process::Server;
+use crate::tls;
 
 /// How long a server may keep a peer waiting. Much longer than it needs, much shorter than its own time limits.
 pub const PATIENCE: Duration = Duration::from_secs(25);
@@ -39,34 +37,14 @@ impl Dialler {
     /// With the certificate that `server` made for its client.
     #[must_use]
     pub fn new(server: &Server) -> Self {
-        let profile = server.profile();
-        let pki = profile.parent().expect("a folder").join("pki");
-        let read = |name: &str| pki.join(name);
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate(&read("ca.pem"))).expect("an authority");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS")
-            .with_root_certificates(roots)
-            .with_client_auth_cert(
-                vec![certificate(&read("client.pem"))],
-                PrivateKeyDer::from_pem_file(read("client.key")).expect("a key"),
-            )
-            .expect("a certificate and its key");
+        let config = tls::config(&server.pki(), "client", rustls::DEFAULT_VERSIONS);
         Self { address: server.listen.clone(), config: Arc::new(config) }
     }
 
     /// A connection whose handshake is done.
     #[must_use]
     pub fn dial(&self) -> Wire {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let tls = ClientConnection::new(Arc::clone(&self.config), name).expect("TLS");
-        let mut stream = StreamOwned::new(tls, bare(&self.address));
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).expect("the handshake");
-        }
-        Wire { stream, begun: Vec::new() }
+        Wire { stream: tls::connect(&self.config, &self.address), begun: Vec::new() }
     }
 }
 
@@ -100,7 +78,7 @@ pub fn read_to_end(stream: &mut impl Read) -> Vec<u8> {
 /// A connection to a server that trusts its client.
 #[derive(Debug)]
 pub struct Wire {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: tls::Stream,
     begun: Vec<u8>,
 }
 
@@ -158,8 +136,4 @@ impl Wire {
 
 fn is_over_time(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-fn certificate(path: &Path) -> CertificateDer<'static> {
-    CertificateDer::from_pem_file(path).expect("a certificate")
 }

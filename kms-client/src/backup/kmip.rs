@@ -1,7 +1,5 @@
 //! [`KeyManagement`] by KMIP: the backup side's questions put to a real server.
 
-use std::path::Path;
-
 use kms_protocol::enums::{HashingAlgorithm, State};
 use kms_protocol::{Secret, Version};
 
@@ -25,12 +23,19 @@ impl Kmip {
     /// # Errors
     /// When its certificates cannot be read or used.
     pub fn new(server: &ServerEntry) -> Result<Self, KmsError> {
-        let client = crate::Client::builder(server.address.as_str())
-            .ca_file(Path::new(&server.ca))
-            .identity_files(Path::new(&server.certificate), Path::new(&server.key))
-            .build()?;
-        Ok(Self { client: Client::new(client)? })
+        Ok(Self { client: Client::new(client(server)?)? })
     }
+}
+
+/// A client of `server`; no connection is made yet.
+///
+/// # Errors
+/// When its certificates cannot be read or used.
+pub fn client(server: &ServerEntry) -> Result<crate::Client, Error> {
+    crate::Client::builder(server.address.as_str())
+        .ca_file(&server.ca)
+        .identity_files(&server.certificate, &server.key)
+        .build()
 }
 
 impl KeyManagement for Kmip {
@@ -83,7 +88,9 @@ impl KeyManagement for Kmip {
     }
 }
 
-fn spec(algorithm: KeyAlgorithm) -> KeySpec {
+/// The client's word for a kind of pair.
+#[must_use]
+pub fn spec(algorithm: KeyAlgorithm) -> KeySpec {
     match algorithm {
         KeyAlgorithm::Rsa2048 => KeySpec::Rsa2048,
         KeyAlgorithm::Rsa3072 => KeySpec::Rsa3072,

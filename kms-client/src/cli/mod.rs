@@ -1,6 +1,7 @@
 //! The command line, as a function: `main` gives it streams, a clock and a way to reach a KMS; tests give it others.
 
 mod backup;
+mod bench;
 mod config;
 mod connect;
 mod exit;
@@ -76,6 +77,8 @@ enum Command {
     Restore(restore::Arguments),
     /// Ask the KMS servers which keys were rotated and encrypt with the newest from now on.
     Sync(sync::Arguments),
+    /// Load a KMIP server and measure it.
+    Bench(bench::Arguments),
 }
 
 /// What every command works with.
@@ -106,6 +109,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Backup(arguments) => backup::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Sync(arguments) => sync::run(&session, &arguments),
+        Command::Bench(arguments) => bench::run(&session, arguments),
     };
     result.unwrap_or_else(|error| session.output.error(&error))
 }

@@ -4,11 +4,13 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use kms_certs::publish_file;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config};
+use kms_server::crypto::Workers;
 use kms_server::dev::{self, DevState};
 use kms_server::failure::{Failure, Kind};
 use kms_server::server::{Parts, Server};
@@ -47,12 +49,13 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         only_loopback(admin, "--admin")?;
     }
     let keep = if state.is_ephemeral { Keep::Memory } else { Keep::Folder(state.store()) };
-    let service = service::open(&keep, &state.store_key, &state.config)?;
+    let workers = Arc::new(Workers::one_per_core()?);
+    let service = service::open(&keep, &state.store_key, &state.config, &workers)?;
     let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority()).map_err(tls_failure)?;
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
-    let parts = Parts { listen, admin: Some(admin), tls, service, clock, state: kept_at, started };
+    let parts = Parts { listen, admin: Some(admin), tls, service, workers, clock, state: kept_at, started };
     run_until_stopped(parts, &options.ready, started, |server| {
         state.write_profile(server.listen(), server.admin())?;
         Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
@@ -79,12 +82,14 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     if let Some(admin) = config.admin {
         only_loopback(admin, "admin")?;
     }
-    let service = service::open(&Keep::Folder(store.clone()), &store_key, &config)?;
+    let workers = Arc::new(Workers::one_per_core()?);
+    let service = service::open(&Keep::Folder(store.clone()), &store_key, &config, &workers)?;
     let parts = Parts {
         listen: config.listen.unwrap_or(config::LISTEN),
         admin: config.admin,
         tls,
         service,
+        workers,
         clock: Clock::real(),
         state: Some(store),
         started,
@@ -140,7 +145,9 @@ fn run_until_stopped(
         } else {
             say(&banner)?
         }
-        info!(signal = signals.next().await, "stopping; once more stops at once");
+        // Waited for here and not inside the macro, which evaluates nothing at a level that is not logged.
+        let signal = signals.next().await;
+        info!(signal, "stopping; once more stops at once");
         tokio::select! {
             () = server.stop() => {}
             signal = signals.next() => warn!(signal, "stopped without waiting for requests in flight"),

@@ -1,5 +1,7 @@
 //! A request's batch: in order, each item on what came before it, or side by side where order does not matter.
 
+use std::sync::Arc;
+
 use kms_protocol::enums::{
     BatchErrorContinuationOption, Operation, ResultStatus, UniqueIdentifierPlaceholder as Placeholder,
 };
@@ -7,8 +9,8 @@ use kms_protocol::error::DecodeError;
 use kms_protocol::message::{
     Outcome, RequestHeader, RequestItem, RequestMessage, ResponseHeader, stated_version, write_response,
 };
-use kms_protocol::operation::Request;
-use kms_protocol::ttlv::{Value as _, Writer};
+use kms_protocol::operation::{DecryptRequest, EncryptRequest, Request};
+use kms_protocol::ttlv::{Bytes, Value, Writer};
 use kms_protocol::{DateTime, Secret, Tag, UniqueIdentifier, Version};
 
 use super::operations as run;
@@ -51,9 +53,9 @@ impl Kms {
         if header.batch_order_option == Some(false)
             && !stop
             && message.items.len() > 1
-            && independent(&message.items)
+            && let (Some(apart), Some(me)) = (apart(&message.items, version), self.me.upgrade())
         {
-            return self.run_apart(message, caller, now);
+            return me.run_apart(apart, caller, version, now);
         }
         let mut context = Context { caller, now, version, made: Made::default() };
         let mut outcomes = Vec::with_capacity(message.items.len());
@@ -68,47 +70,45 @@ impl Kms {
         outcomes
     }
 
-    /// Works items that do not depend on each other on as many threads as there are crypto workers.
-    fn run_apart(&self, message: &RequestMessage<'_>, caller: &Caller, now: DateTime) -> Vec<Outcome> {
-        let version = message.header.protocol_version;
-        let share = message.items.len().div_ceil(self.workers.count().max(1)).max(1);
-        let run = |items: &[RequestItem<'_>]| -> Vec<Outcome> {
-            let mut context = Context { caller, now, version, made: Made::default() };
-            items.iter().map(|item| self.run_item(item, &mut context)).collect()
-        };
-        std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                message.items.chunks(share).map(|items| (items, scope.spawn(move || run(items)))).collect();
-            let outcomes = threads.into_iter().flat_map(|(items, thread)| {
-                thread.join().unwrap_or_else(|_| {
-                    let refusal =
-                        Refusal::new(Reason::Internal, "the server failed while it worked on the item");
-                    items.iter().map(|item| failed(item, &refusal, version)).collect()
-                })
-            });
-            outcomes.collect()
-        })
+    /// Works items that do not depend on each other on all crypto workers.
+    fn run_apart(
+        self: &Arc<Self>,
+        items: Vec<Apart>,
+        caller: &Caller,
+        version: Version,
+        now: DateTime,
+    ) -> Vec<Outcome> {
+        let heads: Vec<_> =
+            items.iter().map(|item| (item.operation, item.unique_batch_item_id.clone())).collect();
+        let (me, caller) = (Arc::clone(self), caller.clone());
+        let done = self.workers.map(items, move |item| {
+            let mut context = Context { caller: &caller, now, version, made: Made::default() };
+            match item.request {
+                ApartRequest::Decrypt(request) => answer(run::decrypt(&me, request, &mut context), version),
+                ApartRequest::Encrypt(request) => answer(run::encrypt(&me, request, &mut context), version),
+            }
+        });
+        let outcomes = heads.into_iter().zip(done).map(|((operation, id), done)| {
+            let result = done.unwrap_or_else(|error| Err(Refusal::new(Reason::Internal, error.to_string())));
+            outcome(operation, id, result, version)
+        });
+        outcomes.collect()
     }
 
     fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+        let since = brought_by(item.operation);
         let result = match item.extensions.iter().find(|extension| extension.criticality_indicator) {
             Some(extension) => Err(Refusal::new(
                 Reason::FeatureNotSupported,
                 format!("the critical extension of {:?} is not known here", extension.vendor_identification),
             )),
+            None if context.version < since => Err(Refusal::new(
+                Reason::OperationNotSupported,
+                format!("KMIP {} has no {}: ask in {since} or later", context.version, item.operation),
+            )),
             None => self.dispatch(item, context),
         };
-        match result {
-            Ok(payload) => Outcome {
-                operation: Some(item.operation),
-                unique_batch_item_id: item.unique_batch_item_id.clone(),
-                result_status: ResultStatus::Success,
-                result_reason: None,
-                result_message: None,
-                payload: Some(payload),
-            },
-            Err(refusal) => failed(item, &refusal, context.version),
-        }
+        outcome(item.operation, item.unique_batch_item_id.clone(), result, context.version)
     }
 
     /// The one table from operations to the code that does them.
@@ -140,15 +140,13 @@ impl Kms {
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let response = work(self, R::read(item.payload.clone())?, context)?;
-        let mut writer = Writer::new(context.version);
-        response.write(&mut writer, Tag::RESPONSE_PAYLOAD);
-        Ok(Secret::new(writer.into_bytes()))
+        let response = work(self, R::read(item.payload.clone())?, context);
+        answer(response, context.version)
     }
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 13] = [
     Operation::CreateKeyPair,
     Operation::Locate,
     Operation::Get,
@@ -164,15 +162,63 @@ pub(super) const OPERATIONS: [Operation; 13] = [
     Operation::Decrypt,
 ];
 
-/// Whether no item can depend on another: each only uses a key that it names itself.
-fn independent(items: &[RequestItem<'_>]) -> bool {
-    items.iter().all(|item| {
-        let crypto = matches!(item.operation, Operation::Decrypt | Operation::Encrypt);
-        crypto
-            && item.payload.clone().structure().is_ok_and(|mut payload| {
-                matches!(payload.field(Tag::UNIQUE_IDENTIFIER), Ok(Some(UniqueIdentifier::Text(_))))
-            })
-    })
+/// The operations that the server does in `version`.
+pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation> {
+    OPERATIONS.into_iter().filter(move |operation| brought_by(*operation) <= version)
+}
+
+/// The version that brought an operation (1.1 sections 4.5 and 4.26, 1.2 sections 4.29 and 4.30).
+fn brought_by(operation: Operation) -> Version {
+    match operation {
+        Operation::RekeyKeyPair | Operation::DiscoverVersions => Version::V1_1,
+        Operation::Encrypt | Operation::Decrypt => Version::V1_2,
+        _ => Version::V1_0,
+    }
+}
+
+/// The answer's payload, written.
+fn answer<T: Value>(response: Result<T, Refusal>, version: Version) -> Result<Secret, Refusal> {
+    let mut writer = Writer::new(version);
+    response?.write(&mut writer, Tag::RESPONSE_PAYLOAD);
+    Ok(Secret::new(writer.into_bytes()))
+}
+
+/// An item that depends on no other: it only uses a key that it names itself.
+struct Apart {
+    operation: Operation,
+    unique_batch_item_id: Option<Bytes>,
+    request: ApartRequest,
+}
+
+enum ApartRequest {
+    Decrypt(DecryptRequest),
+    Encrypt(EncryptRequest),
+}
+
+/// The items of a batch as such items; `None` unless all are, and sound. What is odd is worked in order.
+fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
+    let each = items.iter().map(|item| {
+        if version < brought_by(item.operation) {
+            return None;
+        }
+        let (request, id) = match item.operation {
+            Operation::Decrypt => {
+                let request = DecryptRequest::read(item.payload.clone()).ok()?;
+                let id = request.unique_identifier.clone();
+                (ApartRequest::Decrypt(request), id)
+            }
+            Operation::Encrypt => {
+                let request = EncryptRequest::read(item.payload.clone()).ok()?;
+                let id = request.unique_identifier.clone();
+                (ApartRequest::Encrypt(request), id)
+            }
+            _ => return None,
+        };
+        let named = matches!(id, Some(UniqueIdentifier::Text(_))) && item.extensions.is_empty();
+        let unique_batch_item_id = item.unique_batch_item_id.clone();
+        named.then_some(Apart { operation: item.operation, unique_batch_item_id, request })
+    });
+    each.collect()
 }
 
 /// What a header asks that the server cannot do.
@@ -186,12 +232,28 @@ fn unmeetable(header: &RequestHeader) -> Option<Refusal> {
     }
 }
 
-fn failed(item: &RequestItem<'_>, refusal: &Refusal, version: Version) -> Outcome {
-    Outcome {
-        operation: Some(item.operation),
-        unique_batch_item_id: item.unique_batch_item_id.clone(),
-        ..failure(refusal, version)
+fn outcome(
+    operation: Operation,
+    unique_batch_item_id: Option<Bytes>,
+    result: Result<Secret, Refusal>,
+    version: Version,
+) -> Outcome {
+    let operation = Some(operation);
+    match result {
+        Ok(payload) => Outcome {
+            operation,
+            unique_batch_item_id,
+            result_status: ResultStatus::Success,
+            result_reason: None,
+            result_message: None,
+            payload: Some(payload),
+        },
+        Err(refusal) => Outcome { operation, unique_batch_item_id, ..failure(&refusal, version) },
     }
+}
+
+fn failed(item: &RequestItem<'_>, refusal: &Refusal, version: Version) -> Outcome {
+    outcome(item.operation, item.unique_batch_item_id.clone(), Err(refusal.clone()), version)
 }
 
 fn failure(refusal: &Refusal, version: Version) -> Outcome {

@@ -137,13 +137,13 @@ pub fn may_process(state: State) -> Result<(), Refusal> {
 /// # Errors
 /// When they contradict each other.
 pub fn check_dates(object: &Object) -> Result<(), Refusal> {
-    if let (Some(activation), Some(deactivation)) = (object.activation_date(), object.deactivation_date()) {
-        if deactivation < activation {
-            return Err(Refusal::new(
-                Reason::InvalidField,
-                "the Deactivation Date precedes the Activation Date (KMIP 1.4 section 3.27)",
-            ));
-        }
+    if let (Some(activation), Some(deactivation)) = (object.activation_date(), object.deactivation_date())
+        && deactivation < activation
+    {
+        return Err(Refusal::new(
+            Reason::InvalidField,
+            "the Deactivation Date precedes the Activation Date (KMIP 1.4 section 3.27)",
+        ));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub mod policy;
 mod refusal;
 mod rotation;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
@@ -30,9 +30,10 @@ pub use refusal::{Reason, Refusal};
 use model::{Material, Object};
 use policy::Policies;
 
-/// The versions that the server speaks, its favourite first.
-pub const VERSIONS: [Version; 5] =
-    [Version::V2_1, Version::V2_0, Version::V1_4, Version::V1_3, Version::V1_2];
+/// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
+/// speak those before it (1.4 section 6.1).
+pub const VERSIONS: [Version; 7] =
+    [Version::V2_1, Version::V2_0, Version::V1_4, Version::V1_3, Version::V1_2, Version::V1_1, Version::V1_0];
 
 /// Who asks: what the transport has proved.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,16 +73,26 @@ pub struct Kms {
     pool: Arc<KeyPool>,
     workers: Arc<Workers>,
     keys: KeyCache,
+    /// Itself, for work on other threads.
+    me: Weak<Self>,
     policies: ArcSwap<Policies>,
 }
 
 impl Kms {
     /// A server on `parts`. Policies are adopted by [`Kms::adopt`].
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, store_key, pool, workers } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
-        Self { store, store_key, pool, workers, keys: KeyCache::new(crypto::limits::PARSED_KEYS), policies }
+        Arc::new_cyclic(|me| Self {
+            store,
+            store_key,
+            pool,
+            workers,
+            keys: KeyCache::new(crypto::limits::PARSED_KEYS),
+            me: me.clone(),
+            policies,
+        })
     }
 
     /// Where `request` is best worked, told from its operations alone.

@@ -44,6 +44,8 @@ pub enum Reason {
     KeyWrap,
     /// The key's material is gone or was never here.
     NoKeyValue,
+    /// The object itself is asked for, and is destroyed: only its attributes are left.
+    Destroyed,
     /// The server does not do this operation.
     OperationNotSupported,
     /// The server does not do this part of an operation.
@@ -100,6 +102,8 @@ impl Reason {
             }
             Self::NoKeyValue if version >= Version::V1_2 => ResultReason::KeyValueNotPresent,
             Self::NoKeyValue => ResultReason::IllegalOperation,
+            // 1.4 section 11.12: "the server only has attributes for this object".
+            Self::Destroyed => by_family(ResultReason::IllegalOperation, ResultReason::ObjectDestroyed),
             Self::OperationNotSupported => ResultReason::OperationNotSupported,
             Self::FeatureNotSupported => ResultReason::FeatureNotSupported,
             Self::ResponseTooLarge => ResultReason::ResponseTooLarge,

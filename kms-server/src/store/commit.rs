@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 
 use super::folder::{Folder, Opened};
 use super::layout::{self, LAST_KEY};
 use super::limits::{MAX_GROUP_BYTES, MAX_GROUP_COMMITS};
 use super::view::{Before, View, caught, engine, read};
-use super::watch::Watch;
+use super::watch::{LOOK, Watch};
 use super::{Batch, Faults, Record, Step, StoreError, sled};
 
 type Reply<T> = SyncSender<Result<T, StoreError>>;
@@ -42,7 +43,8 @@ pub struct Committer {
 impl Committer {
     /// A committer for what was opened.
     pub fn new(view: Arc<RwLock<View>>, folder: Arc<Folder>, opened: Opened, faults: Faults) -> Self {
-        let watch = Watch::new(Arc::clone(&view));
+        let seen = Arc::clone(&view);
+        let watch = Watch::new(LOOK, move || flush_aside(&seen));
         Self { view, folder, file: opened.file, last: opened.last, faults, watch }
     }
 
@@ -154,6 +156,7 @@ impl Committer {
             self.take_back(db);
             return Err(error);
         }
+        let _watched = self.watch.begin();
         // sled splits and merges pages on the next visit, be it a read, which fails once writing does. Visiting
         // them now keeps reads apart from writes.
         for key in keys {
@@ -161,7 +164,6 @@ impl Committer {
         }
         let path = self.folder.path();
         self.faults.reach(Step::Sync).map_err(|error| StoreError::io("syncing", path, error))?;
-        let _watched = self.watch.begin();
         caught("a commit", || db.flush().map_err(|error| engine("flushing", &error)))?;
         self.file.sync_data().map_err(|error| StoreError::io("syncing", path, error))?;
         match self.folder.has_blobs() {
@@ -208,6 +210,15 @@ impl Committer {
 
     fn change(&self) -> RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Flushes on a thread of its own, since it may have to wait too.
+fn flush_aside(view: &RwLock<View>) {
+    let view = view.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(db) = view.db.clone() {
+        let flush = move || _ = caught("a flush", || Ok(db.flush()));
+        let _ = thread::Builder::new().name("store-flush".to_owned()).spawn(flush);
     }
 }
 

@@ -28,8 +28,7 @@ pub struct Folder {
     path: PathBuf,
     cache_bytes: u64,
     reserve_bytes: u64,
-    /// Locked for as long as it is open.
-    _lock: File,
+    lock: File,
 }
 
 /// An open database.
@@ -70,7 +69,7 @@ impl Folder {
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(failed)?;
         let cache_bytes = cache_bytes.max(MIN_CACHE_BYTES);
-        Ok(Self { path: path.to_owned(), cache_bytes, reserve_bytes, _lock: lock })
+        Ok(Self { path: path.to_owned(), cache_bytes, reserve_bytes, lock })
     }
 
     /// Where it is.
@@ -188,6 +187,13 @@ impl Folder {
             at += length as u64;
         };
         rewrite().map_err(|error| StoreError::io("writing", &self.path.join("db"), error))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child process that was just started and still has our files.
+        let _ = self.lock.unlock();
     }
 }
 

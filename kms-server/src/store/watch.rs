@@ -5,18 +5,16 @@
 //! already waits for ever. Any later `flush` finds the error and wakes all. So while a flush lasts longer than it
 //! should, this thread starts another one, ever more rarely.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use super::view::View;
+/// How often is looked. A flush takes milliseconds; what lasts from one look to the next is worth a thread.
+pub const LOOK: Duration = Duration::from_secs(1);
 
-/// How often is looked. A sync takes milliseconds; what lasts from one look to the next is worth a thread.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Watches flushes. Ends with this value.
+/// Watches flushes, until it is dropped.
 pub struct Watch {
     /// Odd while a flush is under way.
     beat: Arc<AtomicU64>,
@@ -24,23 +22,23 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches flushes of the view's database.
-    pub fn new(view: Arc<RwLock<View>>) -> Self {
+    /// Looks every `look`, and calls `wake` after the 1st, 2nd, 4th, 8th… look that finds the same flush.
+    pub fn new(look: Duration, wake: impl Fn() + Send + 'static) -> Self {
         let beat = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = sync_channel(0);
         let seen = Arc::clone(&beat);
-        // Without this thread the store works, and a failing disk may hang it: start anyway.
         let started = thread::Builder::new().name("store-watch".to_owned()).spawn(move || {
             let (mut last, mut looks) = (0, 0_u32);
-            while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
                 let now = seen.load(Ordering::Acquire);
                 looks = if now % 2 == 1 && now == last { looks + 1 } else { 0 };
                 last = now;
                 if looks.is_power_of_two() {
-                    flush_aside(&view);
+                    wake();
                 }
             }
         });
+        // Without this thread the store works, and only a failing disk may hang it: go on.
         if let Err(error) = started {
             tracing::warn!(%error, "no thread to watch the store's flushes");
         }
@@ -63,12 +61,24 @@ impl Drop for Flushing<'_> {
     }
 }
 
-/// Flushes on a thread of its own, since it may wait too; its number is bounded by doubling waits.
-fn flush_aside(view: &Arc<RwLock<View>>) {
-    let view = view.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(db) = view.db.clone() {
-        let _ = thread::Builder::new().name("store-flush".to_owned()).spawn(move || {
-            let _ = super::view::caught("a flush", || Ok(db.flush()));
-        });
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_flush_that_does_not_end_is_woken_again_and_again() {
+        let (woken, wakes) = channel();
+        let watch = Watch::new(Duration::from_millis(1), move || woken.send(()).unwrap());
+        let flushing = watch.begin();
+        for _ in 0..3 {
+            wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
+        drop(flushing);
+        drop(watch);
+        // The thread ends, and with it the sender: nothing is woken for ever.
+        while wakes.recv_timeout(Duration::from_secs(60)).is_ok() {}
+        assert!(wakes.recv().is_err());
     }
 }

@@ -17,6 +17,7 @@ use kms_protocol::operation::{
 use kms_protocol::ttlv::{Bytes, Value as _};
 use kms_protocol::{DateTime, Secret, Version};
 use kms_server::config::Config;
+use kms_server::crypto::Workers;
 use kms_server::kms::Caller;
 use kms_server::service::{self, Keep, Service};
 
@@ -40,8 +41,9 @@ impl Asker {
         let mut config: Config = toml::from_str(config).expect("a configuration");
         // Generating in the background what no test asks for only takes time from the others.
         config.ready_pairs = Some(0);
-        let service =
-            service::open(&Keep::Memory, &Secret::new(vec![7; 32]), &config).expect("a memory store");
+        let workers = Arc::new(Workers::new(2).expect("threads"));
+        let service = service::open(&Keep::Memory, &Secret::new(vec![7; 32]), &config, &workers)
+            .expect("a memory store");
         Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
     }
 
@@ -126,18 +128,7 @@ impl Asker {
     }
 
     pub fn decrypt(&self, id: &str, parameters: CryptographicParameters, data: &[u8]) -> Answer<Secret> {
-        let request = DecryptRequest {
-            unique_identifier: Some(id.into()),
-            cryptographic_parameters: Some(parameters),
-            data: Some(Bytes(data.to_vec())),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-            tag: None,
-        };
-        self.ask(&request).map(|response| response.data.expect("plaintext"))
+        self.ask(&decrypt_request(id, parameters, data)).map(|response| response.data.expect("plaintext"))
     }
 
     pub fn attributes(&self, id: &str, kinds: &[AttributeKind]) -> Vec<Attribute> {
@@ -202,6 +193,21 @@ pub fn pair_request(name: &str, bits: i32) -> CreateKeyPairRequest {
         ]
         .into(),
         ..CreateKeyPairRequest::default()
+    }
+}
+
+/// Decrypt, all in one request.
+pub fn decrypt_request(id: &str, parameters: CryptographicParameters, data: &[u8]) -> DecryptRequest {
+    DecryptRequest {
+        unique_identifier: Some(id.into()),
+        cryptographic_parameters: Some(parameters),
+        data: Some(Bytes(data.to_vec())),
+        iv_counter_nonce: None,
+        correlation_value: None,
+        init_indicator: None,
+        final_indicator: None,
+        additional_data: None,
+        tag: None,
     }
 }
 

@@ -98,7 +98,11 @@ pub const NOW: DateTime = DateTime(1_800_000_000);
 
 /// What a connection needs, around `service`.
 pub fn shared(service: impl Service) -> Shared {
-    Shared { service: Arc::new(service), clock: Arc::new(Clock::frozen_at(NOW)), workers: Workers::new(2) }
+    Shared {
+        service: Arc::new(service),
+        clock: Arc::new(Clock::frozen_at(NOW)),
+        workers: Workers::new(crypto_workers()),
+    }
 }
 
 /// An authority, and a server's certificates of it, in a folder.
@@ -143,6 +147,7 @@ impl TestPki {
             admin: None,
             tls: self.tls(),
             service: Arc::new(service),
+            workers: crypto_workers(),
             clock: Clock::frozen_at(NOW),
             state: None,
             started: Instant::now(),
@@ -154,6 +159,10 @@ impl TestPki {
     pub fn client(&self, identity: Option<&Issued>) -> TestClient {
         TestClient::trusting(&self.folder.path().join("ca.pem"), identity)
     }
+}
+
+fn crypto_workers() -> Arc<kms_server::crypto::Workers> {
+    Arc::new(kms_server::crypto::Workers::new(2).unwrap())
 }
 
 /// What is particular about a TLS client.

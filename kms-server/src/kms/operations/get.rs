@@ -9,7 +9,7 @@ use kms_protocol::operation::{GetRequest, GetResponse};
 use crate::kms::model::{Material, Object};
 use crate::kms::pairs::in_format;
 use crate::kms::policy::MayLeave;
-use crate::kms::{Context, Kms, Reason, Refusal, lifecycle, no_key_value};
+use crate::kms::{Context, Kms, Reason, Refusal, lifecycle};
 
 pub(in crate::kms) fn get(
     kms: &Kms,
@@ -34,7 +34,7 @@ pub(in crate::kms) fn get(
     }
     let format = request.key_format_type.unwrap_or_else(|| object.default_format());
     let material = match &object.material {
-        None => return Err(no_key_value()),
+        None => return Err(destroyed()),
         Some(Material::Public(spki)) => Secret::from(spki.0.as_slice()),
         Some(Material::Sealed(sealed)) => {
             may_leave(kms, &object, context)?;
@@ -56,6 +56,10 @@ pub(in crate::kms) fn get(
         _ => ManagedObject::SymmetricKey(block),
     };
     Ok(GetResponse { object_type: object.object_type, unique_identifier: object.id, object: key })
+}
+
+fn destroyed() -> Refusal {
+    Refusal::new(Reason::Destroyed, "the object is destroyed: its attributes are all that is left of it")
 }
 
 /// Whether a private key may be handed out, by its own attributes and by policy.

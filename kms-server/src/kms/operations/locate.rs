@@ -43,8 +43,9 @@ pub(in crate::kms) fn locate(
         [only] => context.made.note(Placeholder::Locate, only),
         _ => context.made.forget(),
     }
-    // The number of all matches is told where they were all looked at.
-    let located_items = complete.then(|| i32::try_from(matched).unwrap_or(i32::MAX));
+    // The number of all matches is told to clients that page, where all were looked at. Others may not expect it.
+    let told = complete && request.offset_items.is_some();
+    let located_items = told.then(|| i32::try_from(matched).unwrap_or(i32::MAX));
     Ok(LocateResponse { located_items, unique_identifiers: found })
 }
 

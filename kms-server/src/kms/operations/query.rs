@@ -3,19 +3,21 @@
 use kms_protocol::enums::{ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode};
 use kms_protocol::operation::{CapabilityInformation, QueryRequest, QueryResponse};
 
-use crate::kms::batch::OPERATIONS;
+use crate::kms::batch::operations_of;
 use crate::kms::new_object::generator;
 use crate::kms::{Context, Kms, Refusal};
 
 pub(in crate::kms) fn query(
     _: &Kms,
     request: QueryRequest,
-    _: &mut Context<'_>,
+    context: &mut Context<'_>,
 ) -> Result<QueryResponse, Refusal> {
     let mut response = QueryResponse::default();
     for function in &request.query_functions {
         match function {
-            QueryFunction::QueryOperations => response.operations = OPERATIONS.to_vec(),
+            QueryFunction::QueryOperations => {
+                response.operations = operations_of(context.version).collect();
+            }
             QueryFunction::QueryObjects => {
                 response.object_types = vec![ObjectType::PublicKey, ObjectType::PrivateKey]
             }
