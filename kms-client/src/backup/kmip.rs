@@ -156,3 +156,35 @@ impl From<Error> for KmsError {
         Self { what: error.to_string(), hint: error.hint(), retryable: error.is_retryable(), kind }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kms_protocol::enums::State;
+
+    use super::finding;
+    use crate::backup::Finding;
+    use crate::{Unusable, rotation};
+
+    #[test]
+    fn a_job_goes_on_with_its_key_only_while_the_key_is_active() {
+        let cases = |known| {
+            [
+                rotation::Finding::PendingActivation { public_id: "b".into(), known },
+                rotation::Finding::Ambiguous { candidates: vec!["b".into(), "c".into()], known },
+                rotation::Finding::Unusable { id: "b".into(), why: Unusable::Weaker, known },
+            ]
+            .map(|found| finding(found).expect("a finding"))
+        };
+        assert_eq!(
+            cases(Some(State::Active)),
+            [
+                Finding::PendingActivation,
+                Finding::Ambiguous { candidates: vec!["b".into(), "c".into()] },
+                Finding::Ambiguous { candidates: vec!["b".into()] },
+            ]
+        );
+        let retired = Finding::RetiredWithoutSuccessor { state: State::Deactivated };
+        assert!(cases(Some(State::Deactivated)).iter().all(|found| *found == retired));
+        assert!(cases(None).iter().all(|found| *found == Finding::Gone));
+    }
+}
