@@ -31,7 +31,7 @@ pub struct Arguments {
     rate: Option<f64>,
     /// The key pair that is made for it: rsa-2048, rsa-3072 or rsa-4096.
     #[arg(long, default_value_t = KeyAlgorithm::Rsa2048, value_name = "KIND")]
-    key: KeyAlgorithm,
+    pair: KeyAlgorithm,
     /// OAEP's hash: sha256, sha1, or sha256-default-mask (the mask's hash is left out, and is SHA-1).
     #[arg(long, default_value = "sha256", value_name = "HASH")]
     oaep: Oaep,
@@ -50,7 +50,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
         connections: usize::from(arguments.connections),
         duration: Duration::from_secs(arguments.seconds),
         rate: arguments.rate,
-        spec: kmip::spec(arguments.key),
+        spec: kmip::spec(arguments.pair),
         oaep: arguments.oaep,
         batch: usize::from(arguments.batch),
         ..Plan::new(arguments.operation)
