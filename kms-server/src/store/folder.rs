@@ -165,6 +165,11 @@ impl Folder {
         Ok(())
     }
 
+    /// Whether the folder `blobs/` holds anything, which sled never syncs.
+    pub fn has_blobs(&self) -> io::Result<bool> {
+        Ok(fs::read_dir(self.path.join("blobs"))?.next().is_some())
+    }
+
     /// Finds out whether the disk takes and keeps writes again.
     pub fn probe(&self) -> Result<(), StoreError> {
         let name = self.path.join("probe");
