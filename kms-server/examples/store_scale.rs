@@ -152,7 +152,7 @@ fn pair(number: u32, key: &StoreKey) -> (Object, Object) {
 
 fn service_on(store: Arc<dyn Store>) -> Arc<Kms> {
     let config = Config { ready_pairs: Some(0), ..Config::default() };
-    service::start(store, &key(), &config).unwrap()
+    service::start(store, &key(), &config, &Arc::new(kms_server::crypto::Workers::new(2).unwrap())).unwrap()
 }
 
 fn print_row(folder: &Path, objects: u32) {

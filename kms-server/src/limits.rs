@@ -102,8 +102,9 @@ pub const KDF_PASSES: u32 = 16;
 /// From one look of a standby for the store's lock to the next: it takes over well within a second.
 pub const STANDBY_LOOK: Duration = Duration::from_millis(100);
 
-/// Seconds from one try to take writes again after a failure to the next. Each writes 8 MiB where the disk lets it.
-pub const RECOVER_EVERY: u32 = 5;
-
 /// Bytes of a copy of the store that are sent at a time.
 pub const COPY_CHUNK: usize = 64 << 10;
+
+/// How often an item starts over because others changed its object at the same moment. Each time one of them got
+/// through, so this many in a row means a crowd on one object.
+pub const CONFLICTS: usize = 16;

@@ -469,3 +469,43 @@ fn an_old_version_has_none_of_the_operations_that_came_later() {
         }
     }
 }
+
+#[test]
+fn requests_that_change_one_object_at_the_same_moment_all_get_their_answer() {
+    let kms = Asker::start("");
+    let ask = kms.by("a");
+    let (private, _) = ask.pair(&pair_request("job", 2048));
+    ask.activate(&private);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|number| {
+                let (ask, private) = (ask.clone(), private.clone());
+                scope.spawn(move || {
+                    if number % 2 == 0 {
+                        let rekey = RekeyKeyPairRequest {
+                            private_key_unique_identifier: Some(private.as_str().into()),
+                            ..Default::default()
+                        };
+                        ask.ask(&rekey).map(drop)
+                    } else {
+                        ask.ask(&revoke(&private, RevocationReasonCode::KeyCompromise)).map(drop)
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+    });
+    assert_eq!(
+        answers.iter().filter(|answer| answer.is_ok()).count(),
+        2,
+        "one re-key, one revocation: {answers:?}"
+    );
+    for refused in answers.into_iter().filter_map(Result::err) {
+        assert_eq!(
+            refused.0,
+            ResultReason::PermissionDenied,
+            "a reason of its own, not the moment: {}",
+            refused.1
+        );
+    }
+}

@@ -11,8 +11,9 @@ use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::CreateKeyPairRequest;
 use kms_protocol::{DateTime, Secret, Version};
-use kms_server::crypto::{KeyPool, StoreKey, Workers};
+use kms_server::crypto::{KeyPool, Keyring, StoreKey, Workers};
 use kms_server::kms::{Caller, Kms, Parts};
+use kms_server::service::Service as _;
 use kms_server::store::{Faults, SledOptions, SledStore, Step};
 
 fn create(kms: &Kms) -> ResultStatus {
@@ -43,7 +44,7 @@ fn a_failed_disk_stops_writes_until_it_works_again() {
     let store = SledStore::open(folder.path(), SledOptions { faults, ..SledOptions::default() });
     let kms = Kms::new(Parts {
         store: Arc::new(store.expect("a store")),
-        store_key: StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key"),
+        keyring: Keyring::new(StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key")),
         pool: Arc::new(KeyPool::new(0).expect("a pool")),
         workers: Arc::new(Workers::one_per_core().expect("workers")),
     });
@@ -52,6 +53,6 @@ fn a_failed_disk_stops_writes_until_it_works_again() {
     assert_eq!(create(&kms), ResultStatus::OperationFailed);
     is_broken.store(false, Ordering::Relaxed);
     assert_eq!(create(&kms), ResultStatus::OperationFailed, "nobody has looked at the disk yet");
-    kms.recover();
+    kms.tend();
     assert_eq!(create(&kms), ResultStatus::Success);
 }

@@ -40,7 +40,13 @@ fn seal() -> Seal {
 fn asker(folder: &Path) -> (Arc<dyn Store>, Asker) {
     let store: Arc<dyn Store> = Arc::new(SledStore::open(folder, SledOptions::default()).unwrap());
     let config = Config { ready_pairs: Some(0), ..Config::default() };
-    let kms = service::start(Arc::clone(&store), &key(), &config).unwrap();
+    let kms = service::start(
+        Arc::clone(&store),
+        &key(),
+        &config,
+        &Arc::new(kms_server::crypto::Workers::new(2).unwrap()),
+    )
+    .unwrap();
     (store, Asker::on(kms))
 }
 

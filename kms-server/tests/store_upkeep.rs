@@ -32,9 +32,13 @@ use kms_server::store_key::Given;
 
 const KEY: [u8; 32] = [7; 32];
 
+fn workers() -> Arc<kms_server::crypto::Workers> {
+    Arc::new(kms_server::crypto::Workers::new(2).unwrap())
+}
+
 fn start(store: &Arc<dyn Store>) -> Arc<dyn Service> {
     let config = Config { ready_pairs: Some(0), ..Config::default() };
-    service::start(Arc::clone(store), &Given::Key(Secret::from(KEY.as_slice())), &config).unwrap()
+    service::start(Arc::clone(store), &Given::Key(Secret::from(KEY.as_slice())), &config, &workers()).unwrap()
 }
 
 fn keyring() -> Keyring {
@@ -253,7 +257,9 @@ fn a_store_of_before_there_were_notes_tells_its_key_by_its_records() {
     store.note(kms_server::kms::notes::STORE_KEY, None).unwrap();
     let wrong = Given::Key(Secret::from([8; 32].as_slice()));
     let config = Config { ready_pairs: Some(0), ..Config::default() };
-    let Err(refused) = service::start(Arc::clone(&store), &wrong, &config) else { panic!("a wrong key") };
+    let Err(refused) = service::start(Arc::clone(&store), &wrong, &config, &workers()) else {
+        panic!("a wrong key")
+    };
     assert!(refused.to_string().contains("the store key is wrong"), "{refused}");
     assert!(store.notes().unwrap().is_empty(), "nothing was started");
     start(&store);
@@ -279,7 +285,7 @@ fn a_key_is_changed_under_load_and_nothing_stays_under_an_old_one() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let config = Config { ready_pairs: Some(0), ..Config::default() };
     let given = Given::Key(Secret::from(KEY.as_slice()));
-    let kms = service::start(Arc::clone(&store), &given, &config).unwrap();
+    let kms = service::start(Arc::clone(&store), &given, &config, &workers()).unwrap();
     let asker = Asker::on(Arc::clone(&kms) as Arc<dyn Service>);
     let (private, public) = asker.pair(&pair_request("job", 2048));
     asker.activate(&private);

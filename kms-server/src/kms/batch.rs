@@ -140,15 +140,24 @@ impl Kms {
         }
     }
 
-    /// Reads the payload, does the work, writes the answer's payload.
+    /// Reads the payload, does the work, writes the answer's payload. Starts over where another request changed the
+    /// object between its reading and its writing.
     fn call<R: Request>(
         &self,
         item: &RequestItem<'_>,
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let response = work(self, R::read(item.payload.clone())?, context);
-        answer(response, context.version)
+        let mut tries = 0;
+        loop {
+            let response = work(self, R::read(item.payload.clone())?, context);
+            tries += 1;
+            match &response {
+                // Another request was quicker by a moment: what it wrote is read, and the work done on that.
+                Err(refusal) if refusal.reason == Reason::Conflict && tries < limits::CONFLICTS => {}
+                _ => return answer(response, context.version),
+            }
+        }
     }
 }
 

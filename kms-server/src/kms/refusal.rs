@@ -58,6 +58,8 @@ pub enum Reason {
     NotExtractable,
     /// A limit of the server is reached.
     Limit,
+    /// Another request changed the object at the same moment. The core tries again before anybody hears of it.
+    Conflict,
     /// The server cannot write at the moment.
     Unavailable,
     /// Something is wrong with the server.
@@ -111,7 +113,7 @@ impl Reason {
             Self::NotExtractable if version >= Version::V1_4 => ResultReason::NotExtractable,
             Self::Sensitive | Self::NotExtractable => ResultReason::PermissionDenied,
             Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
-            Self::Unavailable => ResultReason::GeneralFailure,
+            Self::Conflict | Self::Unavailable => ResultReason::GeneralFailure,
             Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),
         }
     }
@@ -178,7 +180,7 @@ impl From<StoreError> for Refusal {
                 "another object of yours has this Name; a Name is unique for its owner",
             ),
             StoreError::Conflict { .. } => Self::new(
-                Reason::Unavailable,
+                Reason::Conflict,
                 "the object was changed by another request at the same moment; look at it and try again",
             ),
             StoreError::TooLarge { .. } => Self::new(Reason::Limit, error.to_string()),
