@@ -44,7 +44,7 @@ pub struct BackupSummary {
 /// A file that vanishes, cannot be read or changes while it is read does not end the backup: it is warned of.
 ///
 /// # Errors
-/// When a path to back up does not exist, or the file cannot be written; nothing is left then.
+/// When a path to back up does not exist, or the file cannot be written; no file is left then.
 pub fn write(
     request: &BackupRequest,
     recipients: &[&dyn age::Recipient],
