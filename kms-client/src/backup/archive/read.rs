@@ -14,7 +14,7 @@ use std::thread;
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 
-use super::super::envelope::Header;
+use super::super::envelope::{Header, reason};
 use super::super::staging::NewContents;
 use super::super::{BackupError, limits};
 use super::entry::{Attributes, Entry, Extensions, Kind, invalid};
@@ -101,7 +101,7 @@ fn age_error(file: &Path, error: age::DecryptError) -> BackupError {
     match error {
         age::DecryptError::InvalidMac => damaged(file, "its header was altered".to_owned()),
         age::DecryptError::Io(error) => read_error(file, error),
-        error => not_a_backup(file, error.to_string()),
+        error => not_a_backup(file, reason(&error).to_owned()),
     }
 }
 

@@ -56,8 +56,11 @@ pub fn write(
     let description = Description { format: FORMAT, job: request.job.clone(), created: request.now.0 };
     let file = NewFile::create(&request.target)?;
     let failed = |error| BackupError::io("write a backup into", &request.target)(error);
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
-        .map_err(|error| failed(io::Error::other(error)))?;
+    let encryptor =
+        age::Encryptor::with_recipients(recipients.iter().copied()).map_err(|error| match error {
+            age::EncryptError::Io(error) => failed(error),
+            _ => failed(io::Error::other("its recipients cannot be used together")),
+        })?;
     let (read_end, write_end) = io::pipe().map_err(failed)?;
     let (archived, encrypted) = thread::scope(|scope| {
         let archiver = scope.spawn(|| archive(write_end, &roots, &description, skip, observer));
