@@ -419,7 +419,7 @@ fn what_may_not_be_read_is_warned_of() {
     fs::create_dir_all(place.path("tree/folder")).unwrap();
     trees::write(place.path("tree/file"), b"secret");
     for name in ["tree/file", "tree/folder"] {
-        fs::set_permissions(place.path(name), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(place.path(name), Permissions::from_mode(0o0)).unwrap();
     }
     // Root may read everything.
     let expected =
