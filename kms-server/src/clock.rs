@@ -198,6 +198,10 @@ impl Clock {
         if asked < now {
             return Err(ClockError::Backward { asked: text(asked), now: text(now) });
         }
+        // There is no way back, so a slip of the finger must not lead where no calendar goes.
+        if Timestamp::from_second(asked.0).is_err() {
+            return Err(ClockError::Time { text: text(asked), cause: "it is after the year 9999".into() });
+        }
         Ok(asked)
     }
 

@@ -201,6 +201,13 @@ impl Config {
             if policy.name.is_empty() {
                 return wrong(policy, "has no name", "name it, so that logs can tell which policy acted");
             }
+            if policy.name.len() > limits::POLICY_NAME || policy.name.chars().any(char::is_control) {
+                return wrong(
+                    policy,
+                    "has an unsuitable name",
+                    "use up to 64 letters, digits, dashes and spaces",
+                );
+            }
             if self.policies.iter().take(index).any(|earlier| earlier.name == policy.name) {
                 return wrong(policy, "is there twice", "give each policy a name of its own");
             }
@@ -322,6 +329,8 @@ mod tests {
             ("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"a\"", &["policy \"a\" is there twice"]),
             ("[[policy]]\nname = \"a\"\nrotate-every = \"1d\"\noffset = \"1d\"", &["before the new pair"]),
             ("[[policy]]\nnames = \"*\"", &["line 1", "missing field `name`"]),
+            ("[[policy]]\nname = \"a\\nb\"", &["has an unsuitable name"]),
+            (&format!("[[policy]]\nname = \"{}\"", "a".repeat(65)), &["has an unsuitable name"]),
             ("listen = ", &["line 1"]),
         ] {
             let error = parse(text).unwrap_err();

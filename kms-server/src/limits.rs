@@ -78,11 +78,18 @@ pub const FIRED_LISTED: usize = 10_000;
 /// rotates daily gets through two years and a half, and none makes the server generate keys for a day.
 pub const CLOCK_STEPS: usize = 1_000;
 
+/// Bytes of a policy's name, which each key that it rotates is filed under, in the log as well.
+pub const POLICY_NAME: usize = 64;
+
 /// Bytes of a configuration file.
 pub const CONFIG: u64 = 1 << 20;
 
 /// Identifiers in one Locate response: 10,000 are half a message. Offset Items goes on from there.
 pub const LOCATED: usize = 10_000;
+
+/// Objects looked at by the Locates of one message, after which no further one begins. A single Locate may look at all that
+/// its caller has; a batch of 1,000 of them would keep a thread for hours, whether or not anybody waits.
+pub const LOOKED_AT: usize = 100_000;
 
 /// Records looked at between two looks at the store, so that a long walk holds little memory.
 pub const PAGE: usize = 256;

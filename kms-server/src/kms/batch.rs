@@ -58,7 +58,7 @@ impl Kms {
         {
             return me.run_apart(apart, caller, version, now);
         }
-        let mut context = Context { caller, now, version, made: Made::default() };
+        let mut context = Context { caller, now, version, made: Made::default(), looked_at: 0 };
         let mut outcomes = Vec::with_capacity(message.items.len());
         let mut held = 0;
         for item in &message.items {
@@ -89,7 +89,7 @@ impl Kms {
             items.iter().map(|item| (item.operation, item.unique_batch_item_id.clone())).collect();
         let (me, caller) = (Arc::clone(self), caller.clone());
         let done = self.workers.map(items, move |item| {
-            let mut context = Context { caller: &caller, now, version, made: Made::default() };
+            let mut context = Context { caller: &caller, now, version, made: Made::default(), looked_at: 0 };
             match item.request {
                 ApartRequest::Decrypt(request) => answer(run::decrypt(&me, request, &mut context), version),
                 ApartRequest::Encrypt(request) => answer(run::encrypt(&me, request, &mut context), version),

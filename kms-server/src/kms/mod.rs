@@ -194,6 +194,8 @@ struct Context<'a> {
     now: DateTime,
     version: Version,
     made: batch::Made,
+    /// How many objects the Locates of the message have looked at.
+    looked_at: usize,
 }
 
 impl Context<'_> {

@@ -26,6 +26,7 @@ mod follow;
 mod key;
 mod layout;
 pub mod limits;
+mod mark;
 mod memory;
 mod sled;
 mod view;

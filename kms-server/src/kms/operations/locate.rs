@@ -16,6 +16,15 @@ pub(in crate::kms) fn locate(
     request: LocateRequest,
     context: &mut Context<'_>,
 ) -> Result<LocateResponse, Refusal> {
+    if context.looked_at > limits::LOOKED_AT {
+        return Err(Refusal::new(
+            Reason::Limit,
+            format!(
+                "the Locates before this one have looked at {} objects; ask for it in another request",
+                context.looked_at
+            ),
+        ));
+    }
     let bound = |field: Option<i32>, name| match field.map(usize::try_from) {
         None => Ok(None),
         Some(Ok(number)) => Ok(Some(number)),
@@ -25,11 +34,12 @@ pub(in crate::kms) fn locate(
     let skip = bound(request.offset_items, "Offset Items")?.unwrap_or(0);
     let filter = Filter::new(request.attributes.0);
     let mut found = Vec::new();
-    let mut matched = 0_usize;
+    let (mut matched, mut looked_at) = (0_usize, 0_usize);
     // Archived objects do not exist here, so who wants only those gets none.
     let on_line = request.storage_status_mask.is_none_or(|mask| mask.contains(StorageStatusMask::ON_LINE));
     let complete = !on_line
         || each_candidate(kms, &filter.candidates(), context, |id| {
+            looked_at += 1;
             let object = kms.fetch(id)?.filter(|object| object.owner == context.caller.principal);
             if object.is_some_and(|object| filter.matches(&object, context.now)) {
                 matched += 1;
@@ -39,6 +49,7 @@ pub(in crate::kms) fn locate(
             }
             Ok(found.len() < most)
         })?;
+    context.looked_at += looked_at;
     match found.as_slice() {
         [only] => context.made.note(Placeholder::Locate, only),
         _ => context.made.forget(),
