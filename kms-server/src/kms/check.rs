@@ -7,7 +7,8 @@ use kms_protocol::attribute::Attribute;
 use kms_protocol::enums::{LinkType, State};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Material, Object, is_object};
+use super::model::{Material, Object};
+use super::notes::is_object;
 use crate::crypto::Keyring;
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Hit, Index, Keys, Record, Scan, Store, StoreError, Term};

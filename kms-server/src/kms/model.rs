@@ -9,7 +9,6 @@ use kms_protocol::enums::{
 use kms_protocol::error::{DecodeError, DecodeErrorKind};
 use kms_protocol::ttlv::{Bytes, Interval, Reader, Writer};
 use kms_protocol::{DateTime, Tag, Version};
-use uuid::Uuid;
 
 use crate::store::{Index, Key, Put, Record, StoreError, Term};
 
@@ -280,12 +279,6 @@ impl Object {
             _ => None,
         }
     }
-}
-
-/// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.
-#[must_use]
-pub fn is_object(id: &str) -> bool {
-    Uuid::try_parse(id).is_ok()
 }
 
 /// An owner's objects, oldest first.

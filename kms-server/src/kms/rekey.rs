@@ -11,8 +11,8 @@ use kms_protocol::ttlv::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Kms;
-use super::model::{Material, Object, is_object};
-use super::notes::{KeyNote, Previous};
+use super::model::{Material, Object};
+use super::notes::{KeyNote, Previous, is_object};
 use super::pairs::is_conflict;
 use crate::crypto::seal::sealed_with;
 use crate::crypto::{SealError, StoreKey};
