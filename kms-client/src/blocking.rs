@@ -30,7 +30,17 @@ use crate::rotation::{Finding, KnownKey};
 #[derive(Debug)]
 pub struct Client {
     client: crate::Client,
-    runtime: Runtime,
+    /// There until the client is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A runtime that is simply dropped waits for its threads, and panics where that would stall async code.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 macro_rules! operations {
@@ -60,7 +70,7 @@ impl Client {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             Error::settings(format!("no runtime can be made: {error}"), "check the limits of this process")
         })?;
-        Ok(Self { client, runtime })
+        Ok(Self { client, runtime: Some(runtime) })
     }
 
     /// The wrapped client.
@@ -153,12 +163,12 @@ impl Client {
     }
 
     fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
-        if Handle::try_current().is_ok() {
-            return Err(Error::settings(
+        match &self.runtime {
+            Some(runtime) if Handle::try_current().is_err() => Ok(runtime.block_on(future)),
+            _ => Err(Error::settings(
                 "the blocking client is used from async code, which it would stall",
                 "use kms_client::Client there",
-            ));
+            )),
         }
-        Ok(self.runtime.block_on(future))
     }
 }

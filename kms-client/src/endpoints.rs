@@ -18,7 +18,7 @@ use crate::tls::{BoxedStream, Connect};
 /// How connections are kept and how long is tried.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// Connections to one server, in use and idle.
+    /// Connections to one server in use at a time, and as many idle ones.
     pub(crate) connections: usize,
     /// How long an idle connection is kept.
     pub(crate) idle: Duration,
@@ -175,8 +175,11 @@ struct Lease {
 
 impl Lease {
     fn give_back(self) {
-        let idle = Idle { connection: self.connection, since: Instant::now() };
-        self.endpoint.idle().push(idle);
+        let mut idle = self.endpoint.idle();
+        if idle.len() >= self.endpoint.rules.connections {
+            idle.remove(0);
+        }
+        idle.push(Idle { connection: self.connection, since: Instant::now() });
     }
 }
 

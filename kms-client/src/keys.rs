@@ -196,9 +196,9 @@ impl Client {
         public_id: String,
         spec: KeySpec,
     ) -> Result<IssuedKey, Error> {
-        self.make_active(&private_id).await?;
-        self.make_active(&public_id).await?;
-        let key = self.public_key(&public_id).await?;
+        once_visible(async || self.make_active(&private_id).await).await?;
+        once_visible(async || self.make_active(&public_id).await).await?;
+        let key = once_visible(async || self.public_key(&public_id).await).await?;
         if key.bits != spec.bits().unsigned_abs() {
             return Err(Error::Key {
                 id: public_id,
@@ -269,6 +269,19 @@ impl Client {
         }
         Err(failure.unwrap_or_else(|| Error::protocol("it returned no key")))
     }
+}
+
+/// Asks about a key that exists until the server that answers knows it: replicas lag.
+async fn once_visible<T>(ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    let mut pause = limits::LOOKUP_FIRST;
+    for _ in 1..limits::LOOKUPS {
+        match ask().await {
+            Err(Error::NoSuchKey(_)) => sleep(pause).await,
+            answer => return answer,
+        }
+        pause *= 2;
+    }
+    ask().await
 }
 
 /// Formats of public keys, in the order asked for: SubjectPublicKeyInfo, which KMIP calls X.509, first.

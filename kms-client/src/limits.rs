@@ -38,7 +38,7 @@ pub const IDLE: Duration = Duration::from_secs(25);
 /// The same for a request that must not be repeated: it goes over a connection that was in use just now, or a new one.
 pub const IDLE_UNREPEATABLE: Duration = Duration::from_secs(2);
 
-/// Connections to one server at a time, in use and idle together.
+/// Connections to one server in use at a time, and as many idle ones. A server with two cores gains nothing from more.
 pub const CONNECTIONS: usize = 8;
 
 /// The first pause after a server failed, before it is tried again ahead of others; doubled at each failure.
@@ -56,8 +56,9 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The longest PEM file or profile read, in bytes. A chain of ten RSA-4096 certificates has 20 kB.
 pub const FILE: u64 = 1 << 20;
 
-/// How often a lost answer to a creation is looked up by name before it is reported, and how far apart: clusters answer
-/// from replicas that lag, and a server that was killed needs a moment to come back.
+/// How often a lost answer to a creation is looked up by name before it is reported, and how often a key that was made just
+/// now is asked for although the server does not know it: clusters answer from replicas that lag, and a server that was
+/// killed needs a moment to come back.
 pub const LOOKUPS: u32 = 6;
 
 /// The pause before the second such look-up; doubled each time, so that the last comes after 6 s.

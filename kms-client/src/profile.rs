@@ -148,7 +148,7 @@ impl Builder {
         self
     }
 
-    /// The most connections to one server, at least one.
+    /// The most connections to one server in use at a time, at least one.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.rules.connections = connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         self

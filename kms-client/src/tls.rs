@@ -4,6 +4,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::time::Duration;
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -253,10 +254,7 @@ impl TlsServer {
             .map_err(late(Step::Resolve))?
             .map_err(|error| Error::Resolve { address: self.address.clone(), reason: error.to_string() })?
             .collect();
-        let tcp = timeout_at(deadline, TcpStream::connect(addresses.as_slice()))
-            .await
-            .map_err(late(Step::Connect))?
-            .map_err(|error| self.cannot_connect(&error))?;
+        let tcp = self.first_that_answers(&addresses, deadline).await?;
         prepare(&tcp).map_err(|error| self.cannot_connect(&error))?;
         let connector = TlsConnector::from(self.identity.config());
         let tls = timeout_at(deadline, connector.connect(self.name.clone(), tcp))
@@ -268,6 +266,28 @@ impl TlsServer {
             *seen = Some(certificate.clone().into_owned());
         }
         Ok(Box::new(tls))
+    }
+
+    /// Tries the addresses of a name in turn, each with its share of the time that is left.
+    async fn first_that_answers(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<TcpStream, Error> {
+        let mut last =
+            Error::Resolve { address: self.address.clone(), reason: "the name has no address".to_owned() };
+        for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let now = Instant::now();
+            let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
+            last = match timeout_at(now + share, TcpStream::connect(address)).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => self.cannot_connect(&error),
+                Err(_) => {
+                    Error::TimedOut { address: self.address.clone(), step: Step::Connect, after: share }
+                }
+            };
+        }
+        Err(last)
     }
 
     fn cannot_connect(&self, error: &io::Error) -> Error {

@@ -5,17 +5,15 @@
 mod scripted;
 
 use kms_client::{Client, Error, limits};
+use kms_protocol::Secret;
 use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultReason};
-use kms_protocol::message::{
-    Outcome, RequestMessage, ResponseHeader, ResponseItem, ResponseMessage, write_response,
-};
+use kms_protocol::message::RequestMessage;
 use kms_protocol::operation::{
     ActivateRequest, ActivateResponse, DecryptRequest, DecryptResponse, GetAttributesRequest,
     GetAttributesResponse,
 };
-use kms_protocol::ttlv::{Bytes, Writer};
-use kms_protocol::{DateTime, Secret, Tag};
-use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, read_message, yes};
+use kms_protocol::ttlv::Bytes;
+use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, outcomes, read_message, response, yes};
 use tokio::io::AsyncWriteExt as _;
 
 fn ask_about(id: usize) -> GetAttributesRequest {
@@ -32,24 +30,6 @@ async fn ids(client: &Client, count: usize) -> Vec<Result<String, Error>> {
     let requests: Vec<_> = (0..count).map(ask_about).collect();
     let answers = client.batch(&requests).await;
     answers.into_iter().map(|answer| answer.map(|answer| answer.unique_identifier)).collect()
-}
-
-/// An item of an answer as it is, to be written again.
-fn again(item: &ResponseItem<'_>) -> Outcome {
-    let payload = item.payload.clone().map(|payload| {
-        let mut writer = Writer::new(payload.version);
-        let items = payload.structure().expect("a structure").rest();
-        writer.structure(Tag::RESPONSE_PAYLOAD, |writer| writer.raw(items));
-        Secret::new(writer.into_bytes())
-    });
-    Outcome {
-        operation: item.operation,
-        unique_batch_item_id: item.unique_batch_item_id.clone(),
-        result_status: item.result_status,
-        result_reason: item.result_reason,
-        result_message: None,
-        payload,
-    }
 }
 
 fn assert_all(answers: Vec<Result<String, Error>>, count: usize) {
@@ -123,13 +103,10 @@ async fn one_missing_key_fails_alone() {
 async fn answers_in_another_order_find_their_requests() {
     let client = InMemory::new(|_, mut stream| async move {
         while let Some(request) = read_message(&mut stream).await {
-            let right = answer(&request, &in_1_4(about));
-            let message = ResponseMessage::read(&right).expect("a response");
-            let mut outcomes: Vec<_> = message.items.iter().map(again).collect();
+            let mut outcomes = outcomes(&answer(&request, &in_1_4(about)));
             outcomes.reverse();
-            let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-            let bytes = write_response(header, &outcomes);
-            if stream.write_all(bytes.expose()).await.is_err() {
+            let bytes = response(&outcomes);
+            if stream.write_all(&bytes).await.is_err() {
                 return;
             }
         }
@@ -248,16 +225,11 @@ async fn a_server_that_stops_at_a_failure_though_asked_not_to_is_asked_for_the_r
                     about(ask)
                 }),
             );
-            let message = ResponseMessage::read(&whole).expect("a response");
-            let mut outcomes = Vec::new();
-            for item in &message.items {
-                outcomes.push(again(item));
-                if item.result_reason.is_some() {
-                    break;
-                }
+            let mut outcomes = outcomes(&whole);
+            if let Some(at) = outcomes.iter().position(|outcome| outcome.result_reason.is_some()) {
+                outcomes.truncate(at + 1);
             }
-            let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-            if stream.write_all(write_response(header, &outcomes).expose()).await.is_err() {
+            if stream.write_all(&response(&outcomes)).await.is_err() {
                 return;
             }
         }
@@ -279,10 +251,7 @@ async fn an_answer_left_out_for_no_reason_is_a_violation() {
             let mut bytes = answer(&request, &in_1_4(about));
             if message.items.len() > 1 {
                 // The answer to the first item alone, under a right Batch Count.
-                let header = ResponseHeader::new(message.header.protocol_version, DateTime(0));
-                let response = ResponseMessage::read(&bytes).expect("a response");
-                let first = response.items.into_iter().next().expect("one");
-                bytes = write_response(header, &[again(&first)]).expose().to_vec();
+                bytes = response(&outcomes(&bytes)[..1]);
             }
             if stream.write_all(&bytes).await.is_err() {
                 return;

@@ -15,7 +15,9 @@ use kms_protocol::operation::{
     LocateRequest, LocateResponse, QueryRequest,
 };
 use kms_protocol::{Secret, Version};
-use scripted::{Ask, InMemory, Journal, Reply, Unreachable, answer, in_1_4, read_message, speaking, yes};
+use scripted::{
+    Ask, InMemory, Journal, Reply, Unreachable, answer, in_1_4, payload, read_message, speaking, yes,
+};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
@@ -286,6 +288,24 @@ async fn idle_connections_are_dropped_before_the_server_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_changes_something_goes_over_a_connection_in_use_just_now_or_a_new_one() {
+    let server = InMemory::replying(in_1_4(|ask| match ask.operation() {
+        Operation::Activate => yes(ask, &ActivateResponse { unique_identifier: "1".into() }),
+        _ => found(ask),
+    }));
+    let connections = Arc::clone(&server.connections);
+    let client = server.builder().max_connections(2).build().expect("settings");
+    let request = ActivateRequest { unique_identifier: Some("1".into()) };
+    client.activate(&request).await.expect("done");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    for opened in 2..10 {
+        tokio::time::sleep(limits::IDLE_UNREPEATABLE).await;
+        client.activate(&request).await.expect("done");
+        assert_eq!(connections.load(Ordering::SeqCst), opened);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_connections_than_allowed() {
     let server = InMemory::new(|_, mut stream| async move {
         while let Some(request) = read_message(&mut stream).await {
@@ -428,7 +448,7 @@ async fn the_blocking_client_does_not_stall_async_code() {
         kms_client::blocking::Client::new(InMemory::replying(in_1_4(found)).client()).expect("a runtime");
     let error = client.query(&QueryRequest::default()).expect_err("it would block");
     assert!(matches!(error, Error::Settings { .. }), "{error:?}");
-    tokio::task::spawn_blocking(move || drop(client)).await.expect("dropped");
+    drop(client);
 }
 
 #[tokio::test]
@@ -448,7 +468,7 @@ async fn an_answer_within_the_limit_is_taken_and_one_above_refused() {
 #[tokio::test]
 async fn a_missing_payload_and_a_malformed_one_are_told() {
     let server = InMemory::replying(in_1_4(|ask| match ask.operation() {
-        Operation::GetAttributeList => Reply::Success(Secret::new(vec![1, 2, 3])),
+        Operation::GetAttributeList => Reply::Success(payload(&[1, 2, 3])),
         _ => Reply::Success(Secret::default()),
     }));
     let client = server.client();

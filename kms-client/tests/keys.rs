@@ -5,9 +5,9 @@
 mod scripted;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use kms_client::{Client, Error, KeySpec};
+use kms_client::{Client, Error, KeySpec, limits};
 use kms_protocol::Version;
 use kms_protocol::attribute::{Attribute, CryptographicUsageMask, Name};
 use kms_protocol::enums::{KeyFormatType, Operation, ResultReason, State};
@@ -124,6 +124,24 @@ async fn a_lost_answer_after_the_work_is_found_by_name() {
         assert_eq!(kms.model.lock().pairs_made, 1);
         assert_eq!(kms.journal.count(Operation::CreateKeyPair), 1);
         assert_eq!(kms.model.lock().objects["private-1"].state(), Some(State::Active));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_lags_is_waited_for_within_a_bound() {
+    for (lags, visible) in [(limits::LOOKUPS - 1, true), (limits::LOOKUPS, false)] {
+        let model = Model::default();
+        let served = model.clone();
+        let asked = AtomicU32::new(0);
+        let server = InMemory::replying(in_1_4(move |ask| match ask.operation() {
+            Operation::Activate if asked.fetch_add(1, Ordering::SeqCst) < lags => {
+                Reply::No(ResultReason::ItemNotFound)
+            }
+            _ => served.reply(ask),
+        }));
+        let key = server.client().request_key("nightly", KeySpec::Rsa2048).await;
+        assert_eq!(key.is_ok(), visible, "{key:?}");
+        assert_eq!(model.lock().pairs_made, 1);
     }
 }
 

@@ -121,13 +121,24 @@ fn short(finding: &Finding) -> String {
             assert_eq!(newest.private_id, format!("{}-private", newest.public_id));
             format!("moved {}", newest.public_id)
         }
-        Finding::PendingActivation { public_id } => format!("pending {public_id}"),
+        Finding::PendingActivation { public_id, known } => format!("pending {public_id}{}", own(*known)),
         Finding::RetiredWithoutSuccessor { state } => format!("retired {state}"),
         Finding::Gone => "gone".to_owned(),
-        Finding::Ambiguous { candidates } => format!("ambiguous {}", candidates.join(" ")),
-        Finding::Unusable { id, why } => format!("unusable {id} {why:?}"),
+        Finding::Ambiguous { candidates, known } => {
+            format!("ambiguous {}{}", candidates.join(" "), own(*known))
+        }
+        Finding::Unusable { id, why, known } => format!("unusable {id} {why:?}{}", own(*known)),
         Finding::Failed { error } => format!("failed {:?}", error.reason()),
         other => panic!("a finding that this test does not know: {other:?}"),
+    }
+}
+
+/// The known key's own state, where it is not Active.
+fn own(state: Option<State>) -> String {
+    match state {
+        Some(Active) => String::new(),
+        Some(state) => format!(", itself {state}"),
+        None => ", itself gone".to_owned(),
     }
 }
 
@@ -158,7 +169,10 @@ async fn links_are_followed_to_the_newest_active_key() {
     check("all are retired", chain(Deactivated, Compromised), "retired Compromised").await;
     let waiting = vec![row("a", 1).next(&["b"]), row("b", 2).named().state(PreActive)];
     check("the only successor waits", waiting, "pending b").await;
-    check("it waits itself", vec![row("a", 1).named().state(PreActive)], "pending a").await;
+    check("it waits itself", vec![row("a", 1).named().state(PreActive)], "pending a, itself Pre-Active")
+        .await;
+    let retired = vec![row("a", 1).next(&["b"]).state(Deactivated), row("b", 2).named().state(PreActive)];
+    check("the successor of a retired key waits", retired, "pending b, itself Deactivated").await;
 }
 
 #[tokio::test]
@@ -210,7 +224,7 @@ async fn without_links_the_name_tells() {
     check("the successor waits", waits, "pending b").await;
     let two =
         vec![alone(row("a", 1).state(Deactivated)), alone(row("b", 2).named()), alone(row("c", 2).named())];
-    check("two of the same second", two, "ambiguous b c").await;
+    check("two of the same second", two, "ambiguous b c, itself Deactivated").await;
     let two = vec![alone(row("a", 1)), alone(row("b", 2).named()), alone(row("c", 3).named())];
     check("the newer of two", two, "moved c").await;
     let old = vec![alone(row("a", 5).named()), alone(row("b", 5).named()), alone(row("c", 1).named())];

@@ -31,8 +31,7 @@ fn main() {
 
 fn measure(folder: &Path, audit: Audit, title: &str) {
     let keep = Keep::Folder(folder.join("store"));
-    let mut config = Config::default();
-    config.audit = audit;
+    let config = Config { audit, ..Config::default() };
     let workers = Arc::new(Workers::one_per_core().expect("threads"));
     let service = service::open(&keep, &Secret::new(vec![1; 32]), &config, &workers).expect("a store");
     let caller = Caller::named("bench");

@@ -97,6 +97,14 @@ pub enum ClockError {
         /// What is wrong with it.
         cause: String,
     },
+    /// The store could not be marked as one that has lived under a moved clock.
+    #[error("the clock stays: the store cannot be marked as one whose clock was moved: {cause}")]
+    Stamp {
+        /// Why.
+        cause: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The clock's file could not be written.
     #[error(transparent)]
     Write(#[from] kms_certs::Error),
@@ -112,6 +120,7 @@ impl ClockError {
             Self::Duration { .. } => "write it like 90d, 12h or 30s",
             Self::Time { .. } => "write it like 2027-01-01T00:00:00Z",
             Self::File { .. } => "delete the file, and the clock shows the real time again",
+            Self::Stamp { hint, .. } => hint,
             Self::Write(_) => "make the state folder writable and try again",
         }
     }

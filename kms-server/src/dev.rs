@@ -8,18 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use kms_certs::{Access, replace_file};
-use kms_protocol::Secret;
 use serde::Serialize;
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
 use crate::clock::{Clock, ClockError};
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::pki::Pki;
-
-/// Bytes of the store's key (AES-256).
-const STORE_KEY: usize = 32;
+use crate::store_key::{self, Given};
 
 /// Where policies are kept that are changed on the running server.
 pub const POLICIES: &str = "policies.toml";
@@ -38,7 +34,7 @@ pub struct DevState {
     /// Its certificates.
     pub pki: Pki,
     /// The key that seals the store.
-    pub store_key: Secret,
+    pub store_key: Given,
     /// What its `kms.toml` says.
     pub config: Config,
     /// Whether the server keeps nothing when it stops.
@@ -163,29 +159,11 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Reads the key of a store from `file`: 64 hexadecimal digits.
-///
-/// # Errors
-/// [`Failure`] when it is not there or something else.
-pub fn read_store_key(file: &Path) -> Result<Secret, Failure> {
-    let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| {
-        Failure::new(Kind::State, format!("cannot read the store's key in {}: {error}", file.display()))
-            .hint("without this key nothing in the store can be opened: restore the file")
-    })?;
-    match hex::decode(text.trim()) {
-        Ok(key) if key.len() == STORE_KEY => Ok(Secret::new(key)),
-        _ => {
-            let what = format!("{} holds no store key, which is 64 hexadecimal digits", file.display());
-            Err(Failure::new(Kind::State, what).hint("restore the file from where you keep a copy"))
-        }
-    }
-}
-
 /// The store's key, made when there is neither key nor store.
-fn store_key(folder: &Path) -> Result<Secret, Failure> {
+fn store_key(folder: &Path) -> Result<Given, Failure> {
     let file = folder.join("store.key");
     if file.exists() {
-        return read_store_key(&file);
+        return Given::key(&store_key::read_secret(&file)?, &file.display().to_string());
     }
     let store = folder.join("store");
     let mut entries = fs::read_dir(&store).map_err(|error| unusable(&store, &error))?;
@@ -194,12 +172,8 @@ fn store_key(folder: &Path) -> Result<Secret, Failure> {
         return Err(Failure::new(Kind::State, what)
             .hint("restore store.key, or delete the store folder too and begin with an empty one"));
     }
-    let mut key = Zeroizing::new([0; STORE_KEY]);
-    aws_lc_rs::rand::fill(key.as_mut())
-        .map_err(|_| Failure::new(Kind::State, "the system gives no random bytes"))?;
-    let text = Zeroizing::new(hex::encode(*key));
-    write(&file, text.as_bytes(), Access::Private)?;
-    Ok(Secret::new(key.to_vec()))
+    store_key::write_new_key(&file)?;
+    Given::key(&store_key::read_secret(&file)?, &file.display().to_string())
 }
 
 /// Makes a folder for this user alone, or tightens one that others can enter.

@@ -53,6 +53,12 @@ impl Failure {
         Self { kind, what: what.into(), hint: String::new() }
     }
 
+    /// What failed and why.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod backup;
 pub mod certificate;
 pub mod clock;
 pub mod config;
@@ -16,11 +17,14 @@ pub mod listener;
 pub mod period;
 pub mod pki;
 pub mod principal;
+pub mod production;
 pub mod rotator;
 pub mod server;
 pub mod service;
 pub mod shutdown;
+pub mod standby;
 pub mod store;
+pub mod store_key;
 pub mod tls;
 pub mod webhook;
 pub mod workers;

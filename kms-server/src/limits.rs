@@ -127,6 +127,21 @@ pub const KEYS_LISTED: usize = 1_000;
 /// Keys looked at for one page of the admin API, so that a filter that nothing matches answers within a second.
 pub const KEYS_SEEN: usize = 20_000;
 
+/// Bytes of a file that holds a key or a passphrase: a long passphrase and an age key with its comments fit.
+pub const SECRET: usize = 4 << 10;
+
+/// KiB of memory that deriving a key from a passphrase may take, whatever a store says: 1 GiB.
+pub const KDF_MEMORY_KIB: u32 = 1 << 20;
+
+/// Passes over that memory: with 1 GiB they take about half a minute.
+pub const KDF_PASSES: u32 = 16;
+
+/// From one look of a standby for the store's lock to the next: it takes over well within a second.
+pub const STANDBY_LOOK: Duration = Duration::from_millis(100);
+
+/// Bytes of a copy of the store that are sent at a time.
+pub const COPY_CHUNK: usize = 64 << 10;
+
 /// How often an item starts over because others changed its object at the same moment. Each time one of them got
 /// through, so this many in a row means a crowd on one object.
 pub const CONFLICTS: usize = 16;

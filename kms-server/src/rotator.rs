@@ -51,6 +51,12 @@ impl Rotator {
         self.service.trail()
     }
 
+    /// What it works on.
+    #[must_use]
+    pub fn service(&self) -> &Arc<dyn Service> {
+        &self.service
+    }
+
     /// Looks each second for what is due, until the server stops.
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.clone();
@@ -62,7 +68,7 @@ impl Rotator {
             let work: fn(&Self) = tokio::select! {
                 () = stop.requested() => return,
                 _ = tick.tick() => |rotator| drop(rotator.catch_up()),
-                _ = recovery.tick() => |rotator| rotator.service.recover(),
+                _ = recovery.tick() => |rotator| rotator.service.tend(),
             };
             let rotator = Arc::clone(&self);
             if let Err(failure) = tokio::task::spawn_blocking(move || work(&rotator)).await {
@@ -113,6 +119,10 @@ impl Rotator {
     /// [`ClockError`] when the clock refuses; then nothing happened.
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
         let _turn = self.take_turn();
+        self.clock.target(change)?;
+        self.service
+            .stamp_moved_clock(clock::system_now())
+            .map_err(|error| ClockError::Stamp { cause: error.to_string(), hint: error.hint() })?;
         let target = self.clock.depart(change)?;
         let mut moved = Moved { now: target, fired: Vec::new(), omitted: 0, is_cut_short: false };
         self.step_to(target, &mut moved);

@@ -7,10 +7,12 @@ use kms_protocol::{DateTime, Secret};
 
 use crate::audit::{Trail, TrailError};
 use crate::config::{self, Config, PolicyBook};
-use crate::crypto::{CryptoError, KeyPool, SealError, StoreKey, Workers};
+use crate::crypto::{CryptoError, KeyPool, SealError, Workers};
 use crate::failure::{Failure, Kind};
+use crate::kms::notes::MovedClock;
 use crate::kms::{Caller, Fired, Kms, Parts, Work};
 use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
+use crate::store_key::{self, Given};
 
 /// What answers requests behind the edge: the core, or what a test puts in its place.
 pub trait Service: Send + Sync + 'static {
@@ -31,11 +33,24 @@ pub trait Service: Send + Sync + 'static {
         false
     }
 
-    /// Has a store that stopped taking writes try again; called every now and then.
-    fn recover(&self) {}
-
     /// Where what happens is recorded, and who tells of it; none where nothing is worth that.
     fn trail(&self) -> Option<&Arc<Trail>> {
+        None
+    }
+
+    /// Looks after the store: called every few seconds.
+    fn tend(&self) {}
+
+    /// Says, durably, that the clock is about to be moved; `real_now` is the system's time.
+    ///
+    /// # Errors
+    /// When that cannot be written: then the clock must not be moved.
+    fn stamp_moved_clock(&self, _real_now: DateTime) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The core, for those who look after its store; a test's stand-in has none.
+    fn kms(self: Arc<Self>) -> Option<Arc<Kms>> {
         None
     }
 }
@@ -70,8 +85,24 @@ impl Service for Kms {
         })
     }
 
-    fn recover(&self) {
-        Kms::recover(self);
+    fn tend(&self) {
+        match self.store().writable() {
+            Err(StoreError::ReadOnly { .. } | StoreError::Closed) => match self.store().recover() {
+                Ok(()) => tracing::info!("the store takes writes again"),
+                Err(error) => tracing::warn!(%error, hint = error.hint(), "the store still takes no writes"),
+            },
+            // It takes them again by itself once there is room.
+            Err(error) => tracing::warn!(%error, hint = error.hint(), "the store takes no writes"),
+            Ok(()) => {}
+        }
+    }
+
+    fn stamp_moved_clock(&self, real_now: DateTime) -> Result<(), StoreError> {
+        MovedClock::stamp(self.store(), real_now)
+    }
+
+    fn kms(self: Arc<Self>) -> Option<Arc<Kms>> {
+        Some(self)
     }
 
     fn trail(&self) -> Option<&Arc<Trail>> {
@@ -91,31 +122,42 @@ pub enum Keep {
 /// Opens the core on its store, with `store_key` to unseal it and the policies of `config` and of its changes.
 ///
 /// # Errors
-/// [`Failure`] when the store cannot be opened or the policies do not go together.
+/// [`Failure`] when the store cannot be opened, `store_key` is not its key, or the policies do not go together.
 pub fn open(
     keep: &Keep,
     store_key: &Secret,
     config: &Config,
     workers: &Arc<Workers>,
 ) -> Result<Arc<Kms>, Failure> {
-    let policies = PolicyBook::open(config, config.policy_changes.as_deref())?.policies();
     let store: Arc<dyn Store> = match keep {
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
     };
-    let trail = Arc::new(Trail::open(&config.audit.options(), &store)?);
+    let given = Given::Key(Secret::from(store_key.expose()));
+    start(store, &given, config, workers)
+}
+
+/// Opens the core on an open store, as [`open`] does.
+///
+/// # Errors
+/// As [`open`]'s.
+pub fn start(
+    store: Arc<dyn Store>,
+    given: &Given,
+    config: &Config,
+    workers: &Arc<Workers>,
+) -> Result<Arc<Kms>, Failure> {
+    let policies = PolicyBook::open(config, config.policy_changes.as_deref())?.policies();
+    let keyring = store_key::unlock(&*store, given)?;
     let kms = Kms::new(Parts {
+        trail: Arc::new(Trail::open(&config.audit.options(), &store)?),
         store,
-        trail,
-        store_key: StoreKey::from_bytes(Secret::from(store_key.expose()))?,
+        keyring,
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::clone(workers),
     });
-    // Found later, it would be found after new keys were sealed with the wrong one.
-    if let Some(error) = kms.wrong_store_key()? {
-        return Err(error.into());
-    }
     kms.adopt(policies)?;
+    kms.resume_rekey();
     Ok(kms)
 }
 

@@ -76,7 +76,8 @@ impl Database {
         let mut database = Self { sled, data, installation: String::new(), folder, _lock: lock };
         database.installation = database.read_or_write_format()?;
         if is_new {
-            for path in [path.join("conf"), path, database.folder.clone()] {
+            let parent = folder_of(&database.folder);
+            for path in [path.join("conf"), path, database.folder.clone(), parent] {
                 File::open(&path).and_then(|file| file.sync_all()).map_err(BackupError::io("sync", &path))?;
             }
         }
@@ -352,6 +353,15 @@ fn open_sled(folder: &Path, path: &Path) -> Result<sled::Db, BackupError> {
         }
     }
     config.open().map_err(failure)
+}
+
+/// The folder that `path` lies in.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    }
 }
 
 fn named(prefix: &str, name: &str) -> Vec<u8> {

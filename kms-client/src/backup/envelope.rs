@@ -248,13 +248,33 @@ fn collect_stanzas(header: &[u8]) -> Result<Vec<Stanza>, HeaderError> {
         }
     }
     // The parser wants the 16-byte nonce after the header as well; no key, so any will do.
-    let decryptor = age::Decryptor::new_buffered(header.chain(&[0_u8; 16][..])).map_err(HeaderError::Age)?;
+    let decryptor =
+        age::Decryptor::new_buffered(header.chain(&[0_u8; 16][..])).map_err(|error| header_error(&error))?;
     let collector = Collector(Mutex::new(Vec::new()));
     match decryptor.decrypt(iter::once(&collector as &dyn age::Identity)) {
         Ok(_) | Err(age::DecryptError::NoMatchingKeys) => {}
-        Err(error) => return Err(HeaderError::Age(error)),
+        Err(error) => return Err(header_error(&error)),
     }
     Ok(collector.0.into_inner().unwrap_or_default())
+}
+
+/// What an error of the age crate means.
+///
+/// Not by its own words: it looks those up, in debug builds in files at the place where it was compiled, and
+/// panics where they are not.
+pub(super) const fn reason(error: &age::DecryptError) -> &'static str {
+    match error {
+        age::DecryptError::InvalidHeader => "the header is not valid",
+        age::DecryptError::InvalidMac => "the header was altered",
+        age::DecryptError::UnknownFormat => "the file is of a version of age's format that is not known here",
+        age::DecryptError::NoMatchingKeys => "the key that was given is not one of the file's",
+        age::DecryptError::Io(_) => "the file cannot be read",
+        _ => "the file's key cannot be decrypted",
+    }
+}
+
+fn header_error(error: &age::DecryptError) -> HeaderError {
+    HeaderError::Invalid(reason(error))
 }
 
 /// What is wrong with a file's header.
@@ -270,9 +290,9 @@ pub enum HeaderError {
     /// The header does not end.
     #[error("the header is longer than {} bytes", limits::MAX_HEADER)]
     TooLong,
-    /// The age crate does not accept it.
-    #[error("the header is not valid: {0}")]
-    Age(age::DecryptError),
+    /// It is not as age headers are.
+    #[error("{0}")]
+    Invalid(&'static str),
     /// A stanza of ours lacks something, or has it wrong.
     #[error("the header's KMS key has no valid {0}")]
     Stanza(&'static str),

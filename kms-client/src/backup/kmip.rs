@@ -1,6 +1,6 @@
 //! [`KeyManagement`] by KMIP: the backup side's questions put to a real server.
 
-use kms_protocol::enums::HashingAlgorithm;
+use kms_protocol::enums::{HashingAlgorithm, State};
 use kms_protocol::{Secret, Version};
 
 use super::kms::{
@@ -116,13 +116,26 @@ fn finding(found: rotation::Finding) -> Result<Finding, KmsError> {
             Finding::Rotated { generations, newest: issued(newest) }
         }
         rotation::Finding::Moved { newest } => Finding::Rotated { generations: 1, newest: issued(newest) },
-        rotation::Finding::PendingActivation { .. } => Finding::PendingActivation,
         rotation::Finding::RetiredWithoutSuccessor { state } => Finding::RetiredWithoutSuccessor { state },
         rotation::Finding::Gone => Finding::Gone,
-        rotation::Finding::Ambiguous { candidates } => Finding::Ambiguous { candidates },
-        rotation::Finding::Unusable { id, .. } => Finding::Ambiguous { candidates: vec![id] },
+        rotation::Finding::PendingActivation { known, .. } => while_usable(known, Finding::PendingActivation),
+        rotation::Finding::Ambiguous { candidates, known } => {
+            while_usable(known, Finding::Ambiguous { candidates })
+        }
+        rotation::Finding::Unusable { id, known, .. } => {
+            while_usable(known, Finding::Ambiguous { candidates: vec![id] })
+        }
         rotation::Finding::Failed { error } => return Err(error.into()),
     })
+}
+
+/// A finding that lets the job go on with its key, which that key's own state may forbid.
+fn while_usable(known: Option<State>, finding: Finding) -> Finding {
+    match known {
+        Some(State::Active) => finding,
+        Some(state) => Finding::RetiredWithoutSuccessor { state },
+        None => Finding::Gone,
+    }
 }
 
 impl From<Error> for KmsError {
@@ -141,5 +154,37 @@ impl From<Error> for KmsError {
             _ => KmsErrorKind::Failed,
         };
         Self { what: error.to_string(), hint: error.hint(), retryable: error.is_retryable(), kind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kms_protocol::enums::State;
+
+    use super::finding;
+    use crate::backup::Finding;
+    use crate::{Unusable, rotation};
+
+    #[test]
+    fn a_job_goes_on_with_its_key_only_while_the_key_is_active() {
+        let cases = |known| {
+            [
+                rotation::Finding::PendingActivation { public_id: "b".into(), known },
+                rotation::Finding::Ambiguous { candidates: vec!["b".into(), "c".into()], known },
+                rotation::Finding::Unusable { id: "b".into(), why: Unusable::Weaker, known },
+            ]
+            .map(|found| finding(found).expect("a finding"))
+        };
+        assert_eq!(
+            cases(Some(State::Active)),
+            [
+                Finding::PendingActivation,
+                Finding::Ambiguous { candidates: vec!["b".into(), "c".into()] },
+                Finding::Ambiguous { candidates: vec!["b".into()] },
+            ]
+        );
+        let retired = Finding::RetiredWithoutSuccessor { state: State::Deactivated };
+        assert!(cases(Some(State::Deactivated)).iter().all(|found| *found == retired));
+        assert!(cases(None).iter().all(|found| *found == Finding::Gone));
     }
 }

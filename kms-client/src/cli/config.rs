@@ -100,7 +100,8 @@ impl Config {
         let path = self.profile.display();
         let unusable = |what: String| CommandError::Config {
             what: format!("no KMS server is given, and the profile {path} {what}"),
-            hint: "start `kms-server dev`, which writes one, or give --address, --ca, --certificate and --key",
+            hint: "start `kms-server dev`, which writes one, or register a server by `kms-client server add NAME` with \
+                   --address, --ca, --certificate and --key",
         };
         let length =
             fs::metadata(&self.profile).map_err(|error| unusable(format!("cannot be read: {error}")))?.len();

@@ -113,3 +113,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
     };
     result.unwrap_or_else(|error| session.output.error(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn no_command_has_two_options_of_one_name() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -31,6 +31,9 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     }
     let servers = database.servers()?;
     drop(database);
+    if servers.is_empty() {
+        session.output.say("no server is registered; `kms-client server add NAME` registers one");
+    }
     let mut unreachable = 0_usize;
     let mut attention = false;
     for server in &servers {

@@ -99,12 +99,12 @@ pub(super) fn by_links(key: &KnownKey, walk: &Walk<'_>) -> Verdict {
             _ => Verdict::Lost(Finding::Gone),
         };
     };
-    let unusable = |id: &str, why| Finding::Unusable { id: id.to_owned(), why };
+    let unusable = |id: &str, why| Finding::Unusable { id: id.to_owned(), why, known: known.state };
     match &walk.end {
         End::Cycle(id) => return Verdict::Is(unusable(id, Unusable::Cycle)),
         End::TooDeep(id) => return Verdict::Is(unusable(id, Unusable::TooDeep)),
         End::Fork(candidates) => {
-            return Verdict::Is(Finding::Ambiguous { candidates: candidates.clone() });
+            return Verdict::Is(Finding::Ambiguous { candidates: candidates.clone(), known: known.state });
         }
         _ => {}
     }
@@ -115,7 +115,7 @@ pub(super) fn by_links(key: &KnownKey, walk: &Walk<'_>) -> Verdict {
     }
     let newest = walk.chain.last().unwrap_or(known);
     if newest.state == Some(State::PreActive) {
-        return Verdict::Is(Finding::PendingActivation { public_id: newest.id.clone() });
+        return Verdict::Is(Finding::PendingActivation { public_id: newest.id.clone(), known: known.state });
     }
     let because = match &walk.end {
         End::Missing(id) => unusable(id, Unusable::Missing),

@@ -55,6 +55,8 @@ pub enum Finding {
     PendingActivation {
         /// The public key that waits.
         public_id: String,
+        /// The known key's own state; it may encrypt until then only where that is Active. `None` where it is gone.
+        known: Option<State>,
     },
     /// The key must not encrypt any more and nothing replaces it.
     RetiredWithoutSuccessor {
@@ -67,6 +69,8 @@ pub enum Finding {
     Ambiguous {
         /// Unique Identifiers of their public halves.
         candidates: Vec<String>,
+        /// The known key's own state; `None` where it is gone.
+        known: Option<State>,
     },
     /// A successor is named that cannot be adopted.
     Unusable {
@@ -74,6 +78,8 @@ pub enum Finding {
         id: String,
         /// Why.
         why: Unusable,
+        /// The known key's own state; `None` where it is gone.
+        known: Option<State>,
     },
     /// The server refused to say anything about this key.
     Failed {
@@ -246,15 +252,14 @@ impl<'a> Discovery<'a> {
                 .iter()
                 .filter_map(|id| self.view(id))
                 .filter(|view| view.is_of(ObjectType::PublicKey) && view.has(&attribute));
-            match choose(key, self.view(&key.public_id), verified) {
-                Choice::None => {}
-                Choice::One(id) => *verdict = Verdict::Adopt { id, generations: None },
-                Choice::Pending(id) => *verdict = Verdict::Is(Finding::PendingActivation { public_id: id }),
-                Choice::Several(candidates) => *verdict = Verdict::Is(Finding::Ambiguous { candidates }),
-                Choice::Weaker(id) => {
-                    *verdict = Verdict::Is(Finding::Unusable { id, why: Unusable::Weaker });
-                }
-            }
+            let known = self.state(key);
+            *verdict = match choose(key, self.view(&key.public_id), verified) {
+                Choice::None => continue,
+                Choice::One(id) => Verdict::Adopt { id, generations: None },
+                Choice::Pending(public_id) => Verdict::Is(Finding::PendingActivation { public_id, known }),
+                Choice::Several(candidates) => Verdict::Is(Finding::Ambiguous { candidates, known }),
+                Choice::Weaker(id) => Verdict::Is(Finding::Unusable { id, why: Unusable::Weaker, known }),
+            };
         }
         Ok(())
     }
@@ -280,7 +285,7 @@ impl<'a> Discovery<'a> {
                         self.adopt(key, view, public, generations, version).await?
                     }
                     (_, Some(Err(error))) => Finding::Failed { error: error.clone() },
-                    _ => Finding::Unusable { id, why: Unusable::Missing },
+                    _ => Finding::Unusable { id, why: Unusable::Missing, known: self.state(key) },
                 },
             });
         }
@@ -295,11 +300,12 @@ impl<'a> Discovery<'a> {
         generations: Option<u32>,
         version: Version,
     ) -> Result<Finding, Error> {
+        let unusable = |why| Finding::Unusable { id: view.id.clone(), why, known: self.state(key) };
         if public.bits < key.spec.bits().unsigned_abs() {
-            return Ok(Finding::Unusable { id: view.id.clone(), why: Unusable::Weaker });
+            return Ok(unusable(Unusable::Weaker));
         }
         let Some(private_id) = self.private_half(key, view).await? else {
-            return Ok(Finding::Unusable { id: view.id.clone(), why: Unusable::NoPrivateKey });
+            return Ok(unusable(Unusable::NoPrivateKey));
         };
         let newest = IssuedKey {
             private_id,
@@ -323,6 +329,15 @@ impl<'a> Discovery<'a> {
             Ok(found) => Ok(found.filter(|id| *id != key.private_id)),
             Err(error) if error.reason().is_some() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The state of a known key itself.
+    fn state(&self, key: &KnownKey) -> Option<State> {
+        match self.seen.get(&key.public_id) {
+            Some(Seen::There(view)) => view.state,
+            Some(Seen::Destroyed) => Some(State::Destroyed),
+            _ => None,
         }
     }
 

@@ -108,7 +108,7 @@ fn what_is_no_age_file_is_refused_with_the_reason() {
     assert!(matches!(read(b""), HeaderError::NotAge));
     assert!(matches!(read(b"PK\x03\x04"), HeaderError::NotAge));
     assert!(matches!(read(b"age-encryption.org/v1\n-> X"), HeaderError::Truncated));
-    assert!(matches!(read(b"age-encryption.org/v9\n--- \n"), HeaderError::Age(_)));
+    assert!(matches!(read(b"age-encryption.org/v9\n--- \n"), HeaderError::Invalid(_)));
     let endless = [b"age-encryption.org/v1\n".to_vec(), b"-> a\n\n".repeat(1_000_000)].concat();
     assert!(matches!(read(&endless), HeaderError::TooLong));
     let one_line = [b"age-encryption.org/v1\n".to_vec(), vec![b'a'; 1_000_000]].concat();

@@ -14,4 +14,5 @@ mod database;
 mod envelope;
 mod fake_kms;
 mod flows;
+mod forged;
 mod trees;

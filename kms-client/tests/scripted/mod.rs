@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use kms_client::{BoxedStream, Builder, Client, Connect, Error};
 use kms_protocol::enums::{Operation, ResultReason, ResultStatus};
-use kms_protocol::message::{Outcome, RequestItem, RequestMessage, ResponseHeader, write_response};
+use kms_protocol::message::{
+    Outcome, RequestItem, RequestMessage, ResponseHeader, ResponseItem, ResponseMessage, write_response,
+};
 use kms_protocol::operation::{DiscoverVersionsResponse, Request};
 use kms_protocol::ttlv::{Value, Writer};
 use kms_protocol::{DateTime, Secret, Tag, Version};
@@ -134,6 +136,32 @@ pub fn yes<T: Value>(ask: &Ask<'_>, payload: &T) -> Reply {
     let mut writer = Writer::new(ask.version);
     payload.write(&mut writer, Tag::RESPONSE_PAYLOAD);
     Reply::Success(Secret::new(writer.into_bytes()))
+}
+
+/// A Response Payload of these encoded items.
+pub fn payload(items: &[u8]) -> Secret {
+    let mut writer = Writer::new(Version::V1_4);
+    writer.structure(Tag::RESPONSE_PAYLOAD, |writer| writer.raw(items));
+    Secret::new(writer.into_bytes())
+}
+
+/// The items of a right answer, to be written again in another way.
+pub fn outcomes(answer: &[u8]) -> Vec<Outcome> {
+    let message = ResponseMessage::read(answer).expect("a response");
+    let again = |item: ResponseItem<'_>| Outcome {
+        operation: item.operation,
+        unique_batch_item_id: item.unique_batch_item_id,
+        result_status: item.result_status,
+        result_reason: item.result_reason,
+        result_message: item.result_message,
+        payload: item.payload.map(|item| payload(item.structure().expect("a structure").rest())),
+    };
+    message.items.into_iter().map(again).collect()
+}
+
+/// Such items as a whole answer of 1.4.
+pub fn response(outcomes: &[Outcome]) -> Vec<u8> {
+    write_response(ResponseHeader::new(Version::V1_4, DateTime(0)), outcomes).expose().to_vec()
 }
 
 /// Answers Discover Versions with these, and everything else by `reply`.

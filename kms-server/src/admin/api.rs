@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::kms::policy::Policy;
+use crate::kms::rekey::Progress;
 use crate::{clock, kms};
 
 /// `GET /v1/health`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`, or `stopping` with status 503.
+    /// `ok`; `standby` while another server has the store; `stopping` with status 503.
     pub status: String,
 }
 
@@ -22,12 +23,59 @@ pub struct Status {
     pub version: String,
     /// Its process.
     pub pid: u32,
+    /// Whether it serves.
+    pub role: Role,
     /// Since when it runs.
     pub uptime_seconds: u64,
     /// The folder of its state; none when it keeps nothing.
     pub state: Option<PathBuf>,
     /// What time it has.
     pub clock: Clock,
+    /// How its store is; none for a standby.
+    pub store: Option<StoreStatus>,
+}
+
+/// Whether a server serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It does.
+    Active,
+    /// It waits for another server's store.
+    Standby,
+}
+
+/// `GET /v1/store`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// The ID of the key that seals.
+    pub key: String,
+    /// The ID of the key before, while records may still be sealed with it.
+    pub previous_key: Option<String>,
+    /// How far sealing anew is.
+    pub rekey: Progress,
+    /// Why the store takes no writes, if it does not.
+    pub read_only: Option<String>,
+}
+
+impl fmt::Display for StoreStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, previous_key, rekey, read_only } = self;
+        write!(f, "sealed with key {key}")?;
+        if let Some(previous) = previous_key {
+            write!(f, ", records of key {previous} are being sealed anew")?;
+        }
+        if rekey.looked_at > 0 {
+            write!(f, ", {} records looked at and {} sealed anew", rekey.looked_at, rekey.resealed)?;
+        }
+        if let Some(failed) = &rekey.failed {
+            write!(f, ", which stands still: {failed}")?;
+        }
+        match read_only {
+            Some(why) => write!(f, "; takes no writes: {why}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `GET /v1/clock`.

@@ -5,8 +5,11 @@ mod events;
 mod host;
 mod operator;
 mod recorded;
+mod standby;
+mod store;
 
 pub use operator::Operator;
+pub use standby::{Standby, serve_standby};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +21,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use tokio::net::TcpListener;
 use tracing::{error, info};
@@ -30,6 +33,9 @@ use crate::clock::{Change, Clock, ClockError};
 use crate::limits;
 use crate::rotator::Rotator;
 use crate::shutdown::Stop;
+
+/// Where a copy of the store is had.
+const STORE_COPY: &str = "/v1/store/copy";
 
 /// What the admin API acts on.
 pub struct Admin {
@@ -54,8 +60,12 @@ impl Admin {
 }
 
 /// Serves the admin API on `listener` until `stop`.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: Stop) {
-    let router = router(admin).into_make_service_with_connect_info::<SocketAddr>();
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
+    serve_until(listener, router(admin), stop).await;
+}
+
+async fn serve_until(listener: TcpListener, router: Router, mut stop: Stop) {
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let served =
         axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await;
     if let Err(failure) = served {
@@ -73,6 +83,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/keys", get(operator::list_keys))
         .route("/v1/keys/{id}", get(operator::show_key).post(operator::change_key))
         .route("/v1/events", get(events::list))
+        .route("/v1/store", get(store::show))
+        .route("/v1/store/check", post(store::check))
+        .route(STORE_COPY, get(store::copy))
+        .route("/v1/store/rekey", post(store::rekey))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY))
@@ -93,9 +107,11 @@ async fn status(State(admin): State<Arc<Admin>>) -> Json<api::Status> {
     Json(api::Status {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
+        role: api::Role::Active,
         uptime_seconds: admin.started.elapsed().as_secs(),
         state: admin.state.clone(),
         clock: api::Clock::of(&admin.clock),
+        store: admin.store_status(),
     })
 }
 
@@ -136,7 +152,8 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys; POST /v1/clock, /v1/policies, /v1/keys/ID"
+        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy; \
+               POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey"
             .into(),
     }
 }
@@ -172,6 +189,7 @@ impl From<ClockError> for Problem {
             ClockError::Real => StatusCode::FORBIDDEN,
             ClockError::Backward { .. } => StatusCode::CONFLICT,
             ClockError::Duration { .. } | ClockError::Time { .. } => StatusCode::BAD_REQUEST,
+            ClockError::Stamp { .. } => StatusCode::SERVICE_UNAVAILABLE,
             ClockError::File { .. } | ClockError::Write(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, error: error.to_string(), hint: error.hint().into() }

@@ -17,7 +17,9 @@ pub(super) struct Detail(pub String);
 
 /// Lets a change through where it can be recorded, and records how it ended.
 pub(super) async fn record(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let is_question = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    // A copy of the store changes nothing, and takes everything along.
+    let is_question = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && request.uri().path() != super::STORE_COPY;
     let Some(trail) = admin.trail().filter(|_| !is_question) else { return next.run(request).await };
     if let Err(shut) = trail.admit(Access::Change) {
         let problem = Problem {

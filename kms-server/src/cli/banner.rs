@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Instant;
 
 use kms_server::admin::api;
@@ -46,6 +47,18 @@ pub(super) fn run(server: &Server, started: Instant) -> String {
     let mut text = headline(started);
     row(&mut text, "KMIP", &server.listen().to_string());
     if let Some(admin) = server.admin() {
+        row(&mut text, "admin", &format!("http://{admin}"));
+    }
+    text.trim_end().to_owned()
+}
+
+pub(super) fn standby(folder: &Path, admin: Option<SocketAddr>) -> String {
+    let mut text = format!(
+        "kms-server {} is a standby: another server has the store in {}. It takes over when that ends.\n\n",
+        env!("CARGO_PKG_VERSION"),
+        folder.display()
+    );
+    if let Some(admin) = admin {
         row(&mut text, "admin", &format!("http://{admin}"));
     }
     text.trim_end().to_owned()

@@ -1,19 +1,23 @@
 //! `ctl`: asks or changes a running server through its admin API.
 
 use std::fmt::Write;
+use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use kms_server::admin::api;
 use kms_server::clock::Change;
 use kms_server::failure::{Failure, Kind};
+use kms_server::kms::rekey::Progress;
 use kms_server::limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
+use super::store::{NewKeyOptions, SealOptions};
 use super::{keys, policies, say, say_json};
 
 /// To connect. A move of the clock may itself take minutes: it generates the keys of every rotation on the way.
@@ -21,6 +25,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// For an answer to a question: the server has it at hand, so what is silent for longer is something else.
 const ANSWER: Duration = Duration::from_secs(10);
+/// From one look at how far it is to the next.
+const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
 pub(super) struct Ctl {
@@ -40,6 +46,9 @@ enum Command {
     Status,
     /// Lists what happened: rotations, changes of state, failures
     Events(super::events::Events),
+    /// Checks, backs up or seals anew the store while it is in use
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Shows or moves the clock
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -49,6 +58,29 @@ enum Command {
     /// Lists, shows, rotates keys, or brings destroyed ones back
     #[command(subcommand)]
     Key(keys::Command),
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Tells under which key it is sealed, how far sealing anew is, and whether it takes writes
+    Status,
+    /// Reads everything in the store and says what is not as it should be
+    Check,
+    /// Writes all of the store, as it is at one moment, to one sealed file on this machine
+    Backup {
+        /// The file; it must not exist
+        file: PathBuf,
+        #[command(flatten)]
+        seal: SealOptions,
+    },
+    /// Seals everything anew under a new key, in the background
+    Rekey {
+        #[command(flatten)]
+        key: NewKeyOptions,
+        /// Waits until it is done, and tells how far it is meanwhile
+        #[arg(long)]
+        wait: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -81,6 +113,7 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
         Command::Policy(command) => policies::run(command, &remote, options.json),
         Command::Key(command) => keys::run(command, &remote, options.json),
         Command::Events(events) => events.run(&remote, options.json),
+        Command::Store(command) => store(&remote, command, options.json),
         Command::Clock(command) => match command.change() {
             None => {
                 let clock: api::Clock = remote.read("/v1/clock")?;
@@ -91,6 +124,31 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
                 if options.json { say_json(&moved) } else { say(&moved_text(&moved)) }
             }
         },
+    }
+}
+
+fn store(remote: &Remote, command: &StoreCommand, json: bool) -> Result<(), Failure> {
+    let tell = |status: &api::StoreStatus| if json { say_json(status) } else { say(&status.to_string()) };
+    match command {
+        StoreCommand::Status => tell(&remote.read("/v1/store")?),
+        StoreCommand::Check => super::store::report(&remote.write("/v1/store/check", &())?, json),
+        StoreCommand::Backup { file, seal } => {
+            super::store::back_up(file, seal, || remote.stream("/v1/store/copy"), json)
+        }
+        StoreCommand::Rekey { key, wait } => {
+            let mut progress: Progress = remote.write("/v1/store/rekey", &key.origin()?)?;
+            while *wait && progress.running {
+                std::thread::sleep(LOOK);
+                progress = remote.read::<api::StoreStatus>("/v1/store")?.rekey;
+                if !json {
+                    say(&format!(
+                        "{} records looked at, {} sealed anew",
+                        progress.looked_at, progress.resealed
+                    ))?;
+                }
+            }
+            tell(&remote.read("/v1/store")?)
+        }
     }
 }
 
@@ -108,9 +166,19 @@ impl ClockCommand {
 }
 
 fn status_text(status: &api::Status) -> String {
-    let api::Status { version, pid, uptime_seconds, state, clock } = status;
+    let api::Status { version, pid, role, uptime_seconds, state, clock, store } = status;
     let state = state.as_ref().map_or("in memory".into(), |folder| folder.display().to_string());
-    format!("kms-server {version}, process {pid}, up {uptime_seconds} s\nstate  {state}\nclock  {clock}")
+    let role = match role {
+        api::Role::Active => "serves",
+        api::Role::Standby => "standby: waits for the server that has the store",
+    };
+    let mut text = format!(
+        "kms-server {version}, process {pid}, up {uptime_seconds} s\nrole   {role}\nstate  {state}\nclock  {clock}"
+    );
+    if let Some(store) = store {
+        let _ = write!(text, "\nstore  {store}");
+    }
+    text
 }
 
 fn moved_text(moved: &api::Moved) -> String {
@@ -167,6 +235,17 @@ impl Remote {
         let pairs = query.iter().map(|(key, value)| (*key, value.as_str()));
         let answer = self.agent.get(self.url(path)).query_pairs(pairs).call();
         self.understand(answer)
+    }
+
+    /// The body of the answer as it comes.
+    fn stream(&self, path: &str) -> Result<Box<dyn Read>, Failure> {
+        let answer = self.agent.get(self.url(path)).call();
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(Box::new(answer.into_body().into_reader())),
+            other => Err(self.understand::<()>(other).err().unwrap_or_else(|| {
+                Failure::new(Kind::Unreachable, format!("{} gives no stream", self.address))
+            })),
+        }
     }
 
     fn url(&self, path: &str) -> String {

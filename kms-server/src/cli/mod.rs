@@ -8,6 +8,7 @@ mod events;
 mod keys;
 mod policies;
 mod serve;
+mod store;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ enum Command {
     Run(Run),
     /// Asks or changes a running server
     Ctl(ctl::Ctl),
+    /// Checks, backs up or restores a store that no server has open
+    Store(store::StoreOptions),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
     /// Checks or shows the audit log
@@ -123,6 +126,15 @@ struct Run {
     /// The configuration file
     #[arg(long, env = "KMS_CONFIG", default_value = "kms.toml")]
     config: PathBuf,
+    /// Where KMIP is spoken; port 0 picks one [default: what the configuration says, else 127.0.0.1:5696]
+    #[arg(long, env = "KMS_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Where the admin API is; port 0 picks one [default: what the configuration says, else nowhere]
+    #[arg(long, env = "KMS_ADMIN")]
+    admin: Option<SocketAddr>,
+    /// Serves a store although it has lived under a moved clock
+    #[arg(long)]
+    accept_moved_clock: bool,
     #[command(flatten)]
     ready: Ready,
 }
@@ -145,6 +157,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Dev(options) => serve::dev(&options, started),
         Command::Run(options) => serve::run(&options, started),
         Command::Ctl(options) => ctl::run(&options),
+        Command::Store(options) => store::run(&options),
         Command::Certs(options) => certs::run(&options),
         Command::Audit(options) => audit::run(&options),
         Command::CheckConfig { file } => check_config(&file),

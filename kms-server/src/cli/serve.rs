@@ -9,16 +9,21 @@ use std::time::Instant;
 
 use kms_certs::publish_file;
 use kms_server::admin::Operator;
+use kms_server::admin::api::Role;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::Workers;
-use kms_server::dev::{self, DevState};
+use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
 use kms_server::kms::Kms;
+use kms_server::kms::notes::MovedClock;
 use kms_server::principal::Principals;
+use kms_server::production;
 use kms_server::server::{Parts, Server};
-use kms_server::service::{self, Keep};
+use kms_server::service;
 use kms_server::shutdown::Signals;
+use kms_server::standby;
+use kms_server::store::{MemoryStore, SledOptions, SledStore, Store};
 use kms_server::tls::{Identity, ServerTls};
 use kms_server::webhook::Webhooks;
 use serde::Serialize;
@@ -30,7 +35,8 @@ use super::{Dev, Ready, Run, say, say_json};
 /// What `--ready-file` and `--json` say.
 #[derive(Serialize)]
 struct ReadyReport {
-    listen: SocketAddr,
+    role: Role,
+    listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     pid: u32,
     state: Option<PathBuf>,
@@ -52,27 +58,41 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         only_loopback(listen, "--listen")?;
         only_loopback(admin, "--admin")?;
     }
-    let keep = if state.is_ephemeral { Keep::Memory } else { Keep::Folder(state.store()) };
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
+    let store: Arc<dyn Store> = if state.is_ephemeral {
+        Arc::new(MemoryStore::new())
+    } else {
+        Arc::new(SledStore::open(&state.store(), SledOptions::default())?)
+    };
     let workers = Arc::new(Workers::one_per_core()?);
-    let service = service::open(&keep, &state.store_key, &state.config, &workers)?;
-    let principals = Principals(state.config.principals.clone());
+    let service = service::start(store, &state.store_key, &state.config, &workers)?;
     let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())
         .map_err(tls_failure)?
-        .with_principals(principals);
+        .with_principals(Principals(state.config.principals.clone()));
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
+    if clock.is_frozen() || clock.ahead() > 0 {
+        // Its file says so; a store that was copied without that file has to say it itself.
+        MovedClock::stamp(service.store(), clock::system_now())?;
+    }
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
     let operator = Some(operator(&service, &state.config)?);
     let admin = Some(admin);
     let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
-    run_until_stopped(parts, Hooks::of(&state.config), &options.ready, started, |server| {
-        state.write_profile(server.listen(), server.admin())?;
-        Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
+    remove_stale(&options.ready)?;
+    runtime()?.run(async {
+        let mut signals = signals()?;
+        let hooks = Hooks::of(&state.config);
+        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
+            state.write_profile(server.listen(), server.admin())?;
+            Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
+        })
+        .await
     })
 }
 
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
+    production::keep_memory_private()?;
     gather_entropy();
     let mut config = Config::read(&options.config)?;
     let file = options.config.display();
@@ -81,6 +101,8 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             .hint("a production server takes nothing for granted: it needs store, store-key and [tls]")
     };
     let tls = config.tls.as_ref().ok_or_else(|| missing("[tls]"))?;
+    let folder = config.store.clone().ok_or_else(|| missing("store"))?;
+    production::check_secrets(&config)?;
     let identities: Vec<_> = tls
         .certificates
         .iter()
@@ -88,28 +110,43 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         .collect();
     let principals = Principals(config.principals.clone());
     let tls = ServerTls::new(&identities, &tls.trusted).map_err(tls_failure)?.with_principals(principals);
-    let store = config.store.clone().ok_or_else(|| missing("store"))?;
-    let store_key = dev::read_store_key(config.store_key.as_deref().ok_or_else(|| missing("store-key"))?)?;
-    if let Some(admin) = config.admin {
+    config.audit.folder.get_or_insert_with(|| folder.with_file_name("audit"));
+    let given = config.given_store_key()?;
+    let admin = options.admin.or(config.admin);
+    if let Some(admin) = admin {
         only_loopback(admin, "admin")?;
     }
-    config.audit.folder.get_or_insert_with(|| store.with_file_name("audit"));
-    let workers = Arc::new(Workers::one_per_core()?);
-    let service = service::open(&Keep::Folder(store.clone()), &store_key, &config, &workers)?;
-    let operator = Some(operator(&service, &config)?);
-    let parts = Parts {
-        listen: config.listen.unwrap_or(config::LISTEN),
-        admin: config.admin,
-        tls,
-        service,
-        workers,
-        operator,
-        clock: Clock::real(),
-        state: Some(store),
-        started,
-    };
-    run_until_stopped(parts, Hooks::of(&config), &options.ready, started, |server| {
-        Ok(Announcement { banner: banner::run(server, started), profile: None })
+    remove_stale(&options.ready)?;
+    runtime()?.run(async {
+        let mut signals = signals()?;
+        let waiting = |admin| say_standby(&options.ready, &folder, admin, started);
+        let opened = tokio::select! {
+            opened = standby::open(&folder, admin, started, waiting) => opened?,
+            signal = signals.next() => {
+                info!(signal, "stopped while waiting");
+                return Ok(());
+            }
+        };
+        production::check_clock(&opened.store, options.accept_moved_clock)?;
+        let workers = Arc::new(Workers::one_per_core()?);
+        let service = service::start(Arc::new(opened.store), &given, &config, &workers)?;
+        let operator = Some(operator(&service, &config)?);
+        let parts = Parts {
+            listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
+            admin: opened.admin,
+            tls,
+            service,
+            workers,
+            operator,
+            clock: Clock::real(),
+            state: Some(folder.clone()),
+            started,
+        };
+        let hooks = Hooks::of(&config);
+        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
+            Ok(Announcement { banner: banner::run(server, started), profile: None })
+        })
+        .await
     })
 }
 
@@ -138,71 +175,107 @@ impl<'a> Hooks<'a> {
     }
 }
 
+/// The threads of a server.
+struct Runtime(tokio::runtime::Runtime);
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map(Runtime).map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))
+}
+
+impl Runtime {
+    fn run(self, server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+        let result = self.0.block_on(server);
+        // Work that nobody waits for any longer must not keep the program.
+        self.0.shutdown_background();
+        result
+    }
+}
+
+fn signals() -> Result<Signals, Failure> {
+    Signals::catch().map_err(|error| Failure::new(Kind::Other, format!("cannot catch signals: {error}")))
+}
+
+/// Tells whoever started the server that it waits for another to end.
+fn say_standby(
+    ready: &Ready,
+    folder: &Path,
+    admin: Option<SocketAddr>,
+    started: Instant,
+) -> Result<(), Failure> {
+    let report = ReadyReport {
+        role: Role::Standby,
+        listen: None,
+        admin,
+        pid: std::process::id(),
+        state: Some(folder.to_owned()),
+        profile: None,
+        ready_ms: milliseconds(started),
+    };
+    if let Some(file) = &ready.ready_file {
+        write_ready(file, &report)?;
+    }
+    if ready.json { say_json(&report) } else { say(&banner::standby(folder, admin)) }
+}
+
 /// What is told to whoever started the server.
 struct Announcement {
     banner: String,
     profile: Option<PathBuf>,
 }
 
-fn run_until_stopped(
+async fn run_until_stopped(
     parts: Parts,
     hooks: Hooks<'_>,
     ready: &Ready,
     started: Instant,
+    signals: &mut Signals,
     announce: impl FnOnce(&Server) -> Result<Announcement, Failure>,
 ) -> Result<(), Failure> {
-    if let Some(file) = &ready.ready_file {
-        remove_stale(file)?;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))?;
     let state = parts.state.clone();
     let service = Arc::clone(&parts.service);
     let webhooks = service.trail().map(|trail| Webhooks::start(hooks.configured, trail, hooks.folder));
     let webhooks = webhooks.transpose()?;
-    let result = runtime.block_on(async {
-        let mut signals = Signals::catch()
-            .map_err(|error| Failure::new(Kind::Other, format!("cannot catch signals: {error}")))?;
-        let server = Server::start(parts).await?;
-        let Announcement { banner, profile } = announce(&server)?;
-        let report = ReadyReport {
-            listen: server.listen(),
-            admin: server.admin(),
-            pid: std::process::id(),
-            state,
-            profile,
-            ready_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        if let Some(file) = &ready.ready_file {
-            write_ready(file, &report)?;
-        }
-        if ready.json {
-            say_json(&report)?
-        } else {
-            say(&banner)?
-        }
-        // Waited for here and not inside the macro, which evaluates nothing at a level that is not logged.
-        let signal = signals.next().await;
-        info!(signal, "stopping; once more stops at once");
-        tokio::select! {
-            () = server.stop() => {}
-            signal = signals.next() => warn!(signal, "stopped without waiting for requests in flight"),
-        }
-        Ok(())
-    });
-    // Work that nobody waits for any longer must not keep the program.
-    runtime.shutdown_background();
+    let server = Server::start(parts).await?;
+    let Announcement { banner, profile } = announce(&server)?;
+    let report = ReadyReport {
+        role: Role::Active,
+        listen: Some(server.listen()),
+        admin: server.admin(),
+        pid: std::process::id(),
+        state,
+        profile,
+        ready_ms: milliseconds(started),
+    };
+    if let Some(file) = &ready.ready_file {
+        write_ready(file, &report)?;
+    }
+    if ready.json {
+        say_json(&report)?
+    } else {
+        say(&banner)?
+    }
+    // Waited for here and not inside the macro, which evaluates nothing at a level that is not logged.
+    let signal = signals.next().await;
+    info!(signal, "stopping; once more stops at once");
+    tokio::select! {
+        () = server.stop() => {}
+        signal = signals.next() => warn!(signal, "stopped without waiting for requests in flight"),
+    }
     drop(webhooks);
     if let Some(trail) = service.trail() {
         trail.close();
     }
-    result
+    Ok(())
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A file of an earlier server must not pass for this one's.
-fn remove_stale(file: &Path) -> Result<(), Failure> {
+fn remove_stale(ready: &Ready) -> Result<(), Failure> {
+    let Some(file) = &ready.ready_file else { return Ok(()) };
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             let what = format!("cannot replace {}: {error}", file.display());

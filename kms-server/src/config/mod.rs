@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 pub use audit::Audit;
 pub use book::PolicyBook;
@@ -28,6 +29,7 @@ use crate::kms::access::Access;
 use crate::kms::policy::Policy;
 use crate::limits;
 use crate::principal::Mapping;
+use crate::store_key::{self, Given};
 
 /// Where a server listens unless told otherwise.
 pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
@@ -36,6 +38,15 @@ pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
 /// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
 pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
+pub const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
+
+/// The store's key from the environment, where it is there.
+#[must_use]
+pub fn store_key_of_environment() -> Option<Zeroizing<String>> {
+    std::env::var(STORE_KEY_VARIABLE).ok().map(Zeroizing::new)
+}
 
 /// Everything that `kms.toml` may say.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -49,6 +60,8 @@ pub struct Config {
     pub store: Option<PathBuf>,
     /// The file of the store's key, 64 hexadecimal digits; relative to the file.
     pub store_key: Option<PathBuf>,
+    /// The file of the passphrase that the store's key follows from, instead of the key; `-` asks on the terminal.
+    pub store_passphrase: Option<PathBuf>,
     /// Certificates.
     pub tls: Option<Tls>,
     /// Key pairs kept ready of each kind in use, so that nobody waits for their generation.
@@ -72,7 +85,7 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// Where it all stands.
     #[serde(skip)]
-    source: Arc<Source>,
+    pub source: Arc<Source>,
 }
 
 /// Whom the server trusts and what it shows of itself.
@@ -105,6 +118,17 @@ impl Config {
         let mut config = Self::parse(&text, &file.display().to_string())?;
         config.resolve(file.parent().unwrap_or(Path::new("")));
         Ok(config)
+    }
+
+    /// The store's key: from the environment, else from where the file says.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is nowhere, or what is there is none.
+    pub fn given_store_key(&self) -> Result<Given, Failure> {
+        match store_key_of_environment() {
+            Some(text) => Given::key(&text, STORE_KEY_VARIABLE),
+            None => store_key::Source::of(self.store_key.as_ref(), self.store_passphrase.as_ref())?.read(),
+        }
     }
 
     /// Reads the text of a configuration file called `origin`.
@@ -157,7 +181,8 @@ impl Config {
         let webhooks = self.webhooks.iter_mut();
         let webhooks = webhooks.flat_map(|hook| [&mut hook.secret_file].into_iter().chain(&mut hook.trusted));
         let own = [&mut self.store, &mut self.store_key, &mut self.policy_changes, &mut self.audit.folder];
-        for path in own.into_iter().flatten().chain(tls).chain(webhooks) {
+        let passphrase = self.store_passphrase.iter_mut().filter(|path| path.as_os_str() != "-");
+        for path in own.into_iter().flatten().chain(passphrase).chain(tls).chain(webhooks) {
             *path = folder.join(&*path);
         }
     }

@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use kms_protocol::enums::{LinkType, ObjectType};
 
+use super::Kms;
 use super::model::Object;
+use super::notes::is_object;
 use super::pairs::is_conflict;
 use super::policy::Policies;
 use super::rotation::Pair;
-use super::{Kms, is_object};
 use crate::audit::Source;
 use crate::crypto::sha256;
 use crate::limits;
-use crate::store::{Batch, Put, StoreError};
+use crate::store::{Batch, StoreError};
 
-/// The ID of the stamp's record. No object has such an ID.
-pub(super) const STAMP: &str = ".policies";
+/// The store's note that says by which selection all keys are filed.
+const STAMP: &str = "policies";
 
 /// How far it is.
 #[derive(Debug)]
@@ -39,8 +40,7 @@ impl Kms {
     /// When the store cannot be read; then nothing has changed.
     pub fn adopt(&self, policies: Policies) -> Result<(), StoreError> {
         let mut adoption = self.adoption.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamped = self.store.fetch(STAMP)?.map(|record| record.value);
-        let filed = stamped.as_deref() == Some(stamp(&policies).as_slice());
+        let filed = self.store.notes()?.get(STAMP).is_some_and(|stamped| *stamped == stamp(&policies));
         let names: Vec<_> = policies.list.iter().map(|policy| policy.name.as_str()).collect();
         self.trail.note(self.trail.record(Source::Server, "policies").detail(names.join(", ")));
         let before = self.policies.swap(policies.into());
@@ -68,14 +68,7 @@ impl Kms {
         let policies = self.policies.load_full();
         let page = self.store.records(adoption.after.as_deref(), limits::PAGE)?;
         let Some((last, _)) = page.last() else {
-            let replaces = self.store.fetch(STAMP)?.map(|record| record.revision);
-            let value = stamp(&policies);
-            self.store.commit(Batch::new().put(Put {
-                id: STAMP.into(),
-                replaces,
-                value,
-                terms: Vec::new(),
-            }))?;
+            self.store.note(STAMP, Some(&stamp(&policies)))?;
             *pending = None;
             return Ok(false);
         };

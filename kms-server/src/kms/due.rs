@@ -15,6 +15,7 @@ use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{Dates, Pair, Rotation};
 use super::{Cause, Event, Fired, Kms, lifecycle};
+use crate::crypto::KeyId;
 use crate::limits;
 use crate::store::{Batch, Hit, Index, Key, Keys, Scan, StoreError};
 
@@ -28,6 +29,12 @@ enum Line<'a> {
     Policy(&'a Policy),
     /// Those whose client asked for it.
     OwnWish,
+}
+
+/// Rotations that wait for their commit, and the store's key that their private keys are sealed with.
+struct Planned {
+    key: KeyId,
+    rotations: Vec<(Rotation, DateTime)>,
 }
 
 impl Line<'_> {
@@ -165,7 +172,7 @@ impl Kms {
                     fired.extend(before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
                 }
                 let Some(planned) = planned else { return Ok(()) };
-                taken += planned.len();
+                taken += planned.rotations.len();
                 committing = Some(scope.spawn(move || self.commit_rotations(&planned, of, now)));
             }
         })
@@ -178,8 +185,10 @@ impl Kms {
         hits: &[Hit],
         policies: &Policies,
         now: DateTime,
-    ) -> Result<Vec<(Rotation, DateTime)>, StoreError> {
+    ) -> Result<Planned, StoreError> {
         let none = Attributes::default();
+        let sealing = self.keyring.sealing();
+        let key = sealing.key().id();
         let mut planned = Vec::with_capacity(hits.len());
         for hit in hits {
             let Some(at) = of.due(hit).filter(|at| *at <= now) else { continue };
@@ -189,24 +198,29 @@ impl Kms {
                 continue;
             }
             let plan = self.pair_of(private).and_then(|pair| {
-                let (dates, retire_after) = automatic(policies, &pair);
-                self.plan_rotation(policies, pair, [&none, &none, &none], dates, retire_after, now)
+                let how = automatic(policies, &pair);
+                self.plan_rotation(policies, pair, [&none, &none, &none], how, now, &sealing)
             });
             match plan {
                 Ok(rotation) => planned.push((rotation, at)),
                 Err(refusal) => self.give_up(&hit.id, &refusal, now)?,
             }
         }
-        Ok(planned)
+        Ok(Planned { key, rotations: planned })
     }
 
     /// Commits rotations, together where nobody interferes.
     fn commit_rotations(
         &self,
-        planned: &[(Rotation, DateTime)],
+        Planned { key, rotations: planned }: &Planned,
         of: Line<'_>,
         now: DateTime,
     ) -> Result<Vec<Fired>, StoreError> {
+        // The store got a new key meanwhile, and forgets the one that these are sealed with: the next round plans them anew.
+        let sealing = self.keyring.sealing();
+        if sealing.key().id() != *key {
+            return Ok(Vec::new());
+        }
         let fired = |(rotation, at): &(Rotation, DateTime)| Fired {
             at: *at,
             event: Event::rotated(rotation, of.cause()),

@@ -3,6 +3,7 @@
 pub mod access;
 mod adoption;
 mod batch;
+pub mod check;
 mod due;
 mod event;
 mod keys;
@@ -10,11 +11,13 @@ pub mod lifecycle;
 mod locate;
 pub mod model;
 mod new_object;
+pub mod notes;
 mod operations;
 mod pairs;
 pub mod policy;
 mod recorded;
 mod refusal;
+pub mod rekey;
 mod rotation;
 
 use core::net::SocketAddr;
@@ -26,9 +29,9 @@ use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
-use crate::audit::{self, Record, Trail};
+use crate::audit::{Record, Trail};
 use crate::crypto;
-use crate::crypto::{KeyCache, KeyPool, KeySpec, PrivateKey, SealError, StoreKey, Workers};
+use crate::crypto::{KeyCache, KeyPool, KeySpec, Keyring, PrivateKey, SealError, Secret, Workers};
 use crate::limits;
 use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
@@ -39,6 +42,7 @@ pub use refusal::{Reason, Refusal};
 use access::Verdict;
 use adoption::Adoption;
 use model::{Material, Object};
+use notes::is_object;
 use policy::Policies;
 use recorded::By;
 
@@ -83,7 +87,7 @@ pub struct Parts<S: ?Sized = dyn Store> {
     /// Where objects are kept.
     pub store: Arc<S>,
     /// Under what private keys are sealed there.
-    pub store_key: StoreKey,
+    pub keyring: Keyring,
     /// Where new pairs come from.
     pub pool: Arc<KeyPool>,
     /// Who works the items of a batch side by side.
@@ -95,7 +99,7 @@ pub struct Parts<S: ?Sized = dyn Store> {
 /// The key management server without its edge.
 pub struct Kms {
     store: Arc<dyn Store>,
-    store_key: StoreKey,
+    keyring: Keyring,
     pool: Arc<KeyPool>,
     workers: Arc<Workers>,
     trail: Arc<Trail>,
@@ -105,17 +109,18 @@ pub struct Kms {
     policies: ArcSwap<Policies>,
     /// Keys that are still to be filed under the policies in force.
     adoption: Mutex<Option<Adoption>>,
+    rekey: Mutex<rekey::Progress>,
 }
 
 impl Kms {
     /// A server on `parts`. Policies are adopted by [`Kms::adopt`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, store_key, pool, workers, trail } = parts;
+        let Parts { store, keyring, pool, workers, trail } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
         Arc::new_cyclic(|me| Self {
             store,
-            store_key,
+            keyring,
             pool,
             workers,
             trail,
@@ -123,6 +128,7 @@ impl Kms {
             me: me.clone(),
             policies,
             adoption: Mutex::default(),
+            rekey: Mutex::default(),
         })
     }
 
@@ -223,37 +229,33 @@ impl Kms {
         // Key material never changes under an identifier, so a cached key serves every revision.
         self.keys.find_or_load(&object.id, 0, || {
             let Some(Material::Sealed(sealed)) = &object.material else { return Err(no_key_value()) };
-            let pkcs8 = self.store_key.open(&object.id, &sealed.0)?;
+            let pkcs8 = self.unseal(&object.id, &sealed.0)?;
             Ok(PrivateKey::from_pkcs8(&pkcs8)?)
         })
     }
 
-    /// What is wrong with the store's key, judged by the first key in the store that is sealed with one.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn wrong_store_key(&self) -> Result<Option<SealError>, StoreError> {
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.store.records(after.as_deref(), limits::PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(None) };
-            after = Some(last.clone());
-            for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
-                if let Some(Material::Sealed(sealed)) = Object::from_record(id, record)?.material {
-                    let opened = self.store_key.open(id, &sealed.0);
-                    return Ok(opened.err().filter(|error| matches!(error, SealError::OtherKey { .. })));
-                }
-            }
+    /// Opens key material that was read as `sealed`.
+    fn unseal(&self, id: &str, sealed: &[u8]) -> Result<Secret, Refusal> {
+        match self.keyring.open(id, sealed) {
+            // Between reading and opening, the store may have been sealed anew and the old key forgotten.
+            Err(SealError::OtherKey { .. }) => match self.fetch(id)?.and_then(|object| object.material) {
+                Some(Material::Sealed(again)) => Ok(self.keyring.open(id, &again.0)?),
+                _ => Err(no_key_value()),
+            },
+            other => Ok(other?),
         }
     }
 
-    /// Has a store that stopped taking writes try again. Where it takes them, or is merely full, nothing happens.
-    pub fn recover(&self) {
-        if let Err(StoreError::ReadOnly { .. } | StoreError::Closed) = self.store.writable()
-            && let Err(error) = self.store.recover()
-        {
-            tracing::warn!(%error, hint = error.hint(), "the store still takes no writes");
-        }
+    /// Where objects are kept.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Under what private keys are sealed.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// Where what happens is recorded.
@@ -268,11 +270,6 @@ impl Kms {
             self.pool.warm(*spec);
         }
     }
-}
-
-/// Whether a record of the store is an object's.
-fn is_object(id: &str) -> bool {
-    id != adoption::STAMP && !audit::is_entry(id)
 }
 
 fn denied(context: &Context<'_>) -> Refusal {

@@ -6,7 +6,7 @@ use kms_protocol::attribute::{
 use kms_protocol::enums::{
     CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State,
 };
-use kms_protocol::error::DecodeError;
+use kms_protocol::error::{DecodeError, DecodeErrorKind};
 use kms_protocol::ttlv::{Bytes, Interval, Item, Reader, Writer};
 use kms_protocol::{DateTime, Tag, Version};
 
@@ -237,7 +237,11 @@ impl Object {
         let mut outer = Reader::new(value, Version::V2_1);
         let item = outer.take(tags::RECORD)?.ok_or_else(|| outer.missing(tags::RECORD))?;
         let mut reader = item.structure()?;
-        let _format: i32 = reader.field(tags::FORMAT)?;
+        let format: i32 = reader.field(tags::FORMAT)?;
+        if format != RECORD_FORMAT {
+            let kind = DecodeErrorKind::InvalidValue("a newer program wrote it");
+            return Err(DecodeError { kind, tag: Some(tags::FORMAT), offset: 8 });
+        }
         let owner = reader.field(tags::OWNER)?;
         let object_type = reader.field(Tag::OBJECT_TYPE)?;
         let policy = reader.field(tags::POLICY)?;

@@ -13,7 +13,7 @@ use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
 use super::{Context, Event, Kms, lifecycle};
-use crate::crypto::{KeyPair, KeySpec, format, sha256};
+use crate::crypto::{KeyPair, KeySpec, Sealing, format, sha256};
 use crate::store::{Batch, StoreError};
 
 impl Kms {
@@ -35,7 +35,8 @@ impl Kms {
             lifecycle::check_dates(half)?;
         }
         self.policies.load().check_new(&pair.private, &pair.public, &spec.to_string())?;
-        let digests = self.fill(&mut pair, spec)?;
+        let sealing = self.keyring.sealing();
+        let digests = self.fill(&mut pair, spec, &sealing)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
@@ -63,8 +64,9 @@ impl Kms {
         let now = who.now();
         let pair = self.pair_of(private)?;
         let policies = self.policies.load_full();
-        let (dates, retire_after) = by(&policies, &pair);
-        let rotation = self.plan_rotation(&policies, pair, attributes, dates, retire_after, now)?;
+        let sealing = self.keyring.sealing();
+        let how = by(&policies, &pair);
+        let rotation = self.plan_rotation(&policies, pair, attributes, how, now, &sealing)?;
         let events = Event::of_rotation(&rotation, who.cause(), now);
         self.commit(rotation_batch(Batch::new(), &rotation), events, who)?;
         Ok(rotation)
@@ -76,9 +78,9 @@ impl Kms {
         policies: &Policies,
         old: Pair,
         [common, private, public]: [&Attributes; 3],
-        dates: Dates,
-        retire_after: Option<i64>,
+        (dates, retire_after): (Dates, Option<i64>),
         now: DateTime,
+        sealing: &Sealing<'_>,
     ) -> Result<Rotation, Refusal> {
         rotation::may_rotate(&old, now)?;
         let spec = spec_of(&old.private)?;
@@ -86,7 +88,7 @@ impl Kms {
             private: new_half(&old.private.owner, ObjectType::PrivateKey, requested(common, private)?),
             public: new_half(&old.public.owner, ObjectType::PublicKey, requested(common, public)?),
         };
-        let digests = self.fill(&mut fresh, spec)?;
+        let digests = self.fill(&mut fresh, spec, sealing)?;
         for (half, digest) in [&mut fresh.private, &mut fresh.public].into_iter().zip(digests) {
             half.set_default(Attribute::CryptographicLength(spec.bits()));
             if let Some(algorithm) = old.private.algorithm() {
@@ -123,7 +125,7 @@ impl Kms {
     }
 
     /// Gives a pair of objects new key material; returns the digests of their default formats.
-    fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<[[u8; 32]; 2], Refusal> {
+    fn fill(&self, pair: &mut Pair, spec: KeySpec, sealing: &Sealing<'_>) -> Result<[[u8; 32]; 2], Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
         let digests = match spec.curve() {
             None => {
@@ -131,7 +133,7 @@ impl Kms {
             }
             Some(_) => [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)],
         };
-        let sealed = self.store_key.seal(&pair.private.id, &private)?;
+        let sealed = sealing.seal(&pair.private.id, &private)?;
         pair.private.material = Some(Material::Sealed(Bytes(sealed)));
         pair.public.material = Some(Material::Public(Bytes(public)));
         Ok(digests)

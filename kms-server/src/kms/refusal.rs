@@ -184,6 +184,21 @@ impl From<StoreError> for Refusal {
                 "the object was changed by another request at the same moment; look at it and try again",
             ),
             StoreError::TooLarge { .. } => Self::new(Reason::Limit, error.to_string()),
+            StoreError::Full { .. } => Self::new(
+                Reason::Unavailable,
+                "the server's disk is full: nothing is changed until there is room again; reading and decrypting go on",
+            ),
+            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                Self::new(
+                    Reason::Unavailable,
+                    "the server's disk is read-only: nothing is changed until it is not; reading and decrypting go on",
+                )
+            }
+            StoreError::ReadOnly { .. } => Self::new(
+                Reason::Unavailable,
+                "the server's store is read-only since its disk failed: nothing is changed until that works again; reading \
+                 and decrypting go on",
+            ),
             _ => {
                 tracing::error!(%error, "the store failed");
                 let message = match error {

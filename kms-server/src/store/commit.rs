@@ -24,6 +24,8 @@ type Reply<T> = SyncSender<Result<T, StoreError>>;
 pub enum Job {
     /// Make this batch happen.
     Commit(Batch, Reply<u64>),
+    /// Write this entry, or remove it.
+    Note(Vec<u8>, Option<Vec<u8>>, Reply<()>),
     /// Take writes again.
     Recover(Reply<()>),
 }
@@ -59,6 +61,14 @@ impl Committer {
             match job {
                 Job::Recover(reply) => {
                     let _ = reply.send(self.recover());
+                }
+                Job::Note(key, value, reply) => {
+                    let noted = self.ready().and_then(|()| {
+                        // It counts as a commit, so that losing it is noticed too.
+                        self.last += 1;
+                        self.write(Changes::from([(key, value)]))
+                    });
+                    let _ = reply.send(noted);
                 }
                 Job::Commit(batch, reply) => {
                     let group = gather((batch, reply), jobs, &mut next);
@@ -112,6 +122,7 @@ impl Committer {
     /// Makes the changes durable and then visible.
     fn write(&mut self, mut changes: Changes) -> Result<(), StoreError> {
         changes.insert(LAST_KEY.to_vec(), Some(self.last.to_be_bytes().to_vec()));
+        let records: Vec<String> = changes.keys().filter_map(|key| layout::changed_record(key)).collect();
         let db = self.read().db()?.clone();
         let reached = self.faults.reach(Step::Apply);
         reached.map_err(|error| StoreError::io("writing to", self.folder.path(), error))?;
@@ -126,7 +137,10 @@ impl Committer {
             return Err(StoreError::Unconfirmed { cause });
         }
         self.mark.note(self.last);
-        self.change().hidden.clear();
+        let mut view = self.change();
+        view.hidden.clear();
+        view.followers.tell(&records);
+        drop(view);
         self.faults.reach(Step::Acknowledge).map_err(|error| StoreError::Unconfirmed {
             cause: format!("the commit is durable, its answer was lost: {error}"),
         })
@@ -200,6 +214,7 @@ impl Committer {
         self.folder.write_again(&self.file)?;
         let view = Arc::clone(&self.view);
         let mut view = view.write().unwrap_or_else(PoisonError::into_inner);
+        view.followers.lose("the store was opened anew after a failure");
         sled::close(view.db.take());
         let opened = self.folder.open()?;
         self.file = opened.file;

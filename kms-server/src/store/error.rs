@@ -119,6 +119,12 @@ pub enum StoreError {
         /// The failure.
         cause: String,
     },
+    /// What followed the store's changes missed some: too many came, or the store was opened anew. Start again.
+    #[error("the changes of the store were lost sight of: {cause}")]
+    LostSight {
+        /// Why.
+        cause: &'static str,
+    },
     /// The store is closed, or could not be opened again after a failure.
     #[error("the store is closed")]
     Closed,
@@ -143,6 +149,7 @@ impl StoreError {
             Self::Full { .. } => "free space on the store's disk",
             Self::Unconfirmed { .. } => "fetch the records and compare their revisions before trying again",
             Self::ReadOnly { .. } => "free space or mend the disk: the store then starts writing again",
+            Self::LostSight { .. } => "start again, at a time when less is changed",
             Self::Closed => "open the store again, or restart the server",
         }
     }

@@ -1,7 +1,7 @@
 //! The folder that holds a sled store: locked, opened, synced.
 //!
-//! `lock` is ours: it keeps other processes out and names the one inside. So is `last`: see [`super::mark`]. The rest is sled's: `db` holds all
-//! data, `conf` its parameters, `snap.*` a page table that speeds up opening; `blobs/` stays empty.
+//! `lock` is ours: it keeps other processes out and names the one inside. So is `last`: see [`super::mark`]. The rest is
+//! sled's: `db` holds all data, `conf` its parameters, `snap.*` a page table that speeds up opening; `blobs/` stays empty.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -183,6 +183,11 @@ impl Folder {
             return Err(StoreError::Full { path: self.path.clone(), free, reserve: self.reserve_bytes });
         }
         Ok(())
+    }
+
+    /// Whether the folder `blobs/` holds anything, which sled never syncs.
+    pub fn has_blobs(&self) -> io::Result<bool> {
+        Ok(fs::read_dir(self.path.join("blobs"))?.next().is_some())
     }
 
     /// Finds out whether the disk takes and keeps writes again.

@@ -1,11 +1,12 @@
 //! The store on disk, format 1: which keys the database holds and what is in their values.
 //!
-//! All numbers are big-endian. One tree holds three kinds of entries, told apart by the first byte of their key:
+//! All numbers are big-endian. One tree holds four kinds of entries, told apart by the first byte of their key:
 //!
 //! | Key | Value |
 //! | --- | --- |
 //! | `m` `format` | u32: the format of everything else |
 //! | `m` `last` | u64: the number of the last commit |
+//! | `n` NAME | a note: what its owner says about the store as a whole |
 //! | `r` ID 0 u16 | one piece of a record, numbered from 0: revision u64, number of pieces u16, bytes |
 //! | `i` tag ESCAPED 0 ID | nothing: the record ID is found by this key of a non-unique index |
 //! | `i` tag ESCAPED 0 | ID: the record that holds this key of a unique index |
@@ -27,6 +28,7 @@ pub const LAST_KEY: &[u8] = b"mlast";
 
 const RECORD: u8 = b'r';
 const INDEX: u8 = b'i';
+const NOTE: u8 = b'n';
 /// Revision and number of pieces.
 const PIECE_HEADER: usize = 10;
 
@@ -57,6 +59,27 @@ pub fn read_piece_key(key: &[u8]) -> Result<(&str, u16), StoreError> {
         Some((str::from_utf8(id.strip_suffix(&[0])?).ok()?, u16::from_be_bytes(*number)))
     };
     parts().ok_or_else(|| StoreError::corrupt("a key that is no record's", hex::encode(key)))
+}
+
+/// The record that this entry is the first piece of, if it is one.
+pub fn changed_record(key: &[u8]) -> Option<String> {
+    read_piece_key(key).ok().filter(|(_, number)| *number == 0).map(|(id, _)| id.to_owned())
+}
+
+/// The key of the note `name`.
+pub fn note_key(name: &str) -> Vec<u8> {
+    [&[NOTE], name.as_bytes()].concat()
+}
+
+/// All notes, as the first key and the key beyond the last.
+pub fn notes() -> (Vec<u8>, Vec<u8>) {
+    (vec![NOTE], vec![NOTE + 1])
+}
+
+/// The name in a note's key.
+pub fn read_note_key(key: &[u8]) -> Result<&str, StoreError> {
+    let name = key.strip_prefix(&[NOTE]).and_then(|name| str::from_utf8(name).ok());
+    name.ok_or_else(|| StoreError::corrupt("a key that is no note's", hex::encode(key)))
 }
 
 /// The entry under which a term finds its record, and what the entry holds.
@@ -97,8 +120,8 @@ pub fn read_entry(index: Index, key: &[u8], value: &[u8]) -> Result<Hit, StoreEr
     parts().ok_or_else(|| StoreError::corrupt("a key that is no index entry", hex::encode(key)))
 }
 
-/// The values of a record's pieces, in their order.
-pub fn pieces(revision: u64, terms: &[Term], value: &[u8]) -> Vec<Vec<u8>> {
+/// A record's terms and value as one run of bytes.
+pub fn body(terms: &[Term], value: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(value.len() + 64 * terms.len() + 2);
     body.extend(short(terms.len()).to_be_bytes());
     for term in terms {
@@ -107,6 +130,12 @@ pub fn pieces(revision: u64, terms: &[Term], value: &[u8]) -> Vec<Vec<u8>> {
         body.extend(&term.key);
     }
     body.extend(value);
+    body
+}
+
+/// The values of a record's pieces, in their order.
+pub fn pieces(revision: u64, terms: &[Term], value: &[u8]) -> Vec<Vec<u8>> {
+    let body = body(terms, value);
     let parts = body.chunks(CHUNK_BYTES - PIECE_HEADER);
     let count = short(parts.len()).to_be_bytes();
     parts.map(|part| [&revision.to_be_bytes(), count.as_slice(), part].concat()).collect()
@@ -145,7 +174,8 @@ fn read_piece(piece: &[u8]) -> Option<(u64, u16, &[u8])> {
     Some((u64::from_be_bytes(*revision), u16::from_be_bytes(*count), part))
 }
 
-fn read_body(body: &[u8]) -> Option<(Vec<Term>, &[u8])> {
+/// What [`body`] wrote.
+pub fn read_body(body: &[u8]) -> Option<(Vec<Term>, &[u8])> {
     let (count, mut rest) = body.split_first_chunk()?;
     let mut terms = Vec::new();
     for _ in 0..u16::from_be_bytes(*count) {

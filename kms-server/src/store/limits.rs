@@ -58,3 +58,13 @@ pub const DEFAULT_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What must fit on the disk before a store that stopped writing starts again, so that it does not flap.
 pub const RECOVERY_PROBE_BYTES: usize = 8 * 1024 * 1024;
+
+/// A note and its name. Notes are a handful, each a few hundred bytes; an entry of the database holds it whole.
+pub const MAX_NOTE_BYTES: usize = 4 * 1024;
+
+/// Records read between two looks at the store while it is copied or checked, so that little memory is held.
+pub const COPY_PAGE: usize = 256;
+
+/// Changed records that are remembered for whoever copies the store meanwhile, about 20 MiB of IDs. A copy of a million
+/// records takes a minute or two: in that time this is 1,000 changes a second and more.
+pub const MAX_FOLLOWED: usize = 200_000;

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::follow::Followers;
 use super::limits::{MAX_PAGE_BYTES, MAX_SCAN_HITS};
-use super::{Batch, Faults, Hit, Index, Order, Put, Record, Scan, Step, Store, StoreError};
+use super::{
+    Batch, Changed, Faults, Followed, Hit, Index, Order, Put, Record, Scan, Step, Store, StoreError,
+    check_note,
+};
 
 /// A [`Store`] in memory. It is as durable as its process.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ struct State {
     last: u64,
     records: BTreeMap<String, Record>,
     terms: BTreeMap<Place, String>,
+    notes: BTreeMap<String, Vec<u8>>,
+    followers: Followers,
     read_only: Option<String>,
 }
 
@@ -53,6 +59,7 @@ impl Store for MemoryStore {
             return Err(StoreError::ReadOnly { cause: cause.clone() });
         }
         let revision = state.last + 1;
+        let changed: Vec<String> = batch.ids().cloned().collect();
         let undo = state.apply(batch, revision)?;
         if let Err(source) = self.faults.reach(Step::Apply) {
             state.undo(undo);
@@ -65,6 +72,7 @@ impl Store for MemoryStore {
             return Err(StoreError::Unconfirmed { cause });
         }
         state.last = revision;
+        state.followers.tell(&changed);
         self.faults.reach(Step::Acknowledge).map_err(|error| StoreError::Unconfirmed {
             cause: format!("the commit is durable, its answer was lost: {error}"),
         })?;
@@ -106,6 +114,29 @@ impl Store for MemoryStore {
             page.push((id.clone(), record.clone()));
         }
         Ok(page)
+    }
+
+    fn notes(&self) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        Ok(self.read().notes.clone())
+    }
+
+    fn note(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
+        check_note(name, value)?;
+        let mut state = self.write();
+        match value {
+            Some(value) => state.notes.insert(name.to_owned(), value.to_vec()),
+            None => state.notes.remove(name),
+        };
+        Ok(())
+    }
+
+    fn follow(&self) -> Followed {
+        self.write().followers.add()
+    }
+
+    fn changed(&self, followed: &Followed, limit: usize) -> Result<Changed, StoreError> {
+        let state = self.read();
+        followed.take(limit, |id| Ok(state.records.get(id).cloned()))
     }
 
     fn writable(&self) -> Result<(), StoreError> {

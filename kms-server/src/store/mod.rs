@@ -11,15 +11,18 @@
 //! - **Unique terms.** One record at most holds a term of a unique index, judged on the state after the
 //!   whole batch: a rotation moves a name from the old record to the new one in one batch.
 //! - **One state for each call.** A call sees the state between two commits; the next call may see a later one.
+//! - **Copied while in use.** [`Store::follow`] and [`Store::changed`] let a copy that took a while become one state.
 //! - **Bounded.** Every call does work in proportion to what it returns; limits are in [`limits`].
 //!
 //! The store knows nothing of keys or of KMIP: a value is bytes, sealed by its owner; a term is bytes, built
 //! by its owner with [`Key`]. Only this module names a database; keep it so, and the engine stays replaceable.
 
 mod commit;
+pub mod copy;
 mod error;
 mod fault;
 mod folder;
+mod follow;
 mod key;
 mod layout;
 pub mod limits;
@@ -29,17 +32,19 @@ mod sled;
 mod view;
 mod watch;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
 pub use self::error::StoreError;
 pub use self::fault::{Faults, Step};
+pub use self::follow::{Changed, Followed};
 pub use self::key::Key;
 pub use self::memory::MemoryStore;
 pub use self::sled::{SledOptions, SledStore};
 
 use self::limits::{
-    MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_ID_BYTES, MAX_TERM_BYTES, MAX_TERMS, MAX_VALUE_BYTES,
+    MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_ID_BYTES, MAX_NOTE_BYTES, MAX_TERM_BYTES, MAX_TERMS,
+    MAX_VALUE_BYTES,
 };
 
 /// What records are found by. The numbers are on disk: append, never renumber.
@@ -217,6 +222,11 @@ fn check_id(id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn check_note(name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
+    check_id(name)?;
+    within("a note in bytes", name.len() + value.map_or(0, <[u8]>::len), MAX_NOTE_BYTES)
+}
+
 /// Which keys of an index a scan covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keys {
@@ -336,6 +346,36 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`Store::fetch`].
     fn records(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, Record)>, StoreError>;
+
+    /// What was noted about the store as a whole, by name.
+    ///
+    /// # Errors
+    /// As [`Store::fetch`].
+    fn notes(&self) -> Result<BTreeMap<String, Vec<u8>>, StoreError>;
+
+    /// Notes something about the store as a whole, durably; `None` forgets it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn note(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError>;
+
+    /// Remembers from now on which records change, for whoever copies the store while it is in use.
+    fn follow(&self) -> Followed;
+
+    /// Takes up to `limit` of the records that changed since [`Store::follow`] or the last call, as they are now;
+    /// and whether they are all that changed. Where they are, everything read so far and these are one state.
+    ///
+    /// # Errors
+    /// [`StoreError::LostSight`] when not all changes were remembered; as [`Store::fetch`].
+    fn changed(&self, followed: &Followed, limit: usize) -> Result<Changed, StoreError>;
+
+    /// Whether the engine put something where it would not be synced. It never should.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    fn has_strays(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// Whether the store takes writes.
     ///

@@ -4,7 +4,8 @@
 //! makes all changes, flushes, and then syncs the file `db` itself. Everything that sled writes is in that file as
 //! long as no page exceeds a quarter of a segment, for which [`super::limits`] provides.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -17,7 +18,9 @@ use super::limits::{
     DEFAULT_CACHE_BYTES, DEFAULT_RESERVE_BYTES, MAX_PAGE_BYTES, MAX_SCAN_HITS, MAX_WAITING_COMMITS,
 };
 use super::view::View;
-use super::{Batch, Faults, Hit, Record, Scan, Store, StoreError, check_id, layout};
+use super::{
+    Batch, Changed, Faults, Followed, Hit, Record, Scan, Store, StoreError, check_id, check_note, layout,
+};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -140,6 +143,38 @@ impl Store for SledStore {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(page)
+    }
+
+    fn notes(&self) -> Result<BTreeMap<String, Vec<u8>>, StoreError> {
+        let (from, below) = layout::notes();
+        let mut notes = BTreeMap::new();
+        let range = (Bound::Included(from), Bound::Excluded(below));
+        self.view().walk(range, super::Order::Ascending, |key, value| {
+            notes.insert(layout::read_note_key(key)?.to_owned(), value.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(notes)
+    }
+
+    fn note(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
+        check_note(name, value)?;
+        self.ask(|reply| Job::Note(layout::note_key(name), value.map(<[u8]>::to_vec), reply))
+    }
+
+    fn follow(&self) -> Followed {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        view.followers.add()
+    }
+
+    fn changed(&self, followed: &Followed, limit: usize) -> Result<Changed, StoreError> {
+        let view = self.view();
+        followed
+            .take(limit, |id| Ok(layout::read_record(id, |key| view.value(key))?.map(|(record, _)| record)))
+    }
+
+    fn has_strays(&self) -> Result<bool, StoreError> {
+        let found = self.folder.has_blobs();
+        found.map_err(|error| StoreError::io("reading the folder blobs in", self.folder.path(), error))
     }
 
     fn writable(&self) -> Result<(), StoreError> {

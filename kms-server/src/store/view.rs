@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::sled::IVec;
 
+use super::follow::Followers;
 use super::{Order, StoreError};
 
 /// Entries as they were before a commit that is under way; `None` for those that did not exist.
@@ -24,6 +25,8 @@ pub struct View {
     pub hidden: Before,
     /// Why the store takes no writes, if it does not.
     pub read_only: Option<String>,
+    /// Who wants to know which records change.
+    pub followers: Followers,
 }
 
 type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);

@@ -11,7 +11,9 @@ use crate::support::TestClient;
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kms-server"));
     command.args(arguments);
-    for name in ["KMS_STATE", "KMS_LISTEN", "KMS_ADMIN", "KMS_CONFIG", "KMS_LOG", "KMS_LOG_FORMAT"] {
+    for name in
+        ["KMS_STATE", "KMS_LISTEN", "KMS_ADMIN", "KMS_CONFIG", "KMS_STORE_KEY", "KMS_LOG", "KMS_LOG_FORMAT"]
+    {
         command.env_remove(name);
     }
     command

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use kms_server::certificate::Certificate;
 use kms_server::dev::DevState;
 use kms_server::failure::Kind;
+use kms_server::store_key::Given;
 use kms_server::tls::ServerTls;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -41,6 +42,14 @@ fn certificate(folder: &Path, name: &str) -> Certificate {
     Certificate::read(&der).unwrap()
 }
 
+/// The store's key.
+fn store_key(state: &DevState) -> &[u8] {
+    match &state.store_key {
+        Given::Key(key) => key.expose(),
+        Given::Passphrase(_) => panic!("a key"),
+    }
+}
+
 /// Whether a server can be set up with what is there.
 fn serves(state: &DevState) -> bool {
     ServerTls::new(&state.pki.identities(), &state.pki.authority()).is_ok()
@@ -53,7 +62,7 @@ fn the_first_start_makes_everything_for_its_owner_alone() {
     let state = open(&folder);
     assert_eq!(state.pki.made, ["ca", "server-ecdsa", "server-rsa", "client"]);
     assert!(serves(&state));
-    assert_eq!(state.store_key.len(), 32);
+    assert_eq!(store_key(&state).len(), 32);
     assert!(state.store().is_dir());
     assert_eq!(state.config.policies[0].rotate_every.unwrap().seconds, 90 * 86_400);
     let mode = |name: &str| fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777;
@@ -180,7 +189,7 @@ fn a_store_without_its_key_is_not_given_a_new_one() {
         assert!(failure.to_string().contains("holds no store key"), "{content:?}: {failure}");
     }
     fs::write(&key, format!("{}\n", "ab".repeat(32))).unwrap();
-    assert_eq!(open(root.path()).store_key.expose(), [0xAB; 32]);
+    assert_eq!(store_key(&open(root.path())), [0xAB; 32]);
 
     fs::remove_file(&key).unwrap();
     fs::write(root.path().join("store/db"), "sealed").unwrap();

@@ -29,7 +29,7 @@ use kms_protocol::operation::{
 use kms_protocol::{DateTime, Secret};
 use kms_server::audit::{self, Trail};
 use kms_server::config::{Config, PolicyBook};
-use kms_server::crypto::{KeyPair, KeyPool, KeySpec, StoreKey, Workers, generate};
+use kms_server::crypto::{KeyPair, KeyPool, KeySpec, Keyring, StoreKey, Workers, generate};
 use kms_server::kms::{KeyQuery, KeyView, Kms, Parts};
 use kms_server::store::{MemoryStore, Store};
 
@@ -51,7 +51,7 @@ fn server_on(store: Arc<dyn Store>, config: &str) -> Arc<Kms> {
     let kms = Kms::new(Parts {
         trail: Arc::new(Trail::open(&audit::Options::default(), &store).expect("a trail")),
         store,
-        store_key: StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key"),
+        keyring: Keyring::new(StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key")),
         pool: Arc::new(KeyPool::with_generator(0, pair_of_kind).expect("a pool")),
         workers: Arc::new(Workers::new(1).expect("workers")),
     });

@@ -7,6 +7,7 @@
     reason = "these are tests"
 )]
 
+mod copy;
 mod faults;
 mod model;
 
@@ -14,6 +15,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use self::copy::{
+    a_copy_made_while_records_change_is_one_state, a_copy_that_is_not_whole_is_refused,
+    notes_are_kept_replaced_and_forgotten, what_changes_is_told_to_whoever_follows,
+};
 use self::faults::{
     a_failed_sync_stops_writes_not_reads, a_failure_before_writing_leaves_the_store_as_it_was,
     a_lost_answer_leaves_a_durable_commit,
@@ -71,6 +76,10 @@ contract! {
     a_failure_before_writing_leaves_the_store_as_it_was
     a_failed_sync_stops_writes_not_reads
     a_lost_answer_leaves_a_durable_commit
+    notes_are_kept_replaced_and_forgotten
+    what_changes_is_told_to_whoever_follows
+    a_copy_made_while_records_change_is_one_state
+    a_copy_that_is_not_whole_is_refused
 }
 
 type Open<'a> = &'a dyn Fn(Faults) -> Box<dyn Store>;

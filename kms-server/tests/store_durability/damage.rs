@@ -106,6 +106,12 @@ fn a_database_that_ends_before_what_was_acknowledged_is_refused() {
         }
     }
     assert!(open(copy(Some(&whole)).path()).unwrap().fetch("b").unwrap().is_some(), "the whole file");
+    // A note counts as a commit.
+    store.note("a note", Some(b"x")).unwrap();
+    match open(copy(Some(&whole)).path()) {
+        Err(StoreError::Lost { last: 2, noted: 3, .. }) => {}
+        other => panic!("{other:?}"),
+    }
     // Somebody who has restored an older database, and means it.
     let restored = copy(Some(&earlier));
     fs::remove_file(restored.path().join("last")).unwrap();

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,7 @@ use std::thread;
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 
-use super::super::envelope::Header;
+use super::super::envelope::{Header, reason};
 use super::super::staging::NewContents;
 use super::super::{BackupError, limits};
 use super::entry::{Attributes, Entry, Extensions, Kind, invalid};
@@ -101,7 +101,7 @@ fn age_error(file: &Path, error: age::DecryptError) -> BackupError {
     match error {
         age::DecryptError::InvalidMac => damaged(file, "its header was altered".to_owned()),
         age::DecryptError::Io(error) => read_error(file, error),
-        error => not_a_backup(file, error.to_string()),
+        error => not_a_backup(file, reason(&error).to_owned()),
     }
 }
 
@@ -291,15 +291,25 @@ impl<'a> Folders<'a> {
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(rustix::fs::openat(self.here(), name, flags, mode).map_err(disk)?);
         let mut left = entry.size;
+        let mut ends_in_hole = false;
         while left > 0 {
             let read = contents.read(buffer).map_err(Unpack::Archive)?;
             if read == 0 {
                 return Err(Unpack::Archive(invalid("a file that ends early")));
             }
             let (part, _) = buffer.split_at(read);
-            file.write_all(part).map_err(Unpack::Disk)?;
+            ends_in_hole = part.iter().all(|byte| *byte == 0);
+            if ends_in_hole {
+                // Zeros take no room on disk where nothing is written.
+                file.seek_relative(read as i64).map_err(Unpack::Disk)?;
+            } else {
+                file.write_all(part).map_err(Unpack::Disk)?;
+            }
             observer.advanced(read as u64);
             left = left.saturating_sub(read as u64);
+        }
+        if ends_in_hole {
+            file.set_len(entry.size).map_err(Unpack::Disk)?;
         }
         self.finish(file.as_fd(), &entry.attributes)
     }

@@ -44,7 +44,7 @@ pub struct BackupSummary {
 /// A file that vanishes, cannot be read or changes while it is read does not end the backup: it is warned of.
 ///
 /// # Errors
-/// When a path to back up does not exist, or the file cannot be written; nothing is left then.
+/// When a path to back up does not exist, or the file cannot be written; no file is left then.
 pub fn write(
     request: &BackupRequest,
     recipients: &[&dyn age::Recipient],
@@ -56,8 +56,11 @@ pub fn write(
     let description = Description { format: FORMAT, job: request.job.clone(), created: request.now.0 };
     let file = NewFile::create(&request.target)?;
     let failed = |error| BackupError::io("write a backup into", &request.target)(error);
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
-        .map_err(|error| failed(io::Error::other(error)))?;
+    let encryptor =
+        age::Encryptor::with_recipients(recipients.iter().copied()).map_err(|error| match error {
+            age::EncryptError::Io(error) => failed(error),
+            _ => failed(io::Error::other("its recipients cannot be used together")),
+        })?;
     let (read_end, write_end) = io::pipe().map_err(failed)?;
     let (archived, encrypted) = thread::scope(|scope| {
         let archiver = scope.spawn(|| archive(write_end, &roots, &description, skip, observer));

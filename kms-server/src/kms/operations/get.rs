@@ -38,7 +38,7 @@ pub(in crate::kms) fn get(
         Some(Material::Public(spki)) => Secret::from(spki.0.as_slice()),
         Some(Material::Sealed(sealed)) => {
             may_leave(kms, &object, context)?;
-            kms.store_key.open(&object.id, &sealed.0)?
+            kms.unseal(&object.id, &sealed.0)?
         }
     };
     let block = KeyBlock {

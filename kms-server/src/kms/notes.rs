@@ -1,0 +1,155 @@
+//! What a store says about itself: under which key it is sealed, and whether its clock was moved.
+
+use std::path::PathBuf;
+
+use kms_protocol::DateTime;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::model::{Material, Object};
+use crate::crypto::seal::sealed_with;
+use crate::store::limits::COPY_PAGE;
+use crate::store::{Store, StoreError};
+
+/// The note that says which store key is needed.
+pub const STORE_KEY: &str = "store-key";
+/// The note that says that the store has lived under a moved clock.
+pub const MOVED_CLOCK: &str = "moved-clock";
+
+/// Which key a store is sealed with. It holds no secret.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KeyNote {
+    /// The key's ID, in hexadecimal digits.
+    pub key: String,
+    /// How the key follows from a passphrase, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kdf: Option<Kdf>,
+    /// Where the key was read when the store was last sealed anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The key before, while records may still be sealed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// How a store key is derived from a passphrase: Argon2id (RFC 9106), version 19.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kdf {
+    /// `argon2id`.
+    pub algorithm: String,
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes of it.
+    pub lanes: u32,
+    /// The salt, in hexadecimal digits.
+    pub salt: String,
+}
+
+/// Where a key is read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// A file with the key.
+    KeyFile(PathBuf),
+    /// A file with a passphrase.
+    PassphraseFile(PathBuf),
+}
+
+/// The key that a store was sealed with before.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Previous {
+    /// The key's ID, in hexadecimal digits.
+    pub key: String,
+    /// The key itself, sealed under the new one: whoever has that needs no other to go on. In hexadecimal digits.
+    pub sealed: String,
+}
+
+/// The note that the store's clock was moved.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MovedClock {
+    /// Since when, in real time: seconds since 1970.
+    pub since: i64,
+}
+
+impl KeyNote {
+    /// What the store says of its key; `None` where nothing was ever sealed in it.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or says nonsense.
+    pub fn read(store: &dyn Store) -> Result<Option<Self>, StoreError> {
+        if let Some(note) = store.notes()?.get(STORE_KEY) {
+            return parse(STORE_KEY, note).map(Some);
+        }
+        // A store of before there were notes tells by its first sealed record.
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.records(after.as_deref(), COPY_PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(None) };
+            after = Some(last.clone());
+            for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
+                if let Some(Material::Sealed(sealed)) = Object::from_record(id, record)?.material {
+                    let key = sealed_with(&sealed.0).map_err(|error| corrupt(id, &error))?;
+                    return Ok(Some(Self::of(key.to_string())));
+                }
+            }
+        }
+    }
+
+    /// A note of a key that was read as it is.
+    #[must_use]
+    pub fn of(key: String) -> Self {
+        Self { key, kdf: None, origin: None, previous: None }
+    }
+
+    /// Writes the note.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+        write(store, STORE_KEY, self)
+    }
+}
+
+impl MovedClock {
+    /// Whether the store's clock was ever moved.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or says nonsense.
+    pub fn read(store: &dyn Store) -> Result<Option<Self>, StoreError> {
+        store.notes()?.get(MOVED_CLOCK).map(|note| parse(MOVED_CLOCK, note)).transpose()
+    }
+
+    /// Says that the clock is about to be moved, unless that is said already. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn stamp(store: &dyn Store, real_now: DateTime) -> Result<(), StoreError> {
+        if Self::read(store)?.is_some() {
+            return Ok(());
+        }
+        write(store, MOVED_CLOCK, &Self { since: real_now.0 })
+    }
+}
+
+/// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.
+#[must_use]
+pub fn is_object(id: &str) -> bool {
+    Uuid::try_parse(id).is_ok()
+}
+
+fn write(store: &dyn Store, name: &str, note: &impl Serialize) -> Result<(), StoreError> {
+    let json = serde_json::to_vec(note).map_err(|error| corrupt(name, &error))?;
+    store.note(name, Some(&json))
+}
+
+fn parse<'a, T: Deserialize<'a>>(name: &str, note: &'a [u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(note).map_err(|error| corrupt(name, &error))
+}
+
+fn corrupt(at: &str, error: &dyn core::fmt::Display) -> StoreError {
+    StoreError::Corrupt { what: error.to_string(), at: at.to_owned() }
+}

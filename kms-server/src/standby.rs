@@ -1,0 +1,103 @@
+//! A second server on the same store: it waits until the first has gone, and takes over.
+//!
+//! Who serves is decided by the lock on the store's folder, which the system lets go of when a process ends, however it
+//! ends. So two never serve at once.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::failure::{Failure, Kind};
+use crate::limits;
+use crate::listener;
+use crate::shutdown::{self, Trigger};
+use crate::store::{SledOptions, SledStore, StoreError};
+
+/// The store, and where the admin API was meanwhile.
+pub struct Opened {
+    /// The store, which nobody else has open.
+    pub store: SledStore,
+    /// The admin API's port: the one that was picked, if one was.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Opens the store in `folder`, waiting for as long as another server has it. Says so to `waiting`, once, with the address
+/// of the admin API if that could be opened, and answers there as a standby.
+///
+/// # Errors
+/// [`Failure`] when the store cannot be opened for another reason, or `waiting` fails.
+pub async fn open(
+    folder: &Path,
+    admin: Option<SocketAddr>,
+    started: Instant,
+    waiting: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
+) -> Result<Opened, Failure> {
+    let holder = match try_open(folder).await? {
+        Ok(store) => return Ok(Opened { store, admin }),
+        Err(holder) => holder,
+    };
+    info!(
+        store = %folder.display(),
+        "standby: another server{} has the store open; this one takes over when it ends",
+        holder.unwrap_or_default()
+    );
+    let answering = admin.and_then(|address| Answering::start(address, folder, started));
+    let address = answering.as_ref().map(|answering| answering.address);
+    waiting(address)?;
+    let store = loop {
+        tokio::time::sleep(limits::STANDBY_LOOK).await;
+        if let Ok(store) = try_open(folder).await? {
+            break store;
+        }
+    };
+    info!(store = %folder.display(), "the other server has gone: taking over");
+    if let Some(answering) = answering {
+        answering.stop().await;
+    }
+    Ok(Opened { store, admin: address.or(admin) })
+}
+
+/// The store, or who holds it.
+async fn try_open(folder: &Path) -> Result<Result<SledStore, Option<String>>, Failure> {
+    let folder = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, SledOptions::default())).await;
+    match opened.map_err(|defect| Failure::new(Kind::Other, defect.to_string()))? {
+        Ok(store) => Ok(Ok(store)),
+        Err(StoreError::Locked { holder, .. }) => Ok(Err(holder)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The admin API of a server that waits.
+struct Answering {
+    address: SocketAddr,
+    trigger: Trigger,
+    task: JoinHandle<()>,
+}
+
+impl Answering {
+    /// `None` where the port cannot be opened: the server that is waited for may have it.
+    fn start(address: SocketAddr, folder: &Path, started: Instant) -> Option<Self> {
+        let opened = listener::open(address).and_then(|port| port.local_addr().map(|local| (port, local)));
+        let (port, address) = opened
+            .inspect_err(|error| {
+                warn!(%address, %error, "no admin API while waiting; name another port with --admin");
+            })
+            .ok()?;
+        let (trigger, stop) = shutdown::channel();
+        let standby = Arc::new(admin::Standby { started, state: folder.to_owned() });
+        Some(Self { address, trigger, task: tokio::spawn(admin::serve_standby(port, standby, stop)) })
+    }
+
+    async fn stop(self) {
+        self.trigger.stop();
+        if tokio::time::timeout(limits::CLOSE, self.task).await.is_err() {
+            warn!("a client holds on to the admin API of the standby");
+        }
+    }
+}
