@@ -1,9 +1,10 @@
 //! The one thread that writes the log.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::{io, mem};
 
 use super::chain::{Chain, Entry};
 use super::limits::{DELAY, DELETED_TOGETHER, RETRY};
