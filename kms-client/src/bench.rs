@@ -13,11 +13,16 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey,
 };
 use hdrhistogram::Histogram;
-use kms_protocol::attribute::{Attribute, CryptographicParameters, Name, RevocationReason};
-use kms_protocol::enums::{HashingAlgorithm, KeyFormatType, ObjectType, ResultStatus, RevocationReasonCode};
+use kms_protocol::attribute::{
+    Attribute, CryptographicParameters, CryptographicUsageMask, Name, RevocationReason,
+};
+use kms_protocol::enums::{
+    CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, ObjectType, ResultStatus, RevocationReasonCode,
+};
 use kms_protocol::message::ResponseMessage;
 use kms_protocol::operation::{
-    DecryptRequest, DecryptResponse, DestroyRequest, GetRequest, GetResponse, LocateResponse, RevokeRequest,
+    CreateKeyPairRequest, CreateKeyPairResponse, DecryptRequest, DecryptResponse, DestroyRequest, GetRequest,
+    GetResponse, LocateResponse, RevokeRequest,
 };
 use kms_protocol::ttlv::{Bytes, Value as _};
 use kms_protocol::{Secret, Version};
@@ -47,6 +52,8 @@ pub enum Operation {
     Get,
     /// Locate of the public key, by its name.
     Locate,
+    /// Create Key Pair of the pair's kind. What it makes is destroyed at the end.
+    Create,
 }
 
 impl FromStr for Operation {
@@ -57,7 +64,8 @@ impl FromStr for Operation {
             "decrypt" => Ok(Self::Decrypt),
             "get" => Ok(Self::Get),
             "locate" => Ok(Self::Locate),
-            _ => Err(format!("{text:?} is none of decrypt, get, locate")),
+            "create" => Ok(Self::Create),
+            _ => Err(format!("{text:?} is none of decrypt, get, locate, create")),
         }
     }
 }
@@ -205,6 +213,9 @@ pub async fn run(client: &Client, plan: &Plan) -> Result<Report, Error> {
     let name = format!("bench-{}", Uuid::new_v4());
     let key = client.request_key(&name, plan.spec).await?;
     let report = measure(client, plan, &key, &name).await;
+    if plan.operation == Operation::Create {
+        discard_created(client, &name).await;
+    }
     discard(client, &key).await;
     report
 }
@@ -221,6 +232,7 @@ enum Expected {
     Plaintext(Vec<u8>),
     Key(String),
     Hit(String),
+    Created,
 }
 
 async fn measure(client: &Client, plan: &Plan, key: &IssuedKey, name: &str) -> Result<Report, Error> {
@@ -276,9 +288,33 @@ async fn load(client: &Client, plan: &Plan, key: &IssuedKey, name: &str) -> Resu
                 Expected::Hit(key.public_id.clone()),
             )
         }
+        Operation::Create => {
+            let request = create_request(plan.spec, name);
+            (ids.map(|id| EncodedItem::new(&request, id, version)).collect(), Expected::Created)
+        }
     };
     let ids = items.iter().map(|item: &EncodedItem| item.id.to_be_bytes()).collect();
     Ok(Load { request: encode(items.iter(), version), ids, expected, version })
+}
+
+/// Pairs without Names, which would have to be different ones, in a group by which they are found afterwards.
+fn create_request(spec: KeySpec, group: &str) -> CreateKeyPairRequest {
+    let usage = |mask| vec![Attribute::CryptographicUsageMask(mask)].into();
+    CreateKeyPairRequest {
+        common: vec![
+            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
+            Attribute::CryptographicLength(spec.bits()),
+            Attribute::ObjectGroup(created_group(group)),
+        ]
+        .into(),
+        private_key: usage(CryptographicUsageMask::DECRYPT),
+        public_key: usage(CryptographicUsageMask::ENCRYPT),
+        ..CreateKeyPairRequest::default()
+    }
+}
+
+fn created_group(name: &str) -> String {
+    format!("{name}-created")
 }
 
 fn decrypt_request(key: &IssuedKey, oaep: Oaep, ciphertext: Vec<u8>) -> DecryptRequest {
@@ -402,6 +438,10 @@ impl Load {
                     let answer = GetResponse::read(payload).map_err(malformed)?;
                     answer.unique_identifier == *id && answer.object.key_bytes().is_some()
                 }
+                Expected::Created => {
+                    let made = CreateKeyPairResponse::read(payload).map_err(malformed)?;
+                    made.private_key_unique_identifier != made.public_key_unique_identifier
+                }
                 Expected::Hit(id) => {
                     LocateResponse::read(payload).map_err(malformed)?.unique_identifiers == [id.as_str()]
                 }
@@ -476,6 +516,26 @@ impl Tally {
                 p999: latency.value_at_quantile(0.999),
                 max: latency.max(),
             },
+        }
+    }
+}
+
+/// Destroys the pairs that were made, which are Pre-Active.
+async fn discard_created(client: &Client, name: &str) {
+    for object_type in [ObjectType::PrivateKey, ObjectType::PublicKey] {
+        let request = locate_by(Attribute::ObjectGroup(created_group(name)), object_type);
+        let found = client.locate(&request).await.map(|found| found.unique_identifiers);
+        let ids = found.unwrap_or_else(|error| {
+            tracing::warn!(name, %error, "the benchmark's keys cannot be found again");
+            Vec::new()
+        });
+        for some in ids.chunks(limits::BATCH) {
+            let destroy = |id: &String| DestroyRequest { unique_identifier: Some(id.as_str().into()) };
+            let requests: Vec<_> = some.iter().map(destroy).collect();
+            let failed = client.batch(&requests).await.into_iter().filter_map(Result::err).count();
+            if failed > 0 {
+                tracing::warn!(name, failed, "some of the benchmark's keys cannot be destroyed");
+            }
         }
     }
 }

@@ -78,6 +78,19 @@ async fn each_operation_is_counted_and_the_key_destroyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_create_makes_is_destroyed() {
+    let journal = Journal::default();
+    let client = kms(PLAINTEXT, usize::MAX, journal.clone()).client();
+    let plan = Plan { rate: Some(10.0), duration: Duration::from_secs(1), ..Plan::new(Operation::Create) };
+    let report = run(&client, &plan).await.expect("a report");
+    assert_eq!((report.operations, report.errors), (10, 0));
+    // Both halves of each pair: of those that are counted, of those before, and of the one that every run makes.
+    let made = journal.count(Asked::CreateKeyPair);
+    assert!(made >= 12, "{made}");
+    assert_eq!(journal.count(Asked::Destroy), 2 * made);
+}
+
+#[tokio::test(start_paused = true)]
 async fn batch_items_are_counted_one_by_one() {
     let client = kms(PLAINTEXT, usize::MAX, Journal::default()).client();
     let plan = Plan {

@@ -18,7 +18,7 @@ use super::exit::{CommandError, Exit};
 /// How much a server does.
 #[derive(Args)]
 pub struct Arguments {
-    /// What to ask of it: decrypt, get or locate.
+    /// What to ask of it: decrypt, get, locate or create.
     operation: Operation,
     /// Connections, each with one request under way.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
