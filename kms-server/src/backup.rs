@@ -167,7 +167,7 @@ pub fn write(
 pub struct Restored {
     /// Where the store is now.
     pub store: PathBuf,
-    /// Records in it.
+    /// Records in it: managed objects, and what is on its way into the audit log.
     pub records: u64,
     /// What a look at all of it found.
     pub check: Report,
