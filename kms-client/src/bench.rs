@@ -295,12 +295,7 @@ fn decrypt_request(key: &IssuedKey, oaep: Oaep, ciphertext: Vec<u8>) -> DecryptR
         unique_identifier: Some(key.private_id.as_str().into()),
         cryptographic_parameters: Some(parameters),
         data: Some(Bytes(ciphertext)),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
-        tag: None,
+        ..DecryptRequest::default()
     }
 }
 

@@ -11,6 +11,7 @@ use kms_protocol::{DateTime, Secret, Version};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::certificates::Certificate;
+use crate::client::each_operation;
 use crate::decrypt::WrappedKey;
 use crate::error::Error;
 use crate::keys::{IssuedKey, KeySpec};
@@ -43,10 +44,10 @@ impl Drop for Client {
 }
 
 macro_rules! operations {
-    ($($name:ident($request:ident);)*) => {
+    ($($(#[$doc:meta])* $name:ident($request:ident);)*) => {
         impl Client {
             $(
-                #[doc = concat!("See [`crate::Client::", stringify!($name), "`].")]
+                $(#[$doc])*
                 ///
                 /// # Errors
                 /// See [`crate::Client::call`].
@@ -58,21 +59,7 @@ macro_rules! operations {
     };
 }
 
-operations! {
-    create_key_pair(CreateKeyPairRequest);
-    rekey_key_pair(RekeyKeyPairRequest);
-    activate(ActivateRequest);
-    locate(LocateRequest);
-    get(GetRequest);
-    get_attributes(GetAttributesRequest);
-    get_attribute_list(GetAttributeListRequest);
-    encrypt(EncryptRequest);
-    decrypt(DecryptRequest);
-    revoke(RevokeRequest);
-    destroy(DestroyRequest);
-    query(QueryRequest);
-    discover_versions(DiscoverVersionsRequest);
-}
+each_operation!(operations);
 
 impl Client {
     /// Wraps a client, with a runtime of its own on the caller's thread.

@@ -78,34 +78,42 @@ macro_rules! operations {
     };
 }
 
-operations! {
-    /// Has the server make a key pair (KMIP 1.4 section 4.2). Never repeated.
-    create_key_pair(CreateKeyPairRequest);
-    /// Has the server make a successor of a key pair (KMIP 1.4 section 4.5). Never repeated.
-    rekey_key_pair(RekeyKeyPairRequest);
-    /// Makes a Pre-Active object Active (KMIP 1.4 section 4.19).
-    activate(ActivateRequest);
-    /// Finds objects by their attributes (KMIP 1.4 section 4.9). Servers may return more than was asked for.
-    locate(LocateRequest);
-    /// Returns an object itself (KMIP 1.4 section 4.11).
-    get(GetRequest);
-    /// Returns attributes of an object (KMIP 1.4 section 4.12).
-    get_attributes(GetAttributesRequest);
-    /// Returns the names of an object's attributes (KMIP 1.4 section 4.13).
-    get_attribute_list(GetAttributeListRequest);
-    /// Has the server encrypt (KMIP 1.4 section 4.29).
-    encrypt(EncryptRequest);
-    /// Has the server decrypt (KMIP 1.4 section 4.30). [`Client::decrypt_all`] does more.
-    decrypt(DecryptRequest);
-    /// Deactivates an object, or marks it compromised (KMIP 1.4 section 4.20).
-    revoke(RevokeRequest);
-    /// Destroys an object's key material (KMIP 1.4 section 4.21).
-    destroy(DestroyRequest);
-    /// Asks what the server can do (KMIP 1.4 section 4.25).
-    query(QueryRequest);
-    /// Asks which versions the server speaks (KMIP 1.4 section 4.26).
-    discover_versions(DiscoverVersionsRequest);
+/// The operations, each with its request: one method of every client.
+macro_rules! each_operation {
+    ($make:ident) => {
+        $make! {
+            /// Has the server make a key pair (KMIP 1.4 section 4.2). Never repeated.
+            create_key_pair(CreateKeyPairRequest);
+            /// Has the server make a successor of a key pair (KMIP 1.4 section 4.5). Never repeated.
+            rekey_key_pair(RekeyKeyPairRequest);
+            /// Makes a Pre-Active object Active (KMIP 1.4 section 4.19).
+            activate(ActivateRequest);
+            /// Finds objects by their attributes (KMIP 1.4 section 4.9). Servers may return more than was asked for.
+            locate(LocateRequest);
+            /// Returns an object itself (KMIP 1.4 section 4.11).
+            get(GetRequest);
+            /// Returns attributes of an object (KMIP 1.4 section 4.12).
+            get_attributes(GetAttributesRequest);
+            /// Returns the names of an object's attributes (KMIP 1.4 section 4.13).
+            get_attribute_list(GetAttributeListRequest);
+            /// Has the server encrypt (KMIP 1.4 section 4.29).
+            encrypt(EncryptRequest);
+            /// Has the server decrypt (KMIP 1.4 section 4.30). [`Client::decrypt_all`] does more.
+            decrypt(DecryptRequest);
+            /// Deactivates an object, or marks it compromised (KMIP 1.4 section 4.20).
+            revoke(RevokeRequest);
+            /// Destroys an object's key material (KMIP 1.4 section 4.21).
+            destroy(DestroyRequest);
+            /// Asks what the server can do (KMIP 1.4 section 4.25).
+            query(QueryRequest);
+            /// Asks which versions the server speaks (KMIP 1.4 section 4.26).
+            discover_versions(DiscoverVersionsRequest);
+        }
+    };
 }
+pub(crate) use each_operation;
+
+each_operation!(operations);
 
 impl Client {
     /// Settings of a client whose first server is `address`, as `host:port`.

@@ -60,12 +60,7 @@ impl WrappedKey {
             unique_identifier: Some(self.private_id.as_str().into()),
             cryptographic_parameters: Some(CryptographicParameters::rsa_oaep(self.hash, self.mask_hash)),
             data: Some(Bytes(self.ciphertext.clone())),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-            tag: None,
+            ..DecryptRequest::default()
         }
     }
 

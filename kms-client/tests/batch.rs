@@ -279,12 +279,7 @@ async fn requests_of_many_bytes_are_split_by_size() {
         unique_identifier: Some("1".into()),
         cryptographic_parameters: None,
         data: Some(Bytes(vec![fill; 100_000])),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
-        tag: None,
+        ..DecryptRequest::default()
     };
     let requests: Vec<_> = (0..25).map(request).collect();
     for (fill, answer) in (0..).zip(client.batch(&requests).await) {

@@ -50,11 +50,7 @@ fn a_pair_is_made_activated_used_and_destroyed_in_every_version_that_encrypts() 
                 unique_identifier: Some(public.as_str().into()),
                 cryptographic_parameters: Some(parameters.clone()),
                 data: Some(Secret::new(b"file key".to_vec())),
-                iv_counter_nonce: None,
-                correlation_value: None,
-                init_indicator: None,
-                final_indicator: None,
-                additional_data: None,
+                ..EncryptRequest::default()
             })
             .expect("an Active public key encrypts");
         let back = ask.decrypt(&private, parameters, &sent.data.expect("ciphertext").0);

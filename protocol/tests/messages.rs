@@ -69,12 +69,7 @@ fn a_request_is_the_same_in_every_version_after_its_way_over_the_wire() {
             unique_identifier: Some("key".into()),
             cryptographic_parameters: None,
             data: Some(Bytes(vec![7; 256])),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-            tag: None,
+            ..DecryptRequest::default()
         };
         assert_eq!(there_and_back(&decrypt, version), decrypt, "{version}");
         let locate = LocateRequest {

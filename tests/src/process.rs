@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use kms_client::Profile;
 use kms_protocol::Version;
+use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, AttributeReferences};
+use kms_protocol::enums::State;
+use kms_protocol::operation::GetAttributesRequest;
 use serde_json::Value;
 
 use crate::repository::program;
@@ -88,6 +91,20 @@ impl Server {
         let profile = Profile::load(&self.profile()).expect("the profile");
         let client = profile.builder().version(version).build().expect("a client");
         kms_client::blocking::Client::new(client).expect("a client")
+    }
+
+    /// The State of an object of that client's.
+    #[must_use]
+    pub fn state_of(&self, id: &str) -> State {
+        let request = GetAttributesRequest {
+            unique_identifier: Some(id.into()),
+            attributes: AttributeReferences(vec![AttributeReference::Standard(AttributeKind::State)]),
+        };
+        let answer = self.client(Version::V1_4).get_attributes(&request).expect("attributes");
+        match answer.attributes.0.as_slice() {
+            [Attribute::State(state)] => *state,
+            other => panic!("one State, not {other:?}"),
+        }
     }
 
     /// What the server has logged.

@@ -5,10 +5,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use kms_protocol::Version;
-use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, AttributeReferences};
 use kms_protocol::enums::State;
-use kms_protocol::operation::GetAttributesRequest;
 use kms_tests::process::{Server, finish_within};
 use rsa::pkcs1::DecodeRsaPublicKey as _;
 use rsa::traits::PublicKeyParts as _;
@@ -26,13 +23,8 @@ fn a_pair_is_made_activated_fetched_and_destroyed() {
     let key = rsa::PublicKey::from_pkcs1_der(&key).expect("a public key");
     assert_eq!(key.n().bit_width(), 2048);
 
-    let own = server.client(Version::V1_4);
     for half in ["private", "public"] {
-        let request = GetAttributesRequest {
-            unique_identifier: Some(field(half).as_str().into()),
-            attributes: AttributeReferences(vec![AttributeReference::Standard(AttributeKind::State)]),
-        };
-        let answer = own.get_attributes(&request).expect("attributes outlive the key");
-        assert_eq!(answer.attributes.0, [Attribute::State(State::Destroyed)], "{half}");
+        // Attributes outlive the key.
+        assert_eq!(server.state_of(&field(half)), State::Destroyed, "{half}");
     }
 }

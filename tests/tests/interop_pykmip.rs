@@ -8,10 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use kms_protocol::Version;
-use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, AttributeReferences};
 use kms_protocol::enums::State;
-use kms_protocol::operation::GetAttributesRequest;
 use kms_tests::process::{Server, finish_within};
 use kms_tests::{repository, skip};
 
@@ -43,14 +40,9 @@ fn check(test: &str, version: &str, tls: &str, spoken: &str) {
     let field = |name: &str| done.get(name).and_then(|value| value.as_str()).expect("a text").to_owned();
     assert_eq!(field("tls"), spoken, "with {}", field("suite"));
 
-    let own = server.client(Version::V1_4);
     for half in ["private", "public"] {
-        let request = GetAttributesRequest {
-            unique_identifier: Some(field(half).as_str().into()),
-            attributes: AttributeReferences(vec![AttributeReference::Standard(AttributeKind::State)]),
-        };
-        let answer = own.get_attributes(&request).expect("attributes outlive the key");
-        assert_eq!(answer.attributes.0, [Attribute::State(State::Destroyed)], "{half}");
+        // Attributes outlive the key.
+        assert_eq!(server.state_of(&field(half)), State::Destroyed, "{half}");
     }
 }
 

@@ -214,11 +214,7 @@ fn encrypt(client: &Client, pair: &Pair, secret: &[u8]) -> Vec<u8> {
         unique_identifier: Some(pair.public_id.as_str().into()),
         cryptographic_parameters: Some(oaep()),
         data: Some(Secret::from(secret)),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
+        ..EncryptRequest::default()
     };
     client.encrypt(&request).expect("encrypted").data.expect("a ciphertext").0
 }
@@ -228,12 +224,7 @@ fn decrypt(client: &Client, pair: &Pair, ciphertext: Vec<u8>) -> Secret {
         unique_identifier: Some(pair.private_id.as_str().into()),
         cryptographic_parameters: Some(oaep()),
         data: Some(Bytes(ciphertext)),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
-        tag: None,
+        ..DecryptRequest::default()
     };
     client.decrypt(&request).expect("decrypted").data.expect("a plaintext")
 }

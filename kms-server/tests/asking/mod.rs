@@ -120,11 +120,7 @@ impl Asker {
             unique_identifier: Some(id.into()),
             cryptographic_parameters: Some(parameters),
             data: Some(Secret::from(data)),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
+            ..EncryptRequest::default()
         };
         self.ask(&request).map(|response| response.data.expect("ciphertext").0)
     }
@@ -208,12 +204,7 @@ pub fn decrypt_request(id: &str, parameters: CryptographicParameters, data: &[u8
         unique_identifier: Some(id.into()),
         cryptographic_parameters: Some(parameters),
         data: Some(Bytes(data.to_vec())),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
-        tag: None,
+        ..DecryptRequest::default()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{Secret, structure};
 
 structure! {
     /// Asks the server to decrypt.
+    #[derive(Default)]
     pub struct DecryptRequest {
         /// The key; the ID Placeholder where absent.
         pub unique_identifier: Option<UniqueIdentifier> = UNIQUE_IDENTIFIER,

@@ -9,6 +9,7 @@ use crate::{Secret, structure};
 structure! {
     no Clone
     /// Asks the server to encrypt.
+    #[derive(Default)]
     pub struct EncryptRequest {
         /// The key; the ID Placeholder where absent.
         pub unique_identifier: Option<UniqueIdentifier> = UNIQUE_IDENTIFIER,

@@ -171,11 +171,7 @@ fn encrypt(id: &UniqueIdentifier) -> EncryptRequest {
         unique_identifier: Some(id.clone()),
         cryptographic_parameters: Some(oaep()),
         data: Some(Secret::new(vec![7; 32])),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
+        ..EncryptRequest::default()
     }
 }
 
@@ -184,11 +180,6 @@ fn decrypt(id: &UniqueIdentifier) -> DecryptRequest {
         unique_identifier: Some(id.clone()),
         cryptographic_parameters: Some(oaep()),
         data: Some(Bytes(vec![7; 256])),
-        iv_counter_nonce: None,
-        correlation_value: None,
-        init_indicator: None,
-        final_indicator: None,
-        additional_data: None,
-        tag: None,
+        ..DecryptRequest::default()
     }
 }
