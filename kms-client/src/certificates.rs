@@ -6,10 +6,8 @@ use kms_protocol::DateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::Error;
+use crate::limits;
 use crate::tls::{Identity, Seen};
-
-/// Seconds of a day.
-const DAY: i64 = 86_400;
 
 /// Whose certificate it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +33,7 @@ impl Certificate {
     /// Whole days from `now` to its end; negative once it has passed.
     #[must_use]
     pub fn days_left(&self, now: DateTime) -> i64 {
-        self.not_after.0.saturating_sub(now.0).div_euclid(DAY)
+        self.not_after.0.saturating_sub(now.0).div_euclid(limits::DAY)
     }
 }
 

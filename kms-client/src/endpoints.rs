@@ -85,6 +85,11 @@ impl Endpoints {
         }
     }
 
+    /// How errors name the first server.
+    pub(crate) fn first_address(&self) -> &str {
+        self.all.first().map_or("", |endpoint| endpoint.server.address())
+    }
+
     /// A new connection to the first server, outside the pool.
     pub(crate) async fn connect_first(&self) -> Result<Connection<BoxedStream>, Error> {
         match self.all.first() {

@@ -14,6 +14,7 @@ pub mod cli;
 mod client;
 mod connection;
 mod decrypt;
+pub mod doctor;
 mod endpoints;
 mod error;
 mod keys;

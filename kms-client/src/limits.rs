@@ -77,3 +77,9 @@ pub const OVERLAP: i64 = 300;
 
 /// The longest chain or message of a server that is put into an error, in characters.
 pub const MESSAGE_SHOWN: usize = 400;
+
+/// Seconds of a day.
+pub const DAY: i64 = 86_400;
+
+/// From how many days before its end on a certificate is warned about: an order for a new one takes weeks in some places.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;

@@ -110,8 +110,8 @@ impl Builder {
         self
     }
 
-    /// The protocol version wanted; 1.4 where nothing is said. Where the server does not speak it, the newest of 1.2 to
-    /// 1.4 that it does is used.
+    /// The protocol version wanted; 1.4 where nothing is said. Where the server does not speak it, the newest of 1.0 to
+    /// 1.4 that it does is used; Decrypt exists from 1.2 on, Re-key Key Pair from 1.1 on.
     pub fn version(mut self, version: Version) -> Self {
         self.options.version = version;
         self

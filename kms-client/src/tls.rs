@@ -12,7 +12,10 @@ use std::time::SystemTime;
 use kms_protocol::Secret;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, CipherSuite, ClientConfig, PeerIncompatible, RootCertStore,
+    SupportedProtocolVersion,
+};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -20,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use crate::connection::Stream;
 use crate::error::{Error, Step, TlsFault};
 use crate::limits;
+use crate::profile::Profile;
 
 /// A stream to a server, whatever it runs over.
 pub type BoxedStream = Box<dyn Stream>;
@@ -97,10 +101,26 @@ impl Credentials {
         self.ca.iter().chain(identity).map(Pem::stamp).collect()
     }
 
-    fn config(&self) -> Result<ClientConfig, Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+    /// Those of a profile, from its files.
+    pub(crate) fn of(profile: &Profile) -> Self {
+        let file = |path: &PathBuf| Pem::File(path.clone());
+        Self { ca: vec![file(&profile.ca)], identity: Some((file(&profile.certificate), file(&profile.key))) }
+    }
+
+    pub(crate) fn config(&self) -> Result<ClientConfig, Error> {
+        self.config_of(&[&rustls::version::TLS13, &rustls::version::TLS12], |_| true)
+    }
+
+    /// A configuration that offers only these versions, and of their cipher suites only some.
+    pub(crate) fn config_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        offers: impl Fn(CipherSuite) -> bool,
+    ) -> Result<ClientConfig, Error> {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|suite| offers(suite.suite()));
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
             .map_err(|error| Error::settings(error.to_string(), "this is a fault of the program"))?
             .with_root_certificates(self.roots()?);
         let Some((chain_pem, key_pem)) = &self.identity else { return Ok(builder.with_no_client_auth()) };
@@ -114,7 +134,7 @@ impl Credentials {
         })
     }
 
-    fn roots(&self) -> Result<RootCertStore, Error> {
+    pub(crate) fn roots(&self) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
         for pem in &self.ca {
             for certificate in certificates(pem)? {
@@ -131,6 +151,16 @@ impl Credentials {
             ));
         }
         Ok(roots)
+    }
+
+    /// The certificate chain that the client shows, its own first; empty where it shows none.
+    pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+        self.identity.as_ref().map_or_else(|| Ok(Vec::new()), |(chain, _)| certificates(chain))
+    }
+
+    /// The client's private key, in the form that its file has.
+    pub(crate) fn key_form(&self) -> Result<Option<PrivateKeyDer<'static>>, Error> {
+        self.identity.as_ref().map(|(_, key)| private_key(key)).transpose()
     }
 }
 
@@ -202,8 +232,29 @@ impl Identity {
 
     /// The certificate chain that the client shows, its own first; empty where it shows none.
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
-        self.credentials.identity.as_ref().map_or_else(|| Ok(Vec::new()), |(chain, _)| certificates(chain))
+        self.credentials.chain()
     }
+}
+
+/// The host in an address, and the name that the server's certificate must hold.
+///
+/// # Errors
+/// When `address` is no `host:port`, or that name is none.
+pub(crate) fn parse_address<'a>(
+    address: &'a str,
+    name: Option<&str>,
+) -> Result<(&'a str, ServerName<'static>), Error> {
+    let wrong = || {
+        Error::settings(
+            format!("{address:?} is no address of a server"),
+            "write it as host:port, such as kms.example.com:5696 or [::1]:5696",
+        )
+    };
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let name = ServerName::try_from(name.unwrap_or(host).to_owned()).map_err(|_| wrong())?;
+    Ok((host, name))
 }
 
 /// One server, reached over TCP and TLS.
@@ -229,16 +280,7 @@ impl TlsServer {
         identity: Arc<Identity>,
         limit: Duration,
     ) -> Result<Self, Error> {
-        let wrong = || {
-            Error::settings(
-                format!("{address:?} is no address of a server"),
-                "write it as host:port, such as kms.example.com:5696 or [::1]:5696",
-            )
-        };
-        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-        port.parse::<u16>().map_err(|_| wrong())?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let name = ServerName::try_from(name.unwrap_or(host).to_owned()).map_err(|_| wrong())?;
+        let (_, name) = parse_address(address, name)?;
         Ok(Self { address: address.to_owned(), name, identity, limit, seen: Seen::default() })
     }
 

@@ -331,11 +331,12 @@ async fn no_more_connections_than_allowed() {
 #[tokio::test]
 async fn versions_are_agreed_on_the_first_call() {
     type Case = (&'static str, &'static [Version], Version, Version);
-    let cases: [Case; 4] = [
+    let cases: [Case; 5] = [
         ("1.4 of all", &[Version::V2_1, Version::V1_4, Version::V1_2], Version::V1_4, Version::V1_4),
         ("2.1 on request", &[Version::V2_1, Version::V1_4], Version::V2_1, Version::V2_1),
         ("2.1 on request, not spoken", &[Version::V1_4, Version::V1_3], Version::V2_1, Version::V1_4),
         ("an old server", &[Version::V1_2, Version::V1_1], Version::V1_4, Version::V1_2),
+        ("the oldest of all", &[Version::V1_0], Version::V1_4, Version::V1_0),
     ];
     for (what, spoken, wanted, agreed) in cases {
         let used = Arc::new(std::sync::Mutex::new(None));
@@ -348,10 +349,10 @@ async fn versions_are_agreed_on_the_first_call() {
         client.locate(&LocateRequest::default()).await.expect(what);
         assert_eq!(*used.lock().expect("not poisoned"), Some(agreed), "{what}");
     }
-    let server = InMemory::replying(speaking(&[Version::V1_0], found));
+    let server = InMemory::replying(speaking(&[Version::V2_0], found));
     let error = server.client().version().await.expect_err("nothing in common");
     assert!(matches!(error, Error::NoCommonVersion { .. }), "{error:?}");
-    assert!(error.to_string().contains("1.4, 1.3, 1.2"), "{error}");
+    assert!(error.to_string().contains("1.4, 1.3, 1.2, 1.1, 1.0"), "{error}");
 }
 
 #[tokio::test]
