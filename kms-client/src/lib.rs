@@ -22,6 +22,7 @@ pub mod limits;
 mod message;
 mod profile;
 mod rotation;
+mod tcp;
 mod tls;
 
 pub use certificates::{Certificate, Owner};

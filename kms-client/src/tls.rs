@@ -4,7 +4,6 @@ use core::future::Future;
 use core::pin::Pin;
 use core::time::Duration;
 use std::io::{self, Read as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,7 +15,6 @@ use rustls::{
     AlertDescription, CertificateError, CipherSuite, ClientConfig, PeerIncompatible, RootCertStore,
     SupportedProtocolVersion,
 };
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -24,6 +22,7 @@ use crate::connection::Stream;
 use crate::error::{Error, Step, TlsFault};
 use crate::limits;
 use crate::profile::Profile;
+use crate::tcp;
 
 /// A stream to a server, whatever it runs over.
 pub type BoxedStream = Box<dyn Stream>;
@@ -290,61 +289,29 @@ impl TlsServer {
 
     async fn open(&self) -> Result<BoxedStream, Error> {
         let deadline = Instant::now() + self.limit;
-        let late = |step| move |_| Error::TimedOut { address: self.address.clone(), step, after: self.limit };
-        let addresses: Vec<_> = timeout_at(deadline, lookup_host(&self.address))
-            .await
-            .map_err(late(Step::Resolve))?
-            .map_err(|error| Error::Resolve { address: self.address.clone(), reason: error.to_string() })?
-            .collect();
-        let tcp = self.first_that_answers(&addresses, deadline).await?;
-        prepare(&tcp).map_err(|error| self.cannot_connect(&error))?;
+        let tcp = tcp::open(&self.address, deadline, self.limit).await?;
         let connector = TlsConnector::from(self.identity.config());
         let tls = timeout_at(deadline, connector.connect(self.name.clone(), tcp))
             .await
-            .map_err(late(Step::Handshake))?
-            .map_err(|error| self.no_handshake(&error))?;
+            .map_err(|_| Error::TimedOut {
+                address: self.address.clone(),
+                step: Step::Handshake,
+                after: self.limit,
+            })?
+            .map_err(|error| no_handshake(&self.address, &error))?;
         if let Some(certificate) = tls.get_ref().1.peer_certificates().and_then(<[_]>::first) {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             *seen = Some(certificate.clone().into_owned());
         }
         Ok(Box::new(tls))
     }
+}
 
-    /// Tries the addresses of a name in turn, each with its share of the time that is left.
-    async fn first_that_answers(
-        &self,
-        addresses: &[SocketAddr],
-        deadline: Instant,
-    ) -> Result<TcpStream, Error> {
-        let mut last =
-            Error::Resolve { address: self.address.clone(), reason: "the name has no address".to_owned() };
-        for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
-            let now = Instant::now();
-            let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
-            last = match timeout_at(now + share, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return Ok(tcp),
-                Ok(Err(error)) => self.cannot_connect(&error),
-                Err(_) => {
-                    Error::TimedOut { address: self.address.clone(), step: Step::Connect, after: share }
-                }
-            };
-        }
-        Err(last)
-    }
-
-    fn cannot_connect(&self, error: &io::Error) -> Error {
-        Error::Connect { address: self.address.clone(), kind: error.kind(), reason: error.to_string() }
-    }
-
-    fn no_handshake(&self, error: &io::Error) -> Error {
-        match fault_of(error) {
-            Some(fault) => Error::Tls { address: self.address.clone(), fault },
-            None => Error::Lost {
-                address: self.address.clone(),
-                step: Step::Handshake,
-                reason: error.to_string(),
-            },
-        }
+/// The error of a handshake that failed.
+pub(crate) fn no_handshake(address: &str, error: &io::Error) -> Error {
+    match fault_of(error) {
+        Some(fault) => Error::Tls { address: address.to_owned(), fault },
+        None => Error::Lost { address: address.to_owned(), step: Step::Handshake, reason: error.to_string() },
     }
 }
 
@@ -356,15 +323,6 @@ impl Connect for TlsServer {
     fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {
         Box::pin(self.open())
     }
-}
-
-/// Requests are small and waited for: they go out at once. Keep-alive notices a peer that is gone, and keeps firewalls
-/// from forgetting the connection.
-fn prepare(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let keep_alive =
-        socket2::TcpKeepalive::new().with_time(limits::KEEP_ALIVE).with_interval(limits::KEEP_ALIVE);
-    socket2::SockRef::from(tcp).set_tcp_keepalive(&keep_alive)
 }
 
 /// What TLS has against the connection, where the error is TLS's.

@@ -1,7 +1,6 @@
 //! What the server says of itself.
 
 use kms_protocol::enums::{ObjectType, Operation, ProfileName, QueryFunction};
-use kms_protocol::message::ResponseMessage;
 use kms_protocol::operation::{DiscoverVersionsRequest, QueryRequest, QueryResponse};
 use kms_protocol::{DateTime, Version};
 use tokio::time::Instant;
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::error::Error;
 use crate::limits;
-use crate::message::{EncodedItem, encode};
+use crate::message::greet;
 
 use super::record::{Notes, Record};
 use super::report::{Check, Lack};
@@ -65,13 +64,7 @@ async fn versions(
 
 /// What the server's clock says, as the header of an answer tells it.
 async fn time_stamp(client: &Client, version: Version) -> Result<DateTime, Error> {
-    let mut connection = client.inner.endpoints.connect_first().await?;
-    let item = EncodedItem::new(&DiscoverVersionsRequest::default(), client.inner.ids(1), version);
-    let message = encode([&item].into_iter(), version);
-    let answer = connection.exchange(message.expose(), Instant::now() + limits::DEADLINE).await?;
-    let message = ResponseMessage::read(answer.expose())
-        .map_err(|error| Error::protocol(format!("in its answer: {error}")))?;
-    Ok(message.header.time_stamp)
+    greet(&mut client.inner.endpoints.connect_first().await?, version).await
 }
 
 /// Operations that backups need.

@@ -4,14 +4,14 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use kms_protocol::DateTime;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::Instant;
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::error::Error;
 use crate::limits;
+use crate::tcp;
 use crate::tls::Credentials;
 
 use super::record::Notes;
@@ -155,15 +155,7 @@ async fn answers(url: &str) -> bool {
     let host = rest.split('/').next().unwrap_or_default();
     let port_is_given = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let address = if port_is_given { host.to_owned() } else { format!("{host}:80") };
-    let connects = async {
-        for address in lookup_host(address).await.ok()? {
-            if TcpStream::connect(address).await.is_ok() {
-                return Some(());
-            }
-        }
-        None
-    };
-    matches!(timeout(limits::ATTEMPT, connects).await, Ok(Some(())))
+    tcp::open(&address, Instant::now() + limits::ATTEMPT, limits::ATTEMPT).await.is_ok()
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {

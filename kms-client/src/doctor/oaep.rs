@@ -1,5 +1,6 @@
 //! OAEP with every pair of hashes that backup products were seen to use, encrypted here.
 
+use kms_protocol::Secret;
 use kms_protocol::enums::HashingAlgorithm;
 use rsa::oaep::EncryptingKey;
 use rsa::pkcs8::DecodePublicKey as _;
@@ -23,7 +24,12 @@ pub(super) const COMBINATIONS: [(HashingAlgorithm, HashingAlgorithm); 5] = [
 ];
 
 /// What is encrypted: as long as a data key.
-pub(super) const PLAINTEXT: [u8; 32] = *b"a key of 32 bytes that is public";
+const PLAINTEXT: [u8; 32] = *b"a key of 32 bytes that is public";
+
+/// Whether it is what was encrypted.
+pub(super) fn is_plaintext(opened: &Secret) -> bool {
+    opened.expose() == PLAINTEXT
+}
 
 /// The plaintext under each combination.
 pub(super) fn encrypt_all(key: &IssuedKey) -> Result<Vec<WrappedKey>, Error> {

@@ -307,7 +307,7 @@ async fn open_there(
     let mut lacking = Vec::new();
     for (key, result) in wrapped.iter().zip(results) {
         match result {
-            Ok(plaintext) if plaintext.expose() == oaep::PLAINTEXT => {
+            Ok(plaintext) if oaep::is_plaintext(&plaintext) => {
                 notes.saw(format!("{}{WORKS}", ways(key)));
                 worked.get_or_insert_with(|| key.clone());
             }
@@ -350,7 +350,7 @@ async fn open_here(
         Err(error) => return Err(error),
     };
     let opened = decrypt_with(&key, first)?;
-    if opened.expose() != oaep::PLAINTEXT {
+    if !oaep::is_plaintext(&opened) {
         return Err(Error::Decryption { id: first.private_id.clone() });
     }
     notes.saw("it hands private keys out to whoever holds this certificate; decrypting here works");
@@ -369,7 +369,7 @@ pub(super) async fn open_one(client: &Client, way: &Way, notes: &mut Notes) -> R
             (wrapped, decrypt_with(&key, wrapped)?)
         }
     };
-    if opened.expose() != oaep::PLAINTEXT {
+    if !oaep::is_plaintext(&opened) {
         return Err(Error::Decryption { id: wrapped.private_id.clone() });
     }
     notes.saw(match way {

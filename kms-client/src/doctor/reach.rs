@@ -1,8 +1,8 @@
 //! From the name to a connection that both sides trust.
 
+use core::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kms_protocol::operation::DiscoverVersionsRequest;
 use kms_protocol::{DateTime, Version};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,16 +11,17 @@ use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, HandshakeKind, ProtocolVersion, SignatureScheme,
     SupportedProtocolVersion,
 };
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::connection::Connection;
 use crate::error::{Error, Step};
 use crate::limits;
-use crate::message::{EncodedItem, encode};
+use crate::message::greet;
 use crate::profile::Profile;
+use crate::tcp;
 use crate::tls::{self, Credentials, parse_address};
 
 use super::certificate;
@@ -82,18 +83,8 @@ async fn client_certificate(record: &mut Record<'_>, target: &Target<'_>, now: D
 }
 
 impl Target<'_> {
-    async fn addresses(&self) -> Result<Vec<core::net::SocketAddr>, Error> {
-        let unresolved = |reason: String| Error::Resolve { address: self.address.to_owned(), reason };
-        let found = timeout(limits::CONNECT, lookup_host(self.address))
-            .await
-            .map_err(|_| self.late(Step::Resolve))?
-            .map_err(|error| unresolved(error.to_string()))?;
-        let addresses: Vec<_> = found.collect();
-        if addresses.is_empty() {
-            Err(unresolved("the name has no address".to_owned()))
-        } else {
-            Ok(addresses)
-        }
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+        tcp::resolve(self.address, Instant::now() + limits::CONNECT, limits::CONNECT).await
     }
 
     async fn resolve(&self, notes: &mut Notes) -> Result<(), Error> {
@@ -109,19 +100,14 @@ impl Target<'_> {
         let mut answered = false;
         for address in self.addresses().await? {
             let started = Instant::now();
-            match timeout(limits::CONNECT, TcpStream::connect(address)).await {
-                Ok(Ok(_)) => {
+            match tcp::connect(self.address, address, limits::CONNECT).await {
+                Ok(_) => {
                     answered = true;
                     notes.saw(format!("{address}: connected after {:.1?}", started.elapsed()));
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     notes.saw(format!("{address}: {error}"));
-                    let (kind, reason) = (error.kind(), error.to_string());
-                    last = Some((address, Error::Connect { address: self.address.to_owned(), kind, reason }));
-                }
-                Err(_) => {
-                    notes.saw(format!("{address}: no answer within {:?}", limits::CONNECT));
-                    last = Some((address, self.late(Step::Connect)));
+                    last = Some((address, error));
                 }
             }
         }
@@ -153,27 +139,19 @@ impl Target<'_> {
     /// A handshake, and one exchange: a server that does not trust the client says so only then over TLS 1.3, and
     /// tickets to resume by come only then.
     async fn open(&self, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
-        let opened = async {
-            let tcp = TcpStream::connect(self.address).await.map_err(|error| Error::Connect {
+        let deadline = Instant::now() + limits::CONNECT;
+        let tcp = tcp::open(self.address, deadline, limits::CONNECT).await?;
+        let connector = TlsConnector::from(Arc::clone(config));
+        let mut stream = timeout_at(deadline, connector.connect(self.name.clone(), tcp))
+            .await
+            .map_err(|_| Error::TimedOut {
                 address: self.address.to_owned(),
-                kind: error.kind(),
-                reason: error.to_string(),
-            })?;
-            let connector = TlsConnector::from(Arc::clone(config));
-            connector.connect(self.name.clone(), tcp).await.map_err(|error| match tls::fault_of(&error) {
-                Some(fault) => Error::Tls { address: self.address.to_owned(), fault },
-                None => Error::Lost {
-                    address: self.address.to_owned(),
-                    step: Step::Handshake,
-                    reason: error.to_string(),
-                },
-            })
-        };
-        let mut stream = timeout(limits::CONNECT, opened).await.map_err(|_| self.late(Step::Handshake))??;
-        let request = EncodedItem::new(&DiscoverVersionsRequest::default(), 1, Version::V1_4);
-        let message = encode([&request].into_iter(), Version::V1_4);
+                step: Step::Handshake,
+                after: limits::CONNECT,
+            })?
+            .map_err(|error| tls::no_handshake(self.address, &error))?;
         let mut connection = Connection::over(&mut stream, self.address);
-        match connection.exchange(message.expose(), Instant::now() + limits::CONNECT).await {
+        match greet(&mut connection, Version::V1_4).await {
             Err(error @ Error::Tls { .. }) => Err(error),
             _ => Ok(stream),
         }
@@ -233,10 +211,6 @@ impl Target<'_> {
             }
         }
         Ok(())
-    }
-
-    fn late(&self, step: Step) -> Error {
-        Error::TimedOut { address: self.address.to_owned(), step, after: limits::CONNECT }
     }
 }
 
