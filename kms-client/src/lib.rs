@@ -17,6 +17,7 @@ mod decrypt;
 pub mod doctor;
 mod endpoints;
 mod error;
+mod health;
 mod keys;
 pub mod limits;
 mod message;

@@ -135,6 +135,13 @@ impl Builder {
         self
     }
 
+    /// After how long without an answer another server is asked as well, for what only reads or computes: the first answer
+    /// counts. Costs the servers up to twice the work; bounds what a slow one adds. Not done where nothing is said.
+    pub fn hedge_after(mut self, delay: Duration) -> Self {
+        self.rules.hedge = Some(delay);
+        self
+    }
+
     /// For how long all servers are asked again and again after all have failed; not at all where nothing is said.
     /// Only what may be repeated is; and a creation of which nothing has been sent.
     pub fn patience(mut self, patience: Duration) -> Self {

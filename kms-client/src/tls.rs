@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use kms_protocol::Secret;
+use kms_protocol::{DateTime, Secret};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider as _};
 use rustls::{
     AlertDescription, CertificateError, CipherSuite, ClientConfig, PeerIncompatible, RootCertStore,
     SupportedProtocolVersion,
@@ -18,6 +19,7 @@ use rustls::{
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use crate::certificates::{Owner, Watch};
 use crate::connection::Stream;
 use crate::error::{Error, Step, TlsFault};
 use crate::limits;
@@ -198,19 +200,28 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
 pub(crate) struct Identity {
     credentials: Credentials,
     current: Mutex<Current>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
 struct Current {
     stamps: Vec<Option<(SystemTime, u64)>>,
     config: Arc<ClientConfig>,
+    /// The client's own certificate.
+    own: Option<CertificateDer<'static>>,
+}
+
+impl Current {
+    fn load(credentials: &Credentials, stamps: Vec<Option<(SystemTime, u64)>>) -> Result<Self, Error> {
+        let own = credentials.chain()?.into_iter().next();
+        Ok(Self { stamps, config: Arc::new(credentials.config()?), own })
+    }
 }
 
 impl Identity {
     pub(crate) fn load(credentials: Credentials) -> Result<Self, Error> {
-        let stamps = credentials.stamps();
-        let config = Arc::new(credentials.config()?);
-        Ok(Self { credentials, current: Mutex::new(Current { stamps, config }) })
+        let current = Current::load(&credentials, credentials.stamps())?;
+        Ok(Self { credentials, current: Mutex::new(current), watch: Watch::default() })
     }
 
     /// The configuration for a new connection. Files that changed and cannot be used leave the earlier one in force.
@@ -218,15 +229,23 @@ impl Identity {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = self.credentials.stamps();
         if stamps != current.stamps {
-            match self.credentials.config() {
-                Ok(config) => current.config = Arc::new(config),
+            match Current::load(&self.credentials, stamps.clone()) {
+                Ok(changed) => *current = changed,
                 Err(error) => {
-                    tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay")
+                    tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay");
+                    current.stamps = stamps;
                 }
             }
-            current.stamps = stamps;
         }
         Arc::clone(&current.config)
+    }
+
+    /// Warns where the client's own certificate is about to expire.
+    fn watch(&self, now: DateTime) {
+        let own = self.current.lock().unwrap_or_else(PoisonError::into_inner).own.clone();
+        if let Some(own) = own {
+            self.watch.look(Owner::Client, &own, now);
+        }
     }
 
     /// The certificate chain that the client shows, its own first; empty where it shows none.
@@ -264,7 +283,8 @@ pub(crate) struct TlsServer {
     identity: Arc<Identity>,
     limit: Duration,
     /// The certificate that the server showed last.
-    seen: Arc<Mutex<Option<CertificateDer<'static>>>>,
+    seen: Seen,
+    watch: Watch,
 }
 
 /// The certificate that a server showed last.
@@ -280,7 +300,14 @@ impl TlsServer {
         limit: Duration,
     ) -> Result<Self, Error> {
         let (_, name) = parse_address(address, name)?;
-        Ok(Self { address: address.to_owned(), name, identity, limit, seen: Seen::default() })
+        Ok(Self {
+            address: address.to_owned(),
+            name,
+            identity,
+            limit,
+            seen: Seen::default(),
+            watch: Watch::default(),
+        })
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -290,8 +317,14 @@ impl TlsServer {
     async fn open(&self) -> Result<BoxedStream, Error> {
         let deadline = Instant::now() + self.limit;
         let tcp = tcp::open(&self.address, deadline, self.limit).await?;
-        let connector = TlsConnector::from(self.identity.config());
-        let tls = timeout_at(deadline, connector.connect(self.name.clone(), tcp))
+        let config = self.identity.config();
+        // The clock that certificates are judged by.
+        let clock = DefaultTimeProvider.current_time();
+        let now = clock.and_then(|now| i64::try_from(now.as_secs()).ok()).map(DateTime);
+        if let Some(now) = now {
+            self.identity.watch(now);
+        }
+        let tls = timeout_at(deadline, TlsConnector::from(config).connect(self.name.clone(), tcp))
             .await
             .map_err(|_| Error::TimedOut {
                 address: self.address.clone(),
@@ -300,6 +333,9 @@ impl TlsServer {
             })?
             .map_err(|error| no_handshake(&self.address, &error))?;
         if let Some(certificate) = tls.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+            if let Some(now) = now {
+                self.watch.look(Owner::Server(self.address.clone()), certificate, now);
+            }
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             *seen = Some(certificate.clone().into_owned());
         }

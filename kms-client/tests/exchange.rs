@@ -478,3 +478,98 @@ async fn a_missing_payload_and_a_malformed_one_are_told() {
     let error = client.get(&get("1")).await.expect_err("empty");
     assert!(error.to_string().contains("Get"), "{error}");
 }
+
+/// A server that answers after `delay`, and how often it is asked.
+fn slow(delay: impl Fn() -> Duration + Send + Sync + 'static) -> (InMemory, Arc<AtomicUsize>) {
+    let asked = Arc::<AtomicUsize>::default();
+    let (counted, delay) = (Arc::clone(&asked), Arc::new(delay));
+    let server = InMemory::new(move |_, mut stream| {
+        let (counted, delay) = (Arc::clone(&counted), Arc::clone(&delay));
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(delay()).await;
+                if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    (server, asked)
+}
+
+const QUICK: Duration = Duration::from_millis(5);
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_request_takes_the_first_answer_and_a_server_that_always_loses_is_asked_last() {
+    let (first, asked_first) = slow(|| Duration::from_secs(1));
+    let (second, asked_second) = slow(|| QUICK);
+    let hedge = Duration::from_millis(50);
+    let client = first.builder().over(Box::new(second)).hedge_after(hedge).build().expect("settings");
+    client.version().await.expect("agreed");
+    for _ in 1..limits::OUTPACED {
+        let start = Instant::now();
+        client.locate(&LocateRequest::default()).await.expect("the second server answers");
+        assert_eq!(start.elapsed(), hedge + QUICK);
+    }
+    let (first, second) = (asked_first.load(Ordering::SeqCst), asked_second.load(Ordering::SeqCst));
+    assert_eq!((first, second), (limits::OUTPACED as usize, limits::OUTPACED as usize));
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect("found");
+    assert_eq!(start.elapsed(), QUICK, "nobody waits for the first any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_something_is_never_hedged() {
+    let (first, _) = slow(|| Duration::from_secs(1));
+    let (second, asked_second) = slow(|| QUICK);
+    let hedge = Duration::from_millis(50);
+    let client = first.builder().over(Box::new(second)).hedge_after(hedge).build().expect("settings");
+    client.version().await.expect("agreed");
+    let before = asked_second.load(Ordering::SeqCst);
+    let _ = client.create_key_pair(&CreateKeyPairRequest::default()).await;
+    assert_eq!(asked_second.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_finds_out_whether_a_server_is_back_and_does_not_pay_for_it() {
+    let silent = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let now_silent = Arc::clone(&silent);
+    let never = Duration::from_secs(3600);
+    let (first, asked) = slow(move || if now_silent.load(Ordering::SeqCst) { never } else { QUICK });
+    let (second, _) = slow(|| QUICK);
+    let client = first.builder().over(Box::new(second)).build().expect("settings");
+    client.version().await.expect("agreed with the second");
+    for tries in 2..5 {
+        tokio::time::sleep(limits::RETURN_MOST).await;
+        let start = Instant::now();
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let client = client.clone();
+            all.spawn(async move { client.locate(&LocateRequest::default()).await });
+        }
+        while let Some(done) = all.join_next().await {
+            done.expect("no panic").expect("found");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), tries, "one of twenty tries the first server");
+        assert!(start.elapsed() <= limits::TRIAL + QUICK * 3, "{:?}", start.elapsed());
+    }
+    silent.store(false, Ordering::SeqCst);
+    tokio::time::sleep(limits::RETURN_MOST).await;
+    for back in 5..10 {
+        client.locate(&LocateRequest::default()).await.expect("found");
+        assert_eq!(asked.load(Ordering::SeqCst), back, "from then on it is asked first again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_between_rounds_grow_but_never_past_the_callers_patience() {
+    let dead = InMemory::new(|_, _| async {});
+    let tried = Arc::clone(&dead.connections);
+    let client = dead.builder().patience(Duration::from_secs(20)).build().expect("settings");
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect_err("nobody answers");
+    assert_eq!(start.elapsed(), Duration::from_secs(20));
+    let tried = tried.load(Ordering::SeqCst);
+    assert!((20..45).contains(&tried), "{tried} tries");
+}
