@@ -106,7 +106,7 @@ impl Client {
             Ok(pair) => Ok((pair.private_key_unique_identifier, pair.public_key_unique_identifier)),
             Err(unknown @ Error::OutcomeUnknown { .. }) => {
                 tracing::warn!(name, error = %unknown, "the answer to Create Key Pair was lost: its outcome is looked up");
-                self.look_up(async || self.pair_named(name, spec).await).await?.ok_or(unknown)
+                self.look_up(|| self.pair_named(name, spec)).await?.ok_or(unknown)
             }
             Err(error) => Err(error),
         }
@@ -135,7 +135,7 @@ impl Client {
             Ok(pair) => Ok((pair.private_key_unique_identifier, pair.public_key_unique_identifier)),
             Err(unknown @ Error::OutcomeUnknown { .. }) => {
                 tracing::warn!(key = private_id, error = %unknown, "the answer to Re-key Key Pair was lost: its outcome is looked up");
-                self.look_up(async || self.replacement(private_id).await).await?.ok_or(unknown)
+                self.look_up(|| self.replacement(private_id)).await?.ok_or(unknown)
             }
             Err(error) => Err(error),
         }
@@ -143,13 +143,10 @@ impl Client {
 
     /// The private and the public ID of the pair that the Links of a private key lead to.
     async fn replacement(&self, private_id: &str) -> Result<Option<(String, String)>, Error> {
-        let view = async |id: String| self.views(&[id]).await.pop();
-        let Some(old) = view(private_id.to_owned()).await.transpose()? else { return Ok(None) };
-        let Some(new_private) = old.link(LinkType::ReplacementObjectLink).map(str::to_owned) else {
-            return Ok(None);
-        };
-        let new = view(new_private.clone()).await.transpose()?;
-        Ok(new.and_then(|new| Some((new_private, new.link(LinkType::PublicKeyLink)?.to_owned()))))
+        let old = self.view(private_id).await?;
+        let Some(private) = old.link(LinkType::ReplacementObjectLink) else { return Ok(None) };
+        let new = self.view(private).await?;
+        Ok(new.link(LinkType::PublicKeyLink).map(|public| (private.to_owned(), public.to_owned())))
     }
 
     /// Finds the pair that an earlier [`Client::request_key`] of this name made, finishes what that one did not (both
@@ -165,10 +162,10 @@ impl Client {
     }
 
     /// Looks for a pair until it is there, as long as a lagging replica or a server that restarts may need.
-    async fn look_up(
-        &self,
-        look: impl AsyncFn() -> Result<Option<(String, String)>, Error>,
-    ) -> Result<Option<(String, String)>, Error> {
+    async fn look_up<F>(&self, look: impl Fn() -> F) -> Result<Option<(String, String)>, Error>
+    where
+        F: Future<Output = Result<Option<(String, String)>, Error>>,
+    {
         let end = Instant::now() + self.inner.options.deadline;
         let mut pause = limits::LOOKUP_FIRST;
         let mut last = Ok(None);
@@ -238,6 +235,12 @@ impl Client {
         Ok(hits)
     }
 
+    /// What the server says of an object.
+    pub(crate) async fn view(&self, id: &str) -> Result<View, Error> {
+        let unanswered = || Err(Error::protocol("it answered nothing"));
+        self.views(&[id.to_owned()]).await.pop().unwrap_or_else(unanswered)
+    }
+
     /// What the server says of each of these objects.
     pub(crate) async fn views(&self, ids: &[String]) -> Vec<Result<View, Error>> {
         let requests: Vec<_> = ids.iter().map(|id| view_request(id)).collect();
@@ -252,9 +255,9 @@ impl Client {
         public_id: String,
         spec: KeySpec,
     ) -> Result<IssuedKey, Error> {
-        once_visible(async || self.make_active(&private_id).await).await?;
-        once_visible(async || self.make_active(&public_id).await).await?;
-        let key = once_visible(async || self.public_key(&public_id).await).await?;
+        once_visible(|| self.make_active(&private_id)).await?;
+        once_visible(|| self.make_active(&public_id)).await?;
+        let key = once_visible(|| self.public_key(&public_id)).await?;
         if key.bits != spec.bits().unsigned_abs() {
             return Err(Error::Key {
                 id: public_id,
@@ -328,7 +331,10 @@ impl Client {
 }
 
 /// Asks about a key that exists until the server that answers knows it: replicas lag.
-async fn once_visible<T>(ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+async fn once_visible<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut pause = limits::LOOKUP_FIRST;
     for _ in 1..limits::LOOKUPS {
         match ask().await {

@@ -15,23 +15,18 @@ use super::report::{Check, Lack};
 
 /// Asks for versions and abilities; whether a version is agreed.
 pub(super) async fn examine(record: &mut Record<'_>, client: &Client, now: DateTime) -> bool {
-    let started = Instant::now();
+    let (started, notes) = (Instant::now(), record.notes());
     let clock = || now.plus(i64::try_from(started.elapsed().as_secs()).unwrap_or(0));
-    let agreed =
-        record.check(Check::DiscoverVersions, async |notes| versions(client, clock, notes).await).await;
+    let agreed = record.check(Check::DiscoverVersions, versions(client, clock, &notes)).await;
     if let Some(version) = agreed {
-        record.check(Check::Query, async |notes| query(client, version, notes).await).await;
+        record.check(Check::Query, query(client, version, &notes)).await;
     } else {
         record.skip([Check::Query], "no protocol version is agreed");
     }
     agreed.is_some()
 }
 
-async fn versions(
-    client: &Client,
-    clock: impl Fn() -> DateTime,
-    notes: &mut Notes,
-) -> Result<Version, Error> {
+async fn versions(client: &Client, clock: impl Fn() -> DateTime, notes: &Notes) -> Result<Version, Error> {
     let agreed = client.version().await?;
     match client.discover_versions(&DiscoverVersionsRequest::default()).await {
         Ok(answer) => {
@@ -80,7 +75,7 @@ const NEEDED: [Operation; 9] = [
     Operation::Destroy,
 ];
 
-async fn query(client: &Client, version: Version, notes: &mut Notes) -> Result<(), Error> {
+async fn query(client: &Client, version: Version, notes: &Notes) -> Result<(), Error> {
     let mut functions = vec![
         QueryFunction::QueryOperations,
         QueryFunction::QueryObjects,
@@ -109,7 +104,7 @@ async fn query(client: &Client, version: Version, notes: &mut Notes) -> Result<(
     Ok(())
 }
 
-fn profiles(answer: &QueryResponse, notes: &mut Notes) {
+fn profiles(answer: &QueryResponse, notes: &Notes) {
     let names: Vec<ProfileName> = answer.profiles.iter().map(|profile| profile.name).collect();
     notes.saw(format!("profiles: {}", listed(&names)));
 }

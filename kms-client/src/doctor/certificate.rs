@@ -21,7 +21,7 @@ pub(super) async fn of_server(
     chains: &[Vec<CertificateDer<'static>>],
     host: &str,
     now: DateTime,
-    notes: &mut Notes,
+    notes: &Notes,
 ) -> Result<(), Error> {
     for chain in chains {
         of_chain(chain, host, now, notes).await?;
@@ -33,7 +33,7 @@ async fn of_chain(
     chain: &[CertificateDer<'static>],
     host: &str,
     now: DateTime,
-    notes: &mut Notes,
+    notes: &Notes,
 ) -> Result<(), Error> {
     let Some(first) = chain.first() else { return Ok(()) };
     let certificate = parse(first)?;
@@ -75,7 +75,7 @@ async fn of_chain(
 }
 
 /// Looks at the client's own.
-pub(super) fn of_client(credentials: &Credentials, now: DateTime, notes: &mut Notes) -> Result<(), Error> {
+pub(super) fn of_client(credentials: &Credentials, now: DateTime, notes: &Notes) -> Result<(), Error> {
     let Some(first) = credentials.chain()?.into_iter().next() else {
         notes.lacks("a client certificate", "a KMS tells clients apart by their certificates");
         return Ok(());
@@ -98,7 +98,7 @@ pub(super) fn of_client(credentials: &Credentials, now: DateTime, notes: &mut No
     Ok(())
 }
 
-fn describe(certificate: &X509Certificate<'_>, now: DateTime, notes: &mut Notes) {
+fn describe(certificate: &X509Certificate<'_>, now: DateTime, notes: &Notes) {
     let key = match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => format!("RSA, {} bits", key.key_size()),
         Ok(PublicKey::EC(point)) => format!("elliptic curve, {} bits", point.key_size()),

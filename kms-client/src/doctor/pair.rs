@@ -10,9 +10,7 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::decrypt::{WrappedKey, decrypt_with};
 use crate::error::Error;
-use crate::keys::{
-    IssuedKey, KeySpec, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, View, get_request, locate_by,
-};
+use crate::keys::{IssuedKey, KeySpec, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, get_request, locate_by};
 use crate::rotation::{Finding, KnownKey};
 
 use super::oaep;
@@ -47,8 +45,9 @@ struct Patient<'a> {
 pub(super) async fn look_only(record: &mut Record<'_>, client: &Client) {
     let why = "it would change something";
     record.skip(Check::after(Check::Query).filter(|check| *check < Check::Locate), why);
+    let notes = record.notes();
     let nobodys = format!("doctor-{}", Uuid::new_v4());
-    record.check(Check::Locate, async |notes| finds_nothing(client, &nobodys, notes).await).await;
+    record.check(Check::Locate, finds_nothing(client, &nobodys, &notes)).await;
     record.skip(Check::after(Check::Locate), why);
 }
 
@@ -62,18 +61,18 @@ pub(super) async fn examine(record: &mut Record<'_>, client: &Client, spec: KeyS
 
 impl Patient<'_> {
     async fn live(&self, record: &mut Record<'_>, made: &mut Vec<Ids>) -> Option<Way> {
-        let (client, name) = (self.client, &self.name);
-        let first = record.check(Check::CreateKeyPair, async |notes| self.create(name, notes).await).await;
+        let (client, name, notes) = (self.client, &self.name, record.notes());
+        let first = record.check(Check::CreateKeyPair, self.create(name, &notes)).await;
         let Some(first) = first else {
             let why = "there is no key pair";
             record.skip(Check::after(Check::CreateKeyPair).filter(|check| *check < Check::Revoke), why);
             return None;
         };
         made.push(first.clone());
-        record.check(Check::Activate, async |notes| activate(client, &first, notes).await).await;
-        let key = record.check(Check::GetPublicKey, async |notes| self.public_key(&first, notes).await).await;
-        record.check(Check::GetAttributes, async |notes| self.attributes(&first, notes).await).await;
-        record.check(Check::Locate, async |notes| self.locate(&first, notes).await).await;
+        record.check(Check::Activate, activate(client, &first, &notes)).await;
+        let key = record.check(Check::GetPublicKey, self.public_key(&first, &notes)).await;
+        record.check(Check::GetAttributes, self.attributes(&first, &notes)).await;
+        record.check(Check::Locate, self.locate(&first, &notes)).await;
         let way = match key.map(|key| oaep::encrypt_all(&key)) {
             Some(Ok(wrapped)) => self.open(record, &wrapped).await,
             Some(Err(_)) | None => {
@@ -82,7 +81,7 @@ impl Patient<'_> {
                 None
             }
         };
-        let second = record.check(Check::RekeyKeyPair, async |notes| self.rekey(&first, notes).await).await;
+        let second = record.check(Check::RekeyKeyPair, self.rekey(&first, &notes)).await;
         let successor = match second {
             Some(ids) => Some(ids),
             None => self.stand_in().await,
@@ -90,14 +89,14 @@ impl Patient<'_> {
         made.extend(successor.clone());
         match successor {
             Some(next) => {
-                let look = async |notes: &mut Notes| self.discover(&first, &next, notes).await;
+                let look = self.discover(&first, &next, &notes);
                 record.check(Check::RotationDiscovery, look).await;
             }
             None => record.skip([Check::RotationDiscovery], "there is no newer pair"),
         }
         match &way {
             Some(way) => {
-                let look = async |notes: &mut Notes| open_one(client, way, notes).await;
+                let look = open_one(client, way, &notes);
                 record.check(Check::DecryptWithOld, look).await;
             }
             None => record.skip([Check::DecryptWithOld], "nothing could be decrypted before"),
@@ -105,7 +104,7 @@ impl Patient<'_> {
         way
     }
 
-    async fn create(&self, name: &str, notes: &mut Notes) -> Result<Ids, Error> {
+    async fn create(&self, name: &str, notes: &Notes) -> Result<Ids, Error> {
         let (private, public) = self.client.create_pair(name, &self.name, self.spec).await?;
         notes.saw(format!("{} as {private} (private) and {public} (public)", self.spec));
         Ok(Ids { private, public })
@@ -115,13 +114,13 @@ impl Patient<'_> {
     async fn stand_in(&self) -> Option<Ids> {
         // Initial Dates are whole seconds; the newer pair has to be newer by them.
         sleep(Duration::from_millis(1100)).await;
-        let ids = self.create(&format!("{}-2", self.name), &mut Notes::default()).await.ok()?;
+        let ids = self.create(&format!("{}-2", self.name), &Notes::default()).await.ok()?;
         // Whether it is Active is seen by what discovery makes of it.
-        let _ = activate(self.client, &ids, &mut Notes::default()).await;
+        let _ = activate(self.client, &ids, &Notes::default()).await;
         Some(ids)
     }
 
-    async fn public_key(&self, ids: &Ids, notes: &mut Notes) -> Result<IssuedKey, Error> {
+    async fn public_key(&self, ids: &Ids, notes: &Notes) -> Result<IssuedKey, Error> {
         let mut found: Option<PublicKey> = None;
         let mut last = Error::protocol("it returned no key");
         for format in PUBLIC_FORMATS {
@@ -151,9 +150,9 @@ impl Patient<'_> {
         })
     }
 
-    async fn attributes(&self, ids: &Ids, notes: &mut Notes) -> Result<(), Error> {
-        let public = view(self.client, &ids.public).await?;
-        let private = view(self.client, &ids.private).await?;
+    async fn attributes(&self, ids: &Ids, notes: &Notes) -> Result<(), Error> {
+        let public = self.client.view(&ids.public).await?;
+        let private = self.client.view(&ids.private).await?;
         let (state, date) = (shown(public.state), shown(public.initial_date));
         notes.saw(format!("public key: state {state}, Initial Date {date}"));
         notes.saw(format!("private key: state {}", shown(private.state)));
@@ -183,7 +182,7 @@ impl Patient<'_> {
         Ok(())
     }
 
-    async fn locate(&self, ids: &Ids, notes: &mut Notes) -> Result<(), Error> {
+    async fn locate(&self, ids: &Ids, notes: &Notes) -> Result<(), Error> {
         let name = Attribute::Name(Name::text(format!("{}{PUBLIC_SUFFIX}", self.name)));
         for (by, attribute) in [("Name", name), ("Object Group", Attribute::ObjectGroup(self.name.clone()))] {
             let found = self.client.locate(&locate_by(attribute, ObjectType::PublicKey)).await?;
@@ -200,16 +199,16 @@ impl Patient<'_> {
 
     /// Tries to open what was encrypted, there and here.
     async fn open(&self, record: &mut Record<'_>, wrapped: &[WrappedKey]) -> Option<Way> {
-        let there = record.check(Check::Decrypt, async |notes| open_there(self.client, wrapped, notes).await);
+        let notes = record.notes();
+        let there = record.check(Check::Decrypt, open_there(self.client, wrapped, &notes));
         let there = there.await.flatten();
-        let here = record.check(Check::GetPrivateKey, async |notes| {
-            open_here(self.client, wrapped, there.is_some(), notes).await
-        });
+        let here =
+            record.check(Check::GetPrivateKey, open_here(self.client, wrapped, there.is_some(), &notes));
         let here = here.await.flatten();
         there.map(Way::There).or(here.map(Way::Here))
     }
 
-    async fn rekey(&self, old: &Ids, notes: &mut Notes) -> Result<Ids, Error> {
+    async fn rekey(&self, old: &Ids, notes: &Notes) -> Result<Ids, Error> {
         let (private, public) = self.client.rekey_pair(&old.private).await?;
         let new = Ids { private, public };
         notes.saw(format!("replaced by {} (private) and {} (public)", new.private, new.public));
@@ -217,7 +216,7 @@ impl Patient<'_> {
         for (half, old, new) in
             [("private", &old.private, &new.private), ("public", &old.public, &new.public)]
         {
-            let (old_view, new_view) = (view(self.client, old).await?, view(self.client, new).await?);
+            let (old_view, new_view) = (self.client.view(old).await?, self.client.view(new).await?);
             if old_view.link(LinkType::ReplacementObjectLink) != Some(new.as_str()) {
                 notes.lacks(format!("the Replacement Object Link on the old {half} key"), NO_LINK);
             }
@@ -232,7 +231,7 @@ impl Patient<'_> {
         Ok(new)
     }
 
-    async fn discover(&self, old: &Ids, new: &Ids, notes: &mut Notes) -> Result<(), Error> {
+    async fn discover(&self, old: &Ids, new: &Ids, notes: &Notes) -> Result<(), Error> {
         let known = KnownKey {
             public_id: old.public.clone(),
             private_id: old.private.clone(),
@@ -261,7 +260,7 @@ const NO_LINK: &str = "rotations are found by name or group only";
 const OVER_MATCH: &str = "it returns what was not asked for: every hit has to be verified";
 
 /// A Locate that nothing fits has to find nothing.
-async fn finds_nothing(client: &Client, name: &str, notes: &mut Notes) -> Result<(), Error> {
+async fn finds_nothing(client: &Client, name: &str, notes: &Notes) -> Result<(), Error> {
     let nobodys = locate_by(Attribute::Name(Name::text(name)), ObjectType::PublicKey);
     let hits = client.locate(&nobodys).await?.unique_identifiers.len();
     notes.saw(format!("by a name that nothing has: {hits} hit(s)"));
@@ -271,20 +270,16 @@ async fn finds_nothing(client: &Client, name: &str, notes: &mut Notes) -> Result
     Ok(())
 }
 
-async fn activate(client: &Client, ids: &Ids, notes: &mut Notes) -> Result<(), Error> {
+async fn activate(client: &Client, ids: &Ids, notes: &Notes) -> Result<(), Error> {
     for (half, id) in [("private", &ids.private), ("public", &ids.public)] {
         client.make_active(id).await?;
-        let state = view(client, id).await?.state;
+        let state = client.view(id).await?.state;
         notes.saw(format!("the {half} key is {}", shown(state)));
         if state.is_some_and(|state| state != State::Active) {
             notes.lacks(format!("an Active {half} key after Activate"), "it cannot be used");
         }
     }
     Ok(())
-}
-
-pub(super) async fn view(client: &Client, id: &str) -> Result<View, Error> {
-    client.views(&[id.to_owned()]).await.pop().unwrap_or_else(|| Err(Error::protocol("it answered nothing")))
 }
 
 pub(super) fn shown<T: ToString>(value: Option<T>) -> String {
@@ -299,7 +294,7 @@ fn ways(key: &WrappedKey) -> String {
 async fn open_there(
     client: &Client,
     wrapped: &[WrappedKey],
-    notes: &mut Notes,
+    notes: &Notes,
 ) -> Result<Option<WrappedKey>, Error> {
     let results = client.decrypt_there(wrapped).await;
     let mut worked = None;
@@ -338,7 +333,7 @@ async fn open_here(
     client: &Client,
     wrapped: &[WrappedKey],
     decrypts_there: bool,
-    notes: &mut Notes,
+    notes: &Notes,
 ) -> Result<Option<WrappedKey>, Error> {
     let Some(first) = wrapped.first() else { return Ok(None) };
     let key = match client.fetch_private_key(&first.private_id).await {
@@ -358,7 +353,7 @@ async fn open_here(
 }
 
 /// Opens one ciphertext in the way that worked before.
-pub(super) async fn open_one(client: &Client, way: &Way, notes: &mut Notes) -> Result<(), Error> {
+pub(super) async fn open_one(client: &Client, way: &Way, notes: &Notes) -> Result<(), Error> {
     let (wrapped, opened) = match way {
         Way::There(wrapped) => {
             let opened = client.decrypt_there(core::slice::from_ref(wrapped)).await.pop();

@@ -45,24 +45,24 @@ pub(super) async fn examine(
     let (host, name) = parse_address(&profile.server, None)?;
     let credentials = Credentials::of(profile);
     let target = Target { address: &profile.server, host, name, credentials };
-    let shown = Shown::default();
-    let Some(()) = record.check(Check::Resolve, async |notes| target.resolve(notes).await).await else {
+    let (shown, notes) = (Shown::default(), record.notes());
+    let Some(()) = record.check(Check::Resolve, target.resolve(&notes)).await else {
         record.skip([Check::Connect, Check::Handshake, Check::TlsVersions], "the name has no address");
         record.skip([Check::TlsResumption, Check::ServerCertificate], "the name has no address");
         client_certificate(record, &target, now).await;
         return Ok(false);
     };
-    let connected = record.check(Check::Connect, async |notes| target.connect_each(notes).await).await;
+    let connected = record.check(Check::Connect, target.connect_each(&notes)).await;
     if connected.is_none() {
         record.skip([Check::Handshake, Check::TlsVersions, Check::TlsResumption], "nothing answers there");
         record.skip([Check::ServerCertificate], "nothing answers there");
         client_certificate(record, &target, now).await;
         return Ok(false);
     }
-    let reached = record.check(Check::Handshake, async |notes| target.handshake(&shown, notes).await).await;
+    let reached = record.check(Check::Handshake, target.handshake(&shown, &notes)).await;
     if reached.is_some() {
-        record.check(Check::TlsVersions, async |notes| target.each_version(&shown, notes).await).await;
-        record.check(Check::TlsResumption, async |notes| target.resume(notes).await).await;
+        record.check(Check::TlsVersions, target.each_version(&shown, &notes)).await;
+        record.check(Check::TlsResumption, target.resume(&notes)).await;
     } else {
         record.skip([Check::TlsVersions, Check::TlsResumption], "there is no trusted connection");
     }
@@ -70,7 +70,7 @@ pub(super) async fn examine(
     if chains.is_empty() {
         record.skip([Check::ServerCertificate], "the server showed none");
     } else {
-        let look = async |notes: &mut Notes| certificate::of_server(&chains, target.host, now, notes).await;
+        let look = certificate::of_server(&chains, target.host, now, &notes);
         record.check(Check::ServerCertificate, look).await;
     }
     client_certificate(record, &target, now).await;
@@ -78,7 +78,8 @@ pub(super) async fn examine(
 }
 
 async fn client_certificate(record: &mut Record<'_>, target: &Target<'_>, now: DateTime) {
-    let look = async |notes: &mut Notes| certificate::of_client(&target.credentials, now, notes);
+    let notes = record.notes();
+    let look = async { certificate::of_client(&target.credentials, now, &notes) };
     record.check(Check::ClientCertificate, look).await;
 }
 
@@ -87,7 +88,7 @@ impl Target<'_> {
         tcp::resolve(self.address, Instant::now() + limits::CONNECT, limits::CONNECT).await
     }
 
-    async fn resolve(&self, notes: &mut Notes) -> Result<(), Error> {
+    async fn resolve(&self, notes: &Notes) -> Result<(), Error> {
         let addresses = self.addresses().await?;
         let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
         notes.saw(format!("{}: {}", self.host, ips.join(", ")));
@@ -95,7 +96,7 @@ impl Target<'_> {
     }
 
     /// Connects to each address of the name; one that does not answer costs every client time.
-    async fn connect_each(&self, notes: &mut Notes) -> Result<(), Error> {
+    async fn connect_each(&self, notes: &Notes) -> Result<(), Error> {
         let mut last = None;
         let mut answered = false;
         for address in self.addresses().await? {
@@ -157,13 +158,13 @@ impl Target<'_> {
         }
     }
 
-    async fn handshake(&self, shown: &Shown, notes: &mut Notes) -> Result<(), Error> {
+    async fn handshake(&self, shown: &Shown, notes: &Notes) -> Result<(), Error> {
         let config = self.witnessed(self.credentials.config()?, shown)?;
         notes.saw(spoken(&self.open(&Arc::new(config)).await?));
         Ok(())
     }
 
-    async fn each_version(&self, shown: &Shown, notes: &mut Notes) -> Result<(), Error> {
+    async fn each_version(&self, shown: &Shown, notes: &Notes) -> Result<(), Error> {
         let mut taken = Vec::new();
         for version in VERSIONS {
             let config = self.credentials.config_of(&[version], |_| true)?;
@@ -194,7 +195,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    async fn resume(&self, notes: &mut Notes) -> Result<(), Error> {
+    async fn resume(&self, notes: &Notes) -> Result<(), Error> {
         for version in VERSIONS {
             let config = Arc::new(self.credentials.config_of(&[version], |_| true)?);
             let Ok(first) = self.open(&config).await else { continue };

@@ -7,7 +7,7 @@ use kms_protocol::operation::{DestroyRequest, RevokeRequest};
 use crate::client::Client;
 use crate::error::Error;
 
-use super::pair::{Ids, Way, open_one, shown, view};
+use super::pair::{Ids, Way, open_one, shown};
 use super::record::{Notes, Record};
 use super::report::{Check, Lack};
 
@@ -19,6 +19,7 @@ pub(super) async fn examine(
     made: &[Ids],
     way: Option<Way>,
 ) {
+    let notes = record.notes();
     let ids: Vec<&str> = made.iter().flat_map(|pair| [pair.private.as_str(), pair.public.as_str()]).collect();
     if ids.is_empty() {
         record.skip(
@@ -26,33 +27,35 @@ pub(super) async fn examine(
             "nothing was made",
         );
     } else {
-        let revoked = record.check(Check::Revoke, async |notes| revoke(client, &ids, notes).await).await;
+        let revoked = record.check(Check::Revoke, revoke(client, &ids, &notes)).await;
         match (revoked, &way) {
             (Some(()), Some(way)) => {
-                let look = async |notes: &mut Notes| open_one(client, way, notes).await;
+                let look = open_one(client, way, &notes);
                 record.check(Check::DecryptWithDeactivated, look).await;
             }
             (None, _) => record.skip([Check::DecryptWithDeactivated], "no key is Deactivated"),
             (_, None) => record.skip([Check::DecryptWithDeactivated], "nothing could be decrypted before"),
         }
-        record.check(Check::Destroy, async |notes| destroy(client, &ids, notes).await).await;
+        record.check(Check::Destroy, destroy(client, &ids, &notes)).await;
     }
-    record.check(Check::CleanUp, async |notes| left(client, name, &ids, notes).await).await;
+    record.check(Check::CleanUp, left(client, name, &ids, &notes)).await;
 }
 
-async fn revoke(client: &Client, ids: &[&str], notes: &mut Notes) -> Result<(), Error> {
-    each(ids, async |id| {
+/// Revokes every object, also where one is refused; the first refusal.
+async fn revoke(client: &Client, ids: &[&str], notes: &Notes) -> Result<(), Error> {
+    let mut first = Ok(());
+    for id in ids {
         let reason = RevocationReason { code: RevocationReasonCode::CessationOfOperation, message: None };
         let request = RevokeRequest {
-            unique_identifier: Some(id.into()),
+            unique_identifier: Some((*id).into()),
             revocation_reason: reason,
             compromise_occurrence_date: None,
         };
-        client.revoke(&request).await.map(drop)
-    })
-    .await?;
-    if let Some(first) = ids.first() {
-        let state = view(client, first).await?.state;
+        first = first.and(client.revoke(&request).await.map(drop));
+    }
+    first?;
+    if let Some(id) = ids.first() {
+        let state = client.view(id).await?.state;
         notes.saw(format!("{} objects revoked; the first is {}", ids.len(), shown(state)));
         if state == Some(State::Active) {
             notes.lack(Lack::of(Operation::Revoke));
@@ -61,33 +64,24 @@ async fn revoke(client: &Client, ids: &[&str], notes: &mut Notes) -> Result<(), 
     Ok(())
 }
 
-async fn destroy(client: &Client, ids: &[&str], notes: &mut Notes) -> Result<(), Error> {
-    each(ids, async |id| {
-        client.destroy(&DestroyRequest { unique_identifier: Some(id.into()) }).await.map(drop)
-    })
-    .await?;
+/// Destroys every object, also where one is refused; the first refusal.
+async fn destroy(client: &Client, ids: &[&str], notes: &Notes) -> Result<(), Error> {
+    let mut first = Ok(());
+    for id in ids {
+        let request = DestroyRequest { unique_identifier: Some((*id).into()) };
+        first = first.and(client.destroy(&request).await.map(drop));
+    }
+    first?;
     notes.saw(format!("{} objects destroyed", ids.len()));
     Ok(())
 }
 
-/// Does it to every object, also where one refuses; the first refusal.
-async fn each(ids: &[&str], work: impl AsyncFn(&str) -> Result<(), Error>) -> Result<(), Error> {
-    let mut first = Ok(());
-    for id in ids {
-        let done = work(id).await;
-        if first.is_ok() {
-            first = done;
-        }
-    }
-    first
-}
-
 /// Looks for what was made, and for a pair whose creation was answered by nothing.
-async fn left(client: &Client, name: &str, ids: &[&str], notes: &mut Notes) -> Result<(), Error> {
+async fn left(client: &Client, name: &str, ids: &[&str], notes: &Notes) -> Result<(), Error> {
     let mut left = Vec::new();
     let mut kept = 0;
     for id in ids {
-        match view(client, id).await {
+        match client.view(id).await {
             Ok(view) if matches!(view.state, Some(State::Destroyed | State::DestroyedCompromised)) => {
                 kept += 1
             }
