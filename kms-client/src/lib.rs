@@ -35,3 +35,8 @@ pub use keys::{IssuedKey, KeySpec, PRIVATE_SUFFIX, PUBLIC_SUFFIX};
 pub use profile::{Builder, Profile};
 pub use rotation::{Finding, KnownKey, Unusable};
 pub use tls::{BoxedStream, Connect};
+
+/// Keeps the examples of the guide compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/client.md")]
+struct Guide;
