@@ -188,6 +188,7 @@ impl<'a> Race<'a> {
                 return Err(self.last);
             }
             let hedge_at = self.running.last().and_then(|attempt| attempt.hedge_at);
+            let hedge_at = hedge_at.filter(|_| !self.waiting.is_empty());
             let (at, result) = tokio::select! {
                 done = first_done(&mut self.running) => done,
                 () = sleep_until(hedge_at.unwrap_or(self.message.deadline)), if hedge_at.is_some() => {
@@ -215,7 +216,10 @@ impl<'a> Race<'a> {
 
     /// Asks the next server; whether there is one.
     fn start_next(&mut self) -> bool {
-        let Some(turn) = self.waiting.pop_front() else { return false };
+        let Some(mut turn) = self.waiting.pop_front() else { return false };
+        if let Some(trial) = &mut turn.trial {
+            trial.begin();
+        }
         let now = Instant::now();
         let has_others = !self.waiting.is_empty();
         let mut deadline = self.message.deadline;

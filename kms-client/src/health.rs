@@ -58,7 +58,7 @@ impl Health {
             None => Standing::Sound,
             Some(until) if until <= now && may_try && !inner.tried => {
                 inner.tried = true;
-                Standing::Returning(Trial(self.clone()))
+                Standing::Returning(Trial { health: self.clone(), begun: false })
             }
             Some(_) => Standing::Shunned,
         }
@@ -79,16 +79,27 @@ impl Inner {
     }
 }
 
-/// The right to find out whether a server is back. Dropped without an answer, it is not.
+/// The right to find out whether a server is back. Once begun, it is not unless it answers.
 #[derive(Debug)]
-pub(crate) struct Trial(Health);
+pub(crate) struct Trial {
+    health: Health,
+    begun: bool,
+}
+
+impl Trial {
+    /// The server is being asked.
+    pub(crate) fn begin(&mut self) {
+        self.begun = true;
+    }
+}
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        let mut inner = self.0.inner();
-        if inner.tried {
+        let mut inner = self.health.inner();
+        if inner.tried && self.begun {
             inner.fail();
         }
+        inner.tried = false;
     }
 }
 

@@ -573,3 +573,47 @@ async fn pauses_between_rounds_grow_but_never_past_the_callers_patience() {
     let tried = tried.load(Ordering::SeqCst);
     assert!((20..45).contains(&tried), "{tried} tries");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_request_whose_last_server_fails_waits_for_the_others() {
+    let never = Duration::from_secs(3600);
+    let late = Duration::from_millis(900);
+    let dead = InMemory::new(|_, mut stream| async move {
+        let _ = read_message(&mut stream).await;
+        tokio::time::sleep(QUICK).await;
+    });
+    let client = slow(move || never)
+        .0
+        .builder()
+        .over(Box::new(slow(move || late).0))
+        .over(Box::new(dead))
+        .hedge_after(Duration::from_millis(50))
+        .build()
+        .expect("settings");
+    let start = Instant::now();
+    client.version().await.expect("the second server answers");
+    assert_eq!(start.elapsed(), Duration::from_millis(50) + late);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_not_asked_is_not_taken_for_failed_again() {
+    let down = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let flags = [Arc::new(std::sync::atomic::AtomicBool::new(true)), Arc::clone(&down)];
+    let never = Duration::from_secs(3600);
+    let [(first, _), (second, asked)] =
+        flags.clone().map(|down| slow(move || if down.load(Ordering::SeqCst) { never } else { QUICK }));
+    let (third, _) = slow(|| QUICK);
+    let client = first.builder().over(Box::new(second)).over(Box::new(third)).build().expect("settings");
+    client.version().await.expect("the third server answers");
+    let [first_down, _] = &flags;
+    first_down.store(false, Ordering::SeqCst);
+    down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(limits::RETURN_MOST).await;
+    for _ in 0..20 {
+        client.locate(&LocateRequest::default()).await.expect("the first server is back");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "nobody needed the second one since");
+    first_down.store(true, Ordering::SeqCst);
+    client.locate(&LocateRequest::default()).await.expect("the second server stands in");
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "its turn comes before the third one's");
+}
