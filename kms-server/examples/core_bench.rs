@@ -4,18 +4,19 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program for people")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, AttributeReferences, Name};
-use kms_protocol::enums::CryptographicAlgorithm;
+use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::{
     CreateKeyPairRequest, CreateKeyPairResponse, GetAttributesRequest, GetRequest, LocateRequest, Request,
 };
 use kms_protocol::ttlv::Value as _;
 use kms_protocol::{DateTime, Secret, Version};
-use kms_server::config::Config;
+use kms_server::config::{Audit, Config};
 use kms_server::crypto::Workers;
 use kms_server::kms::Caller;
 use kms_server::service::{self, Keep, Service};
@@ -24,11 +25,16 @@ const ROUNDS: u32 = 50_000;
 
 fn main() {
     let folder = std::env::temp_dir().join(format!("kms-core-bench-{}", std::process::id()));
-    let keep = Keep::Folder(folder.clone());
+    measure(&folder, Audit { enabled: false, ..Audit::default() }, "no audit log");
+    measure(&folder, Audit { folder: Some(folder.join("audit")), ..Audit::default() }, "audit log");
+}
+
+fn measure(folder: &Path, audit: Audit, title: &str) {
+    let keep = Keep::Folder(folder.join("store"));
+    let config = Config { audit, ..Config::default() };
     let workers = Arc::new(Workers::one_per_core().expect("threads"));
-    let service =
-        service::open(&keep, &Secret::new(vec![1; 32]), &Config::default(), &workers).expect("a store");
-    let caller = Caller { principal: "bench".into() };
+    let service = service::open(&keep, &Secret::new(vec![1; 32]), &config, &workers).expect("a store");
+    let caller = Caller::named("bench");
     let pair = CreateKeyPairRequest {
         common: vec![
             Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
@@ -60,12 +66,21 @@ fn main() {
         attributes: kms_protocol::attribute::AttributeList(vec![Attribute::Name(Name::text("bench"))]),
         ..LocateRequest::default()
     };
-    println!("{:<34} {:>12}", "operation, KMIP 1.4", "µs");
-    time(service.as_ref(), &caller, "Get Attributes, all", &message(&all));
-    time(service.as_ref(), &caller, "Get Attributes, State and Link", &message(&some));
-    time(service.as_ref(), &caller, "Get, public key", &message(&get));
-    time(service.as_ref(), &caller, "Get, private key", &message(&get_private));
-    time(service.as_ref(), &caller, "Locate by Name", &message(&locate));
+    let elliptic = CreateKeyPairRequest {
+        common: vec![
+            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Ec),
+            Attribute::CryptographicLength(256),
+        ]
+        .into(),
+        ..CreateKeyPairRequest::default()
+    };
+    println!("{:<34} {:>12}", format!("KMIP 1.4, {title}"), "µs");
+    time(service.as_ref(), &caller, "Get Attributes, all", &message(&all), ROUNDS);
+    time(service.as_ref(), &caller, "Get Attributes, State and Link", &message(&some), ROUNDS);
+    time(service.as_ref(), &caller, "Get, public key", &message(&get), ROUNDS);
+    time(service.as_ref(), &caller, "Get, private key", &message(&get_private), ROUNDS);
+    time(service.as_ref(), &caller, "Locate by Name", &message(&locate), ROUNDS);
+    time(service.as_ref(), &caller, "Create Key Pair, P-256", &message(&elliptic), ROUNDS / 50);
     drop(service);
     std::fs::remove_dir_all(folder).expect("the store's folder");
 }
@@ -76,13 +91,18 @@ fn message<R: Request>(request: &R) -> Secret {
     builder.finish()
 }
 
-fn time(service: &dyn Service, caller: &Caller, name: &str, request: &Secret) {
-    for _ in 0..ROUNDS / 10 {
-        let _ = service.handle(request.expose(), caller, DateTime(2));
+fn time(service: &dyn Service, caller: &Caller, name: &str, request: &Secret, rounds: u32) {
+    let ask = || {
+        let answer = service.handle(request.expose(), caller, DateTime(2));
+        let item = ResponseMessage::read(answer.expose()).expect("a response").items.remove(0);
+        assert_eq!(item.result_status, ResultStatus::Success, "{name}: {:?}", item.result_message);
+    };
+    for _ in 0..rounds / 10 {
+        ask();
     }
     let start = Instant::now();
-    for _ in 0..ROUNDS {
-        let _ = service.handle(request.expose(), caller, DateTime(2));
+    for _ in 0..rounds {
+        ask();
     }
-    println!("{name:<34} {:>12.2}", start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS));
+    println!("{name:<34} {:>12.2}", start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
 }

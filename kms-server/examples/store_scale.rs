@@ -124,7 +124,10 @@ fn pair(number: u32, key: &StoreKey) -> (Object, Object) {
             Attribute::LastChangeDate(NOW),
         ],
         material: None,
-        rotates_by: None,
+        policy: None,
+        former_names: Vec::new(),
+        is_kept: false,
+        withheld: None,
         revision: None,
     };
     let (private_id, public_id) = (private_id(number), public_id(number));
@@ -224,7 +227,7 @@ fn print_row(folder: &Path, objects: u32) {
 fn ask<R: Request>(kms: &Kms, request: &R) -> R::Response {
     let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_4));
     builder.push(request, None);
-    let caller = Caller { principal: OWNER.into() };
+    let caller = Caller::named(OWNER);
     let bytes = kms.handle(builder.finish().expose(), &caller, NOW);
     let mut message = ResponseMessage::read(bytes.expose()).unwrap();
     R::Response::read(message.items.remove(0).payload.unwrap()).unwrap()

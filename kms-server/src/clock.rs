@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jiff::{SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
+
+use crate::period;
 
 /// What time it is, for keys and policies. TLS validity always uses the system's time.
 #[derive(Debug)]
@@ -198,6 +200,10 @@ impl Clock {
         if asked < now {
             return Err(ClockError::Backward { asked: text(asked), now: text(now) });
         }
+        // There is no way back, so a slip of the finger must not lead where no calendar goes.
+        if Timestamp::from_second(asked.0).is_err() {
+            return Err(ClockError::Time { text: text(asked), cause: "it is after the year 9999".into() });
+        }
         Ok(asked)
     }
 
@@ -276,6 +282,16 @@ pub fn system_now() -> DateTime {
     DateTime(seconds)
 }
 
+/// The system's time in milliseconds, for what people read later: records and events.
+#[must_use]
+pub fn timestamp() -> Timestamp {
+    let since = system_time().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis())
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// `time` as in `2027-01-01T00:00:00Z`.
 #[must_use]
 pub fn text(time: DateTime) -> String {
@@ -296,23 +312,10 @@ pub fn parse_time(text: &str) -> Result<DateTime, ClockError> {
     }
 }
 
-/// Reads a duration such as `90d`, `1d 12h`, `30s`, in seconds. A day has 24 hours; months and years have no length.
+/// Reads a duration such as `90d`, `1d 12h`, `30s`, in seconds.
 ///
 /// # Errors
 /// [`ClockError::Duration`], also for a negative one and for fractions of a second.
 pub fn parse_duration(text: &str) -> Result<i64, ClockError> {
-    let bad = |cause: String| ClockError::Duration { text: text.into(), cause };
-    let span: jiff::Span = text.parse().map_err(|cause: jiff::Error| bad(cause.to_string()))?;
-    if span.get_months() != 0 || span.get_years() != 0 {
-        return Err(bad("months and years differ in length".into()));
-    }
-    let duration =
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|cause| bad(cause.to_string()))?;
-    if duration.is_negative() {
-        return Err(bad("it is negative".into()));
-    }
-    if duration.subsec_nanos() != 0 {
-        return Err(bad("a second is the smallest unit".into()));
-    }
-    Ok(duration.as_secs())
+    period::parse(text).map_err(|cause| ClockError::Duration { text: text.into(), cause })
 }

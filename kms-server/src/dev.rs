@@ -17,6 +17,9 @@ use crate::failure::{Failure, Kind};
 use crate::pki::Pki;
 use crate::store_key::{self, Given};
 
+/// Where policies are kept that are changed on the running server.
+pub const POLICIES: &str = "policies.toml";
+
 /// What `kms.toml` says until somebody edits it.
 const KMS_TOML: &str = include_str!("dev.toml");
 
@@ -94,7 +97,8 @@ impl DevState {
         if !file.exists() {
             write(&file, KMS_TOML.as_bytes(), Access::Public)?;
         }
-        let config = Config::read(&file)?;
+        let mut config = Config::read(&file)?;
+        config.policy_changes.get_or_insert_with(|| folder.join(POLICIES));
         let store_key = store_key(&folder)?;
         let pki = Pki::prepare(&folder.join("pki"), &all_hosts, now)?;
         let is_ephemeral = temporary.is_some();
@@ -175,6 +179,11 @@ fn store_key(folder: &Path) -> Result<Given, Failure> {
 /// Makes a folder for this user alone, or tightens one that others can enter.
 fn make_folder(folder: &Path) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unusable(folder, &error))?;
+    // Not every file system can change them.
+    let mode = fs::metadata(folder).map_err(|error| unusable(folder, &error))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
     fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(|error| unusable(folder, &error))
 }
 

@@ -17,6 +17,8 @@ pub enum Kind {
     Unreachable,
     /// The server refused what was asked of it.
     Refused,
+    /// The audit log is not as it was written.
+    Damaged,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Config => 5,
             Self::Unreachable => 6,
             Self::Refused => 7,
+            Self::Damaged => 8,
         }
     }
 }
@@ -56,17 +59,17 @@ impl Failure {
         &self.what
     }
 
-    /// What to do about it; empty where nobody knows.
-    #[must_use]
-    pub fn what_to_do(&self) -> &str {
-        &self.hint
-    }
-
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
+    }
+
+    /// What failed and why, and what to do about it.
+    #[must_use]
+    pub fn into_parts(self) -> (String, String) {
+        (self.what, self.hint)
     }
 }
 

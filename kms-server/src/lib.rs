@@ -1,6 +1,7 @@
 //! A KMIP key management server that rotates key pairs by policy.
 
 pub mod admin;
+pub mod audit;
 pub mod backup;
 pub mod certificate;
 pub mod clock;
@@ -8,11 +9,14 @@ pub mod config;
 pub mod connection;
 pub mod crypto;
 pub mod dev;
+mod expiry;
 pub mod failure;
 pub mod kms;
 pub mod limits;
 pub mod listener;
+pub mod period;
 pub mod pki;
+pub mod principal;
 pub mod production;
 pub mod rotator;
 pub mod server;
@@ -22,4 +26,5 @@ pub mod standby;
 pub mod store;
 pub mod store_key;
 pub mod tls;
+pub mod webhook;
 pub mod workers;

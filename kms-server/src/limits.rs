@@ -78,17 +78,54 @@ pub const FIRED_LISTED: usize = 10_000;
 /// rotates daily gets through two years and a half, and none makes the server generate keys for a day.
 pub const CLOCK_STEPS: usize = 1_000;
 
+/// How long a request for events may wait for one. Shorter than what proxies and clients give up after.
+pub const EVENTS_WAIT: Duration = Duration::from_secs(30);
+
+/// For a webhook to answer. Who needs longer takes the event first and works on it later.
+pub const WEBHOOK_ANSWER: Duration = Duration::from_secs(5);
+
+/// Before an event is sent to a webhook again; twice as long each time.
+pub const WEBHOOK_RETRY: Duration = Duration::from_millis(500);
+
+/// The longest that a webhook which fails is left alone: when it works again it learns of that within this time.
+pub const WEBHOOK_RETRY_MOST: Duration = Duration::from_secs(300);
+
+/// Bytes of a webhook's secret: more than the hash's block adds nothing, fewer can be guessed.
+pub const WEBHOOK_SECRET: std::ops::RangeInclusive<usize> = 16..=1_024;
+
+/// How long before a certificate of the server's own expires those who follow are told, each day.
+pub const CERTIFICATE_NOTICE: Duration = Duration::from_secs(30 * 86_400);
+
 /// Bytes of a configuration file.
 pub const CONFIG: u64 = 1 << 20;
 
 /// Identifiers in one Locate response: 10,000 are half a message. Offset Items goes on from there.
 pub const LOCATED: usize = 10_000;
 
+/// Objects looked at by the Locates of one message, after which no further one begins. A single Locate may look at all that
+/// its caller has; a batch of 1,000 of them would keep a thread for hours, whether or not anybody waits.
+pub const LOOKED_AT: usize = 100_000;
+
 /// Records looked at between two looks at the store, so that a long walk holds little memory.
 pub const PAGE: usize = 256;
 
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
+
+/// Rotations between two looks at whether the server stops.
+pub const ROTATIONS_AT_ONCE: usize = 8_192;
+
+/// Policies: each is asked each second for what it has due.
+pub const POLICIES: usize = 1_000;
+
+/// Bytes of a policy's name: it begins keys of the store, which have 520.
+pub const POLICY_NAME: usize = 128;
+
+/// Keys in one page of the admin API: about 600 KiB of JSON.
+pub const KEYS_LISTED: usize = 1_000;
+
+/// Keys looked at for one page of the admin API, so that a filter that nothing matches answers within a second.
+pub const KEYS_SEEN: usize = 20_000;
 
 /// Bytes of a file that holds a key or a passphrase: a long passphrase and an age key with its comments fit.
 pub const SECRET: usize = 4 << 10;

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use crate::audit::{Source, bounded};
 use crate::clock;
 use crate::connection::{self, End, Shared};
 use crate::limits;
@@ -84,6 +85,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
             warn!(%peer, limit = most, "connection refused: too many are open");
+            record_refused(&shared, peer, "too many connections are open");
             continue;
         };
         let (tls, shared, stop) = (Arc::clone(&tls), Arc::clone(&shared), stopping.clone());
@@ -141,11 +143,15 @@ async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &S
         handshake = timeout(limits::HANDSHAKE, tls.accept(stream, clock::system_now())) => handshake,
     };
     let refused = match handshake {
-        Ok(Ok((stream, caller))) => {
+        Ok(Ok((stream, mut caller))) => {
+            caller.peer = Some(peer);
             debug!(%peer, principal = caller.principal, "connected");
             let principal = caller.principal.clone();
             let end = connection::serve(stream, caller, shared, stop).await;
             report_end(peer, &principal, &end);
+            if matches!(end, End::Defect(_)) {
+                record_defect(shared, peer, principal);
+            }
             return;
         }
         Ok(Err(refusal)) => refusal,
@@ -156,7 +162,23 @@ async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &S
         debug!(%peer, reason, hint, "connection refused");
     } else {
         warn!(%peer, reason, hint, "connection refused");
+        record_refused(shared, peer, &reason);
     }
+}
+
+fn record_refused(shared: &Shared, peer: SocketAddr, reason: &str) {
+    let Some(trail) = shared.service.trail() else { return };
+    let mut record = trail.record(Source::Connection, "connect").refused("Refused").detail(bounded(reason));
+    record.peer = Some(peer);
+    trail.note_refused(record);
+}
+
+/// A request that met a defect left no record of its own.
+fn record_defect(shared: &Shared, peer: SocketAddr, principal: String) {
+    let Some(trail) = shared.service.trail() else { return };
+    let mut record = trail.record(Source::Request, "unanswered").refused("Defect");
+    (record.peer, record.principal) = (Some(peer), Some(principal));
+    trail.note(record);
 }
 
 fn report_end(peer: SocketAddr, principal: &str, end: &End) {

@@ -1,11 +1,12 @@
 //! Does what falls due, as time passes and as it is moved.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
 
+use crate::audit::Trail;
 use crate::clock::{self, Change, Clock, ClockError};
 use crate::kms::Fired;
 use crate::limits;
@@ -44,6 +45,12 @@ impl Rotator {
         Self { service, clock, turn: Mutex::new(()), stop }
     }
 
+    /// Where what happens is recorded.
+    #[must_use]
+    pub fn trail(&self) -> Option<&Arc<Trail>> {
+        self.service.trail()
+    }
+
     /// What it works on.
     #[must_use]
     pub fn service(&self) -> &Arc<dyn Service> {
@@ -73,7 +80,7 @@ impl Rotator {
     /// Does what is due by now. After real downtime the service catches up with one step. What could not be done, or fell
     /// due by being done, is left to the next tick.
     pub fn catch_up(&self) -> Vec<Fired> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.take_turn();
         let now = self.clock.now();
         if self.service.next_due().is_none_or(|due| due > now) {
             return Vec::new();
@@ -81,6 +88,26 @@ impl Rotator {
         let fired = self.service.run_due(now);
         log(&fired);
         fired
+    }
+
+    /// Lets `change` change what falls due when, and files all keys anew where it has to be.
+    pub fn change<T>(&self, change: impl FnOnce() -> T) -> T {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change();
+        self.adopt();
+        drop(turn);
+        result
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.adopt();
+        turn
+    }
+
+    /// Files keys under policies that have changed, as far as that is not done yet.
+    fn adopt(&self) {
+        while !self.stop.is_requested() && self.service.adopt_some() {}
     }
 
     /// Moves the clock, stepping through every due time on the way: keys see each of them as if time had passed. After
@@ -91,7 +118,7 @@ impl Rotator {
     /// # Errors
     /// [`ClockError`] when the clock refuses; then nothing happened.
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.take_turn();
         self.clock.target(change)?;
         self.service
             .stamp_moved_clock(clock::system_now())
@@ -105,13 +132,13 @@ impl Rotator {
 
     fn step_to(&self, target: DateTime, moved: &mut Moved) {
         let mut steps = 0;
-        while let Some(due) = self.service.next_due().filter(|due| *due <= target) {
+        while let Some(first) = self.service.next_due().filter(|due| *due <= target) {
             if moved.is_cut_short {
                 break; // Due by what the last step did: the next tick sees to it.
             }
             steps += 1;
             moved.is_cut_short = steps > limits::CLOCK_STEPS;
-            let due = if moved.is_cut_short { target } else { due };
+            let due = if moved.is_cut_short { target } else { first };
             if self.stop.is_requested() {
                 warn!(
                     "the server stops before everything on the way was done; the rest is caught up at its start"
@@ -120,7 +147,7 @@ impl Rotator {
             }
             self.clock.step(due);
             let done = self.service.run_due(self.clock.now());
-            if done.is_empty() {
+            if done.is_empty() && self.service.next_due() == Some(first) {
                 warn!(due = clock::text(due), "what fell due was not done; it is tried again each second");
                 break;
             }
@@ -146,6 +173,6 @@ impl Moved {
 
 fn log(fired: &[Fired]) {
     for event in fired {
-        info!(due = clock::text(event.at), "{}", event.what);
+        info!(due = clock::text(event.at), "{}", event.event);
     }
 }

@@ -10,10 +10,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Operator};
 use crate::clock::Clock;
 use crate::connection::Shared;
 use crate::crypto;
+use crate::expiry;
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::listener;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub service: Arc<dyn Service>,
     /// Who does private-key work.
     pub workers: Arc<crypto::Workers>,
+    /// Keys and policies for the admin API, if it shall show them.
+    pub operator: Option<Operator>,
     /// What time it is.
     pub clock: Clock,
     /// Where state is kept, for `status` to tell.
@@ -69,13 +72,16 @@ impl Server {
             clock: Arc::clone(&clock),
             workers: Workers::new(parts.workers),
         };
-        tasks.spawn(listener::run(kmip, Arc::new(parts.tls), Arc::new(shared), stop.clone()));
+        let tls = Arc::new(parts.tls);
+        tasks.spawn(expiry::watch(Arc::clone(&tls), Arc::clone(&shared.service), stop.clone()));
+        tasks.spawn(listener::run(kmip, tls, Arc::new(shared), stop.clone()));
         tasks.spawn(Arc::clone(&rotator).run());
         let admin_address = admin.as_ref().map(|(_, address)| *address);
         if let Some((port, _)) = admin {
             let admin = Admin {
                 clock: Arc::clone(&clock),
                 rotator,
+                operator: parts.operator,
                 started: parts.started,
                 state: parts.state,
                 stop: stop.clone(),

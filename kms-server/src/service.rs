@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use kms_protocol::{DateTime, Secret};
 
-use crate::config::{self, Config};
+use crate::audit::{Trail, TrailError};
+use crate::config::{self, Config, PolicyBook};
 use crate::crypto::{CryptoError, KeyPool, SealError, Workers};
 use crate::failure::{Failure, Kind};
 use crate::kms::notes::MovedClock;
-use crate::kms::policy::{Policies, Policy};
 use crate::kms::{Caller, Fired, Kms, Parts, Work};
 use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
 use crate::store_key::{self, Given};
@@ -27,6 +27,16 @@ pub trait Service: Send + Sync + 'static {
 
     /// Does what is due at `now`, in the order in which it fell due, and says what that was.
     fn run_due(&self, now: DateTime) -> Vec<Fired>;
+
+    /// Files the next page of keys under policies that have changed; whether there may be more to do.
+    fn adopt_some(&self) -> bool {
+        false
+    }
+
+    /// Where what happens is recorded, and who tells of it; none where nothing is worth that.
+    fn trail(&self) -> Option<&Arc<Trail>> {
+        None
+    }
 
     /// Looks after the store: called every few seconds.
     fn tend(&self) {}
@@ -68,6 +78,13 @@ impl Service for Kms {
         })
     }
 
+    fn adopt_some(&self) -> bool {
+        Kms::adopt_some(self).unwrap_or_else(|error| {
+            tracing::error!(%error, "the store failed while keys were filed under changed policies; it is tried again");
+            false
+        })
+    }
+
     fn tend(&self) {
         match self.store().writable() {
             Err(StoreError::ReadOnly { .. } | StoreError::Closed) => match self.store().recover() {
@@ -87,6 +104,10 @@ impl Service for Kms {
     fn kms(self: Arc<Self>) -> Option<Arc<Kms>> {
         Some(self)
     }
+
+    fn trail(&self) -> Option<&Arc<Trail>> {
+        Some(Kms::trail(self))
+    }
 }
 
 /// Where a store is kept.
@@ -98,55 +119,46 @@ pub enum Keep {
     Folder(PathBuf),
 }
 
-/// Opens the core on its store, with `store_key` to unseal it and the policies of `config`.
+/// Opens the core on its store, with `store_key` to unseal it and the policies of `config` and of its changes.
 ///
 /// # Errors
-/// [`Failure`] when the store cannot be opened.
+/// [`Failure`] when the store cannot be opened, `store_key` is not its key, or the policies do not go together.
 pub fn open(
     keep: &Keep,
     store_key: &Secret,
     config: &Config,
     workers: &Arc<Workers>,
-) -> Result<Arc<dyn Service>, Failure> {
+) -> Result<Arc<Kms>, Failure> {
     let store: Arc<dyn Store> = match keep {
         Keep::Memory => Arc::new(MemoryStore::new()),
         Keep::Folder(folder) => Arc::new(SledStore::open(folder, SledOptions::default())?),
     };
     let given = Given::Key(Secret::from(store_key.expose()));
-    Ok(start(store, &given, config, workers)?)
+    start(store, &given, config, workers)
 }
 
 /// Opens the core on an open store, as [`open`] does.
 ///
 /// # Errors
-/// [`Failure`] when `given` is not the store's key, or the store fails.
+/// As [`open`]'s.
 pub fn start(
     store: Arc<dyn Store>,
     given: &Given,
     config: &Config,
     workers: &Arc<Workers>,
 ) -> Result<Arc<Kms>, Failure> {
+    let policies = PolicyBook::open(config, config.policy_changes.as_deref())?.policies();
     let keyring = store_key::unlock(&*store, given)?;
     let kms = Kms::new(Parts {
+        trail: Arc::new(Trail::open(&config.audit.options(), &store)?),
         store,
         keyring,
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::clone(workers),
     });
-    kms.adopt(Policies(config.policies.iter().map(policy).collect()))?;
+    kms.adopt(policies)?;
     kms.resume_rekey();
     Ok(kms)
-}
-
-fn policy(written: &config::Policy) -> Policy {
-    Policy {
-        name: written.name.clone(),
-        names: written.names.0.clone(),
-        rotate_every: written.rotate_every.map(|interval| interval.seconds),
-        offset: written.offset.seconds,
-        after_rotation: written.after_rotation,
-        private_keys_may_leave: written.private_keys_may_leave,
-    }
 }
 
 impl From<StoreError> for Failure {
@@ -155,10 +167,16 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<TrailError> for Failure {
+    fn from(error: TrailError) -> Self {
+        Self::new(Kind::State, error.to_string()).hint(error.hint())
+    }
+}
+
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
+        // It brings a hint along.
         Self::new(Kind::State, format!("the store's key cannot be used: {error}"))
-            .hint("give the key that the store was made with")
     }
 }
 

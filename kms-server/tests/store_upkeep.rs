@@ -19,14 +19,16 @@ use kms_protocol::attribute::Attribute;
 use kms_protocol::enums::{HashingAlgorithm, LinkType};
 use kms_protocol::operation::RekeyKeyPairRequest;
 use kms_protocol::{DateTime, Secret};
+use kms_server::backup::{self, Seal};
 use kms_server::config::Config;
 use kms_server::crypto::{Keyring, StoreKey};
+use kms_server::kms::Kms;
 use kms_server::kms::check::{Report, check};
 use kms_server::kms::model::{Material, Object};
 use kms_server::kms::notes::{KeyNote, MovedClock};
 use kms_server::service::{self, Service};
 use kms_server::store::{
-    Batch, Faults, Index, MemoryStore, Put, SledOptions, SledStore, Step, Store, StoreError, Term,
+    Batch, Faults, Index, MemoryStore, Put, SledOptions, SledStore, Step, Store, StoreError, Term, copy,
 };
 use kms_server::store_key::Given;
 
@@ -36,7 +38,7 @@ fn workers() -> Arc<kms_server::crypto::Workers> {
     Arc::new(kms_server::crypto::Workers::new(2).unwrap())
 }
 
-fn start(store: &Arc<dyn Store>) -> Arc<dyn Service> {
+fn start(store: &Arc<dyn Store>) -> Arc<Kms> {
     let config = Config { ready_pairs: Some(0), ..Config::default() };
     service::start(Arc::clone(store), &Given::Key(Secret::from(KEY.as_slice())), &config, &workers()).unwrap()
 }
@@ -239,7 +241,7 @@ fn the_clock_is_not_moved_where_the_store_cannot_be_stamped() {
     let (_trigger, stop) = kms_server::shutdown::channel();
     let clock = Arc::new(Clock::frozen_at(DateTime(0)));
     let service = start(&store);
-    let rotator = Rotator::new(Arc::clone(&service), Arc::clone(&clock), stop);
+    let rotator = Rotator::new(Arc::clone(&service) as Arc<dyn Service>, Arc::clone(&clock), stop);
     let advance = Change::Advance("1d".into());
     let error = rotator.move_clock(&advance).unwrap_err();
     assert!(error.to_string().contains("the clock stays"), "{error}");
@@ -286,7 +288,7 @@ fn a_key_is_changed_under_load_and_nothing_stays_under_an_old_one() {
     let config = Config { ready_pairs: Some(0), ..Config::default() };
     let given = Given::Key(Secret::from(KEY.as_slice()));
     let kms = service::start(Arc::clone(&store), &given, &config, &workers()).unwrap();
-    let asker = Asker::on(Arc::clone(&kms) as Arc<dyn Service>);
+    let asker = Asker::on(Arc::clone(&kms));
     let (private, public) = asker.pair(&pair_request("job", 2048));
     asker.activate(&private);
     asker.activate(&public);
@@ -335,4 +337,50 @@ fn a_key_is_changed_under_load_and_nothing_stays_under_an_old_one() {
     assert_eq!(report.opened * 2, report.records);
     let note = KeyNote::read(&*store).unwrap().unwrap();
     assert_eq!((note.key, note.previous), (alone.current().to_string(), None));
+}
+
+/// A store whose change of the key stands still holds keys sealed under both. Its backup becomes a store that opens with the
+/// new key alone, and goes on.
+#[test]
+fn a_backup_made_in_the_middle_of_a_change_of_the_key_is_a_store_that_goes_on_with_it() {
+    let faults = Faults::new(|_| match std::thread::current().name() {
+        Some("store-rekey") => Err(io::Error::other("not yet")),
+        _ => Ok(()),
+    });
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_faults(faults));
+    let config = Config { ready_pairs: Some(0), ..Config::default() };
+    let given = |byte: u8| Given::Key(Secret::from([byte; 32].as_slice()));
+    let kms = service::start(Arc::clone(&store), &given(7), &config, &workers()).unwrap();
+    let asker = Asker::on(Arc::clone(&kms));
+    asker.pair(&pair_request("sealed with the old key", 2048));
+    let new = StoreKey::from_bytes(Secret::from([8; 32].as_slice())).unwrap();
+    let note = KeyNote::of(new.id().to_string());
+    kms.rekey(new, note).unwrap();
+    asker.pair(&pair_request("sealed with the new key", 2048));
+
+    let root = tempfile::tempdir().unwrap();
+    let (file, folder) = (root.path().join("backup.age"), root.path().join("store"));
+    let recipient = backup::write_new_key(&root.path().join("backup.key")).unwrap();
+    backup::write(&file, &Seal::recipient(&recipient).unwrap(), |out| {
+        copy::write(&*store, out).unwrap();
+        Ok(())
+    })
+    .unwrap();
+    let seal = Seal::key(&root.path().join("backup.key")).unwrap();
+    let refused = backup::restore(&file, &seal, &folder, Some(&given(7))).unwrap_err();
+    assert!(refused.what().contains("the store key is wrong"), "{refused}");
+    let restored = backup::restore(&file, &seal, &folder, Some(&given(8))).unwrap();
+    assert_eq!((restored.check.sound, restored.check.opened), (true, 2));
+
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(&folder, SledOptions::default()).unwrap());
+    let refused = service::start(Arc::clone(&store), &given(7), &config, &workers()).map(drop).unwrap_err();
+    assert!(refused.what().contains("the store key is wrong"), "{refused}");
+    let kms = service::start(Arc::clone(&store), &given(8), &config, &workers()).unwrap();
+    while kms.rekey_progress().running {
+        std::thread::yield_now();
+    }
+    assert_eq!(kms.keyring().previous(), None);
+    let alone = Keyring::new(StoreKey::from_bytes(Secret::from([8; 32].as_slice())).unwrap());
+    let report = check(&*store, Some(&alone)).unwrap();
+    assert_eq!((report.sound, report.opened), (true, 2), "{report:?}");
 }

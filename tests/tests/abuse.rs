@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use kms_protocol::Version;
-use kms_protocol::attribute::{Attribute, CustomAttribute, Name};
+use kms_protocol::attribute::{Attribute, AttributeList, CustomAttribute, Name};
 use kms_protocol::enums::{BatchErrorContinuationOption, CryptographicAlgorithm, ResultReason, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::{
@@ -106,6 +106,21 @@ fn a_small_message_cannot_ask_for_a_huge_answer() {
     let refused =
         answers.iter().filter(|answer| matches!(answer, Err(ResultReason::ResponseTooLarge))).count();
     assert_eq!(whole + refused, 1_000);
+}
+
+#[test]
+fn a_batch_of_locates_looks_at_a_limited_number_of_objects() {
+    let bench = Bench::new();
+    assert_eq!(made(&bench.ask(Version::V1_4, &(0..500).map(|_| pair(vec![])).collect::<Vec<_>>())), 500);
+    // Each looks at all 1,000 objects and finds none.
+    let nothing = || LocateRequest {
+        attributes: AttributeList(vec![Attribute::CryptographicLength(77)]),
+        ..LocateRequest::default()
+    };
+    let answers = bench.ask(Version::V1_4, &(0..200).map(|_| nothing()).collect::<Vec<_>>());
+    let answered = answers.iter().take_while(|answer| answer.is_ok()).count();
+    assert_eq!(answered, limits::LOOKED_AT / 1_000 + 1);
+    assert!(answers[answered..].iter().all(|answer| matches!(answer, Err(ResultReason::GeneralFailure))));
 }
 
 #[test]

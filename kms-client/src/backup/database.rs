@@ -4,6 +4,7 @@
 //! returns: sled's `flush` promises nothing after a power cut, so the file itself is synced as well.
 
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -67,6 +68,7 @@ impl Database {
         let lock = acquire(folder)?;
         let path = folder.join("database");
         let is_new = !path.join("db").exists();
+        sweep(&path).map_err(BackupError::io("clean up", &path))?;
         let sled = open_sled(folder, &path)?;
         let data_path = path.join("db");
         let data = File::open(&data_path).map_err(BackupError::io("open", &data_path))?;
@@ -318,6 +320,23 @@ fn acquire(folder: &Path) -> Result<File, BackupError> {
         }
     }
     Err(BackupError::Locked { folder: folder.to_owned() })
+}
+
+/// Removes what a kill or a full disk left of a snapshot that sled was writing: sled would read it as the newest one, and
+/// take the whole database for damaged.
+fn sweep(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_sled(folder: &Path, path: &Path) -> Result<sled::Db, BackupError> {

@@ -1,5 +1,6 @@
 //! The configuration database: what was acknowledged is there, whatever happened since.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -148,6 +149,17 @@ fn records_of_a_newer_version_are_not_touched() {
     let error = database.job("docs").unwrap_err();
     assert!(error.to_string().contains("version 2"), "{error}");
     assert!(matches!(database.job("torn"), Err(BackupError::Database { .. })));
+}
+
+#[test]
+fn a_snapshot_that_was_never_finished_does_no_harm() {
+    let folder = tempdir().unwrap();
+    let state = folder.path().join("state");
+    Database::open(&state).unwrap().add_server(&server("lab")).unwrap();
+    let unfinished = state.join("database/snap.00000000FFFFFFFF.generating");
+    fs::write(&unfinished, "").unwrap();
+    assert_eq!(Database::open(&state).unwrap().server("lab").unwrap(), server("lab"));
+    assert!(!unfinished.exists());
 }
 
 fn open_raw(state: &Path) -> sled::Db {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kms::policy::Policy;
 use crate::kms::rekey::Progress;
 use crate::{clock, kms};
 
@@ -126,13 +127,16 @@ pub struct Moved {
 pub struct Fired {
     /// When it fell due.
     pub at: String,
-    /// What was done.
+    /// What was done, for people.
     pub what: String,
+    /// What was done, for programs.
+    #[serde(flatten)]
+    pub event: kms::Event,
 }
 
 impl From<kms::Fired> for Fired {
     fn from(fired: kms::Fired) -> Self {
-        Self { at: clock::text(fired.at), what: fired.what }
+        Self { at: clock::text(fired.at), what: fired.event.to_string(), event: fired.event }
     }
 }
 
@@ -143,4 +147,148 @@ pub struct Problem {
     pub error: String,
     /// What to do about it.
     pub hint: String,
+}
+
+/// Keys in one page unless asked otherwise.
+pub const PAGE: usize = 100;
+
+/// `GET /v1/policies`, and the answer to a change.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Policies {
+    /// The policies in force; the first that matches a key governs it.
+    pub policies: Vec<PlacedPolicy>,
+}
+
+/// A policy and where it is written.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PlacedPolicy {
+    /// Where, as in `kms.toml, line 7`.
+    pub place: String,
+    /// The policy.
+    #[serde(flatten)]
+    pub policy: Policy,
+}
+
+/// The body of `POST /v1/policies`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum PolicyChange {
+    /// Changes settings of a policy, or makes it.
+    Set {
+        /// Its name.
+        name: String,
+        /// What to change; `null` sets back to the default.
+        settings: serde_json::Map<String, serde_json::Value>,
+    },
+    /// Takes a policy out of force.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The query of `GET /v1/keys`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeysAsked {
+    /// Of this owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// With a Name that matches this pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// In this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Of this generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i32>,
+    /// Behind this place: `next` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// `GET /v1/keys`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Keys {
+    /// The keys, by owner and then oldest first.
+    pub keys: Vec<Key>,
+    /// Where the next page begins, if there may be more; a page may be short and still have a next one.
+    pub next: Option<String>,
+}
+
+/// The body of `POST /v1/keys/ID`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyChange {
+    /// Rotates its pair now, as its policy would.
+    Rotate,
+    /// Brings it back within its deletion window.
+    Undelete,
+}
+
+/// A key, without its material.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Key {
+    /// Its Unique Identifier.
+    pub id: String,
+    /// Whose it is.
+    pub owner: String,
+    /// Its Object Type.
+    pub object_type: String,
+    /// What kind of key, as in `RSA-4096`.
+    pub kind: String,
+    /// Its State.
+    pub state: String,
+    /// Its Names, or those that it had until a successor took them over.
+    pub names: Vec<String>,
+    /// Its Object Groups.
+    pub groups: Vec<String>,
+    /// Rotations that lie behind it.
+    pub generation: i32,
+    /// The policy that governs it.
+    pub policy: Option<String>,
+    /// Its other half.
+    pub other_half: Option<String>,
+    /// The generation before.
+    pub predecessor: Option<String>,
+    /// The generation after.
+    pub successor: Option<String>,
+    /// When it was made.
+    pub initial_date: Option<String>,
+    /// When it became or becomes Active.
+    pub activation_date: Option<String>,
+    /// When it was or will be Deactivated.
+    pub deactivation_date: Option<String>,
+    /// When it rotates next.
+    pub rotates_at: Option<String>,
+    /// Until when it can be brought back.
+    pub restorable_until: Option<String>,
+}
+
+impl From<kms::KeyView> for Key {
+    fn from(key: kms::KeyView) -> Self {
+        Self {
+            id: key.id,
+            owner: key.owner,
+            object_type: key.object_type.to_string(),
+            kind: key.kind,
+            state: key.state.to_string(),
+            names: key.names,
+            groups: key.groups,
+            generation: key.generation,
+            policy: key.policy,
+            other_half: key.other_half,
+            predecessor: key.predecessor,
+            successor: key.successor,
+            initial_date: key.initial_date.map(clock::text),
+            activation_date: key.activation_date.map(clock::text),
+            deactivation_date: key.deactivation_date.map(clock::text),
+            rotates_at: key.rotates_at.map(clock::text),
+            restorable_until: key.restorable_until.map(clock::text),
+        }
+    }
 }

@@ -1,12 +1,17 @@
 //! The admin API: HTTP on a port of its own, for people and tests on this machine.
 
 pub mod api;
+mod events;
 mod host;
+mod operator;
+mod recorded;
 mod standby;
 mod store;
 
+pub use operator::Operator;
 pub use standby::{Standby, serve_standby};
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,14 +22,20 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
+use recorded::Detail;
+
+use crate::audit::Trail;
 use crate::clock::{Change, Clock, ClockError};
 use crate::limits;
 use crate::rotator::Rotator;
 use crate::shutdown::Stop;
+
+/// Where a copy of the store is had.
+const STORE_COPY: &str = "/v1/store/copy";
 
 /// What the admin API acts on.
 pub struct Admin {
@@ -32,6 +43,8 @@ pub struct Admin {
     pub clock: Arc<Clock>,
     /// Moves the clock and does what falls due on the way.
     pub rotator: Arc<Rotator>,
+    /// Keys and policies, where the server lets anybody at them.
+    pub operator: Option<Operator>,
     /// When the server started.
     pub started: Instant,
     /// Where it keeps its state, if it does.
@@ -40,12 +53,19 @@ pub struct Admin {
     pub stop: Stop,
 }
 
+impl Admin {
+    fn trail(&self) -> Option<&Arc<Trail>> {
+        self.rotator.trail()
+    }
+}
+
 /// Serves the admin API on `listener` until `stop`.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
     serve_until(listener, router(admin), stop).await;
 }
 
 async fn serve_until(listener: TcpListener, router: Router, mut stop: Stop) {
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let served =
         axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await;
     if let Err(failure) = served {
@@ -59,13 +79,18 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/clock", get(show_clock).post(change_clock))
+        .route("/v1/policies", get(operator::list_policies).post(operator::change_policy))
+        .route("/v1/keys", get(operator::list_keys))
+        .route("/v1/keys/{id}", get(operator::show_key).post(operator::change_key))
+        .route("/v1/events", get(events::list))
         .route("/v1/store", get(store::show))
         .route("/v1/store/check", post(store::check))
-        .route("/v1/store/copy", get(store::copy))
+        .route(STORE_COPY, get(store::copy))
         .route("/v1/store/rekey", post(store::rekey))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(&admin), recorded::record))
         .layer(middleware::from_fn(host::check))
         .with_state(admin)
 }
@@ -97,7 +122,7 @@ async fn show_clock(State(admin): State<Arc<Admin>>) -> Json<api::Clock> {
 async fn change_clock(
     State(admin): State<Arc<Admin>>,
     change: Result<Json<Change>, JsonRejection>,
-) -> Result<Json<api::Moved>, Problem> {
+) -> Result<(Extension<Detail>, Json<api::Moved>), Problem> {
     let Json(change) = change.map_err(|rejection| Problem {
         status: rejection.status(),
         error: rejection.body_text(),
@@ -113,20 +138,22 @@ async fn change_clock(
     let (change, moved) = moved.await.map_err(|_| Problem::defect())??;
     let fired = moved.fired.len() + moved.omitted;
     info!(?change, now = crate::clock::text(moved.now), fired, "clock changed");
-    Ok(Json(api::Moved {
+    let detail = Detail(format!("{change:?}, now {}, {fired} fired", crate::clock::text(moved.now)));
+    let moved = api::Moved {
         clock: api::Clock::of(&admin.clock),
         omitted: moved.omitted,
         is_cut_short: moved.is_cut_short,
         fired: moved.fired.into_iter().map(api::Fired::from).collect(),
-    }))
+    };
+    Ok((Extension(detail), Json(moved)))
 }
 
 async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/store, /v1/store/copy; POST /v1/clock, /v1/store/check, \
-               /v1/store/rekey"
+        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy; \
+               POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey"
             .into(),
     }
 }

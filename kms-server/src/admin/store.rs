@@ -111,18 +111,17 @@ pub(super) async fn rekey(
     }
     let kms = admin.kms()?;
     let begun = tokio::task::spawn_blocking(move || {
-        let (key, note) = Given::read(&origin)?.new_key()?;
+        let (key, note) = Given::read(&origin).and_then(|given| given.new_key()).map_err(bad_key)?;
         kms.rekey(key, KeyNote { origin: Some(origin), ..note })?;
         Ok::<_, Problem>(kms.rekey_progress())
     });
     begun.await.map_err(|_| Problem::defect())?.map(Json)
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        let (error, hint) = (failure.what().to_owned(), failure.what_to_do().to_owned());
-        Self { status: StatusCode::BAD_REQUEST, error, hint }
-    }
+/// What the request names is no key.
+fn bad_key(failure: Failure) -> Problem {
+    let (error, hint) = failure.into_parts();
+    Problem { status: StatusCode::BAD_REQUEST, error, hint }
 }
 
 impl From<StoreError> for Problem {

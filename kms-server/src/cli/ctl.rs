@@ -18,7 +18,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use super::store::{NewKeyOptions, SealOptions};
-use super::{say, say_json};
+use super::{keys, policies, say, say_json};
 
 /// To connect. A move of the clock may itself take minutes: it generates the keys of every rotation on the way.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -44,12 +44,20 @@ pub(super) struct Ctl {
 enum Command {
     /// Tells what the server is and does
     Status,
+    /// Lists what happened: rotations, changes of state, failures
+    Events(super::events::Events),
     /// Checks, backs up or seals anew the store while it is in use
     #[command(subcommand)]
     Store(StoreCommand),
     /// Shows or moves the clock
     #[command(subcommand)]
     Clock(ClockCommand),
+    /// Shows or changes policies
+    #[command(subcommand)]
+    Policy(policies::Command),
+    /// Lists, shows, rotates keys, or brings destroyed ones back
+    #[command(subcommand)]
+    Key(keys::Command),
 }
 
 #[derive(Subcommand)]
@@ -102,6 +110,9 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
             let status: api::Status = remote.read("/v1/status")?;
             if options.json { say_json(&status) } else { say(&status_text(&status)) }
         }
+        Command::Policy(command) => policies::run(command, &remote, options.json),
+        Command::Key(command) => keys::run(command, &remote, options.json),
+        Command::Events(events) => events.run(&remote, options.json),
         Command::Store(command) => store(&remote, command, options.json),
         Command::Clock(command) => match command.change() {
             None => {
@@ -172,7 +183,7 @@ fn status_text(status: &api::Status) -> String {
 
 fn moved_text(moved: &api::Moved) -> String {
     let mut text = moved.clock.to_string();
-    for api::Fired { at, what } in &moved.fired {
+    for api::Fired { at, what, .. } in &moved.fired {
         let _ = write!(text, "\n{at}  {what}");
     }
     if moved.omitted > 0 {
@@ -189,7 +200,7 @@ fn moved_text(moved: &api::Moved) -> String {
 }
 
 /// A running server's admin API.
-struct Remote {
+pub(super) struct Remote {
     address: SocketAddr,
     agent: Agent,
 }
@@ -205,13 +216,24 @@ impl Remote {
         Self { address, agent }
     }
 
-    fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    pub(super) fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let answer = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER)).build().call();
         self.understand(answer)
     }
 
-    fn write<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+    pub(super) fn write<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         let answer = self.agent.post(self.url(path)).send_json(body);
+        self.understand(answer)
+    }
+
+    /// Reads what a query asks for.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let pairs = query.iter().map(|(key, value)| (*key, value.as_str()));
+        let answer = self.agent.get(self.url(path)).query_pairs(pairs).call();
         self.understand(answer)
     }
 

@@ -1,18 +1,23 @@
 //! Commands and their options.
 
+mod audit;
 mod banner;
 mod certs;
 mod ctl;
+mod events;
+mod keys;
+mod policies;
 mod serve;
 mod store;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kms_server::config::{self, Config};
+use kms_server::config::{self, Config, PolicyBook};
+use kms_server::dev;
 use kms_server::failure::{Failure, Kind};
 use tracing_subscriber::EnvFilter;
 
@@ -25,6 +30,7 @@ const EXIT_CODES: &str = "Exit codes:
   5  the configuration is wrong
   6  the server's admin API cannot be reached
   7  the server refused
+  8  the audit log was changed, or is not whole
 
 Precedence: options, then environment (KMS_*), then file, then default.";
 
@@ -62,11 +68,32 @@ enum Command {
     Store(store::StoreOptions),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
+    /// Checks or shows the audit log
+    Audit(audit::Audit),
     /// Checks a configuration file without starting anything
     CheckConfig {
         /// The file
         #[arg(default_value = "kms.toml")]
         file: PathBuf,
+    },
+    /// Shows the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Tells every setting that a server would run with, defaults and changed policies included
+    Show {
+        /// The file
+        #[arg(default_value = "kms.toml")]
+        file: PathBuf,
+        /// Tells of each where it comes from
+        #[arg(long)]
+        origin: bool,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -132,13 +159,44 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Ctl(options) => ctl::run(&options),
         Command::Store(options) => store::run(&options),
         Command::Certs(options) => certs::run(&options),
+        Command::Audit(options) => audit::run(&options),
         Command::CheckConfig { file } => check_config(&file),
+        Command::Config(ConfigCommand::Show { file, origin, json }) => show_config(&file, origin, json),
     }
 }
 
-fn check_config(file: &std::path::Path) -> Result<(), Failure> {
+fn check_config(file: &Path) -> Result<(), Failure> {
+    let (_, book) = read_config(file)?;
+    let policies = book.effective();
+    let mut text = format!("{} is right: {} policies", file.display(), policies.len());
+    for placed in policies {
+        text.push_str(&format!("\n  {}  ({})", placed.policy.name, placed.place()));
+    }
+    say(&text)
+}
+
+fn show_config(file: &Path, origin: bool, json: bool) -> Result<(), Failure> {
+    let (config, book) = read_config(file)?;
+    let settings = config.settings(&book);
+    if json {
+        return say_json(&settings);
+    }
+    let width =
+        settings.iter().map(|setting| setting.path.len() + setting.value.len() + 3).max().unwrap_or(0);
+    let lines = settings.iter().map(|config::Setting { path, value, origin: from }| {
+        let setting = format!("{path} = {value}");
+        if origin { format!("{setting:<width$}  # {from}") } else { setting }
+    });
+    say(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// A configuration with the policies in force. A development server keeps changed policies beside its file.
+fn read_config(file: &Path) -> Result<(Config, PolicyBook), Failure> {
     let config = Config::read(file)?;
-    say(&format!("{} is right: {} policies", file.display(), config.policies.len()))
+    let beside = || config.tls.is_none().then(|| file.with_file_name(dev::POLICIES));
+    let changes = config.policy_changes.clone().or_else(beside);
+    let book = PolicyBook::open(&config, changes.as_deref())?;
+    Ok((config, book))
 }
 
 fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), Failure> {

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kms_certs::publish_file;
+use kms_server::admin::Operator;
 use kms_server::admin::api::Role;
 use kms_server::clock::{self, Clock};
-use kms_server::config::{self, Config};
+use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::Workers;
 use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
+use kms_server::kms::Kms;
 use kms_server::kms::notes::MovedClock;
+use kms_server::principal::Principals;
 use kms_server::production;
 use kms_server::server::{Parts, Server};
 use kms_server::service;
@@ -22,6 +25,7 @@ use kms_server::shutdown::Signals;
 use kms_server::standby;
 use kms_server::store::{MemoryStore, SledOptions, SledStore, Store};
 use kms_server::tls::{Identity, ServerTls};
+use kms_server::webhook::Webhooks;
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -43,7 +47,7 @@ struct ReadyReport {
 pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     gather_entropy();
     let now = clock::system_time();
-    let state = if options.ephemeral {
+    let mut state = if options.ephemeral {
         DevState::ephemeral(&options.host, now)?
     } else {
         DevState::open(&options.state, &options.host, now)?
@@ -54,6 +58,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         only_loopback(listen, "--listen")?;
         only_loopback(admin, "--admin")?;
     }
+    state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     let store: Arc<dyn Store> = if state.is_ephemeral {
         Arc::new(MemoryStore::new())
     } else {
@@ -61,7 +66,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     };
     let workers = Arc::new(Workers::one_per_core()?);
     let service = service::start(store, &state.store_key, &state.config, &workers)?;
-    let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority()).map_err(tls_failure)?;
+    let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())
+        .map_err(tls_failure)?
+        .with_principals(Principals(state.config.principals.clone()));
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     if clock.is_frozen() || clock.ahead() > 0 {
@@ -69,11 +76,14 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         MovedClock::stamp(service.store(), clock::system_now())?;
     }
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
-    let parts = Parts { listen, admin: Some(admin), tls, service, workers, clock, state: kept_at, started };
+    let operator = Some(operator(&service, &state.config)?);
+    let admin = Some(admin);
+    let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
     remove_stale(&options.ready)?;
     runtime()?.run(async {
         let mut signals = signals()?;
-        run_until_stopped(parts, &options.ready, started, &mut signals, |server| {
+        let hooks = Hooks::of(&state.config);
+        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
             state.write_profile(server.listen(), server.admin())?;
             Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
         })
@@ -84,7 +94,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     production::keep_memory_private()?;
     gather_entropy();
-    let config = Config::read(&options.config)?;
+    let mut config = Config::read(&options.config)?;
     let file = options.config.display();
     let missing = |what: &str| {
         Failure::new(Kind::Config, format!("{file} does not say `{what}`"))
@@ -98,7 +108,9 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         .iter()
         .map(|pair| Identity { certificate: pair.certificate.clone(), key: pair.key.clone() })
         .collect();
-    let tls = ServerTls::new(&identities, &tls.trusted).map_err(tls_failure)?;
+    let principals = Principals(config.principals.clone());
+    let tls = ServerTls::new(&identities, &tls.trusted).map_err(tls_failure)?.with_principals(principals);
+    config.audit.folder.get_or_insert_with(|| folder.with_file_name("audit"));
     let given = config.given_store_key()?;
     let admin = options.admin.or(config.admin);
     if let Some(admin) = admin {
@@ -117,26 +129,50 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         };
         production::check_clock(&opened.store, options.accept_moved_clock)?;
         let workers = Arc::new(Workers::one_per_core()?);
+        let service = service::start(Arc::new(opened.store), &given, &config, &workers)?;
+        let operator = Some(operator(&service, &config)?);
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
             admin: opened.admin,
             tls,
-            service: service::start(Arc::new(opened.store), &given, &config, &workers)?,
+            service,
             workers,
+            operator,
             clock: Clock::real(),
             state: Some(folder.clone()),
             started,
         };
-        run_until_stopped(parts, &options.ready, started, &mut signals, |server| {
+        let hooks = Hooks::of(&config);
+        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
             Ok(Announcement { banner: banner::run(server, started), profile: None })
         })
         .await
     })
 }
 
+/// Who acts on keys and policies through the admin API.
+fn operator(kms: &Arc<Kms>, config: &Config) -> Result<Operator, Failure> {
+    let book = PolicyBook::open(config, config.policy_changes.as_deref())?;
+    Ok(Operator::new(Arc::clone(kms), book))
+}
+
 /// The first random byte takes the library 35 ms of measuring jitter: meanwhile the state and the store are opened.
 fn gather_entropy() {
     std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0]));
+}
+
+/// Who is told of events, and where is noted what they have taken.
+struct Hooks<'a> {
+    configured: &'a [config::Webhook],
+    folder: Option<&'a Path>,
+}
+
+impl<'a> Hooks<'a> {
+    /// Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
+    fn of(config: &'a Config) -> Self {
+        let folder = config.audit.folder.as_deref().filter(|_| config.audit.enabled);
+        Self { configured: &config.webhooks, folder }
+    }
 }
 
 /// The threads of a server.
@@ -190,12 +226,16 @@ struct Announcement {
 
 async fn run_until_stopped(
     parts: Parts,
+    hooks: Hooks<'_>,
     ready: &Ready,
     started: Instant,
     signals: &mut Signals,
     announce: impl FnOnce(&Server) -> Result<Announcement, Failure>,
 ) -> Result<(), Failure> {
     let state = parts.state.clone();
+    let service = Arc::clone(&parts.service);
+    let webhooks = service.trail().map(|trail| Webhooks::start(hooks.configured, trail, hooks.folder));
+    let webhooks = webhooks.transpose()?;
     let server = Server::start(parts).await?;
     let Announcement { banner, profile } = announce(&server)?;
     let report = ReadyReport {
@@ -221,6 +261,10 @@ async fn run_until_stopped(
     tokio::select! {
         () = server.stop() => {}
         signal = signals.next() => warn!(signal, "stopped without waiting for requests in flight"),
+    }
+    drop(webhooks);
+    if let Some(trail) = service.trail() {
+        trail.close();
     }
     Ok(())
 }

@@ -4,6 +4,8 @@
 //! for what clients send and ask for. Converting what came from outside does not prove it: parse the result with
 //! [`PrivateKey`](super::PrivateKey) or [`PublicKey`](super::PublicKey).
 
+use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use kms_protocol::Secret;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use rsa::BoxedUint;
@@ -129,8 +131,14 @@ pub fn pkcs1_to_spki(pkcs1: &[u8]) -> Result<Vec<u8>, CryptoError> {
 /// # Errors
 /// [`CryptoError::KeyRejected`] for anything but a P-256 key in PKCS#8.
 pub fn pkcs8_to_sec1(pkcs8: &Secret) -> Result<Secret, CryptoError> {
-    let mut der = p256_from_pkcs8(pkcs8)?.to_sec1_der().map_err(|_| not_p256())?;
-    Ok(Secret::new(std::mem::take(&mut *der)))
+    // The same bytes as the crate p256 writes, in a tenth of its time: each new pair's digest is of these.
+    let key = EcdsaKeyPair::from_pkcs8(
+        &ECDSA_P256_SHA256_ASN1_SIGNING,
+        within_limit("the private key", pkcs8.expose())?,
+    )
+    .map_err(|_| not_p256())?;
+    let der: EcPrivateKeyRfc5915Der<'_> = key.private_key().as_der().map_err(|_| not_p256())?;
+    Ok(Secret::from(der.as_ref()))
 }
 
 /// SEC1 to PKCS#8.

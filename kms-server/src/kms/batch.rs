@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kms_protocol::enums::{
-    BatchErrorContinuationOption, Operation, ResultStatus, UniqueIdentifierPlaceholder as Placeholder,
+    BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
+    UniqueIdentifierPlaceholder as Placeholder,
 };
 use kms_protocol::error::DecodeError;
 use kms_protocol::message::{
@@ -14,40 +15,62 @@ use kms_protocol::ttlv::{Bytes, Value, Writer};
 use kms_protocol::{DateTime, Secret, Tag, UniqueIdentifier, Version};
 
 use super::operations as run;
+use super::recorded::reason_name;
 use super::refusal::{Reason, Refusal};
 use super::{Caller, Context, Kms, VERSIONS};
+use crate::audit::Record;
 use crate::limits;
 
 impl Kms {
     /// Answers one whole Request Message with one whole Response Message, whatever the request is.
     #[must_use]
     pub fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret {
+        let correlation = self.trail.correlation();
         let message = match RequestMessage::read(request) {
             Ok(message) => message,
-            Err(error) => return unreadable(request, &error, now),
+            Err(error) => {
+                let record = self.record_of(None, caller, correlation, now);
+                self.trail.note(record.refused(reason_name(ResultReason::InvalidMessage)));
+                return unreadable(request, &error, now);
+            }
         };
         let version = message.header.protocol_version;
-        if !VERSIONS.contains(&version) {
-            return unsupported(version, now);
-        }
         let mut header = ResponseHeader::new(version, now);
         header.client_correlation_value.clone_from(&message.header.client_correlation_value);
+        if header.client_correlation_value.is_some() {
+            // Who names his requests wants to know what they are called here. Others may not know the field.
+            header.server_correlation_value = Some(correlation.clone());
+        }
+        let record = self.record_of(Some(&message.header), caller, correlation, now);
+        if !VERSIONS.contains(&version) {
+            self.trail.note(record.refused(reason_name(ResultReason::InvalidMessage)));
+            return unsupported(version, now);
+        }
         let outcomes = match unmeetable(&message.header) {
             Some(refusal) => {
+                self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
                 message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
             }
-            None => self.run(&message, caller, now),
+            None => self.run(&message, caller, now, &record),
         };
         let response = write_response(header.clone(), &outcomes);
         match message.header.maximum_response_size {
             Some(limit) if usize::try_from(limit).is_ok_and(|limit| response.len() > limit) => {
+                // What was done is recorded; that the client was not told is recorded too.
+                self.trail.note(record.refused(reason_name(ResultReason::ResponseTooLarge)));
                 too_large(header, &message, response.len(), limit)
             }
             _ => response,
         }
     }
 
-    fn run(&self, message: &RequestMessage<'_>, caller: &Caller, now: DateTime) -> Vec<Outcome> {
+    fn run(
+        &self,
+        message: &RequestMessage<'_>,
+        caller: &Caller,
+        now: DateTime,
+        record: &Record,
+    ) -> Vec<Outcome> {
         let header = &message.header;
         let version = header.protocol_version;
         let stop = header.batch_error_continuation_option != Some(BatchErrorContinuationOption::Continue);
@@ -56,14 +79,15 @@ impl Kms {
             && message.items.len() > 1
             && let (Some(apart), Some(me)) = (apart(&message.items, version), self.me.upgrade())
         {
-            return me.run_apart(apart, caller, version, now);
+            return me.run_apart(apart, caller, version, now, record);
         }
-        let mut context = Context { caller, now, version, made: Made::default() };
+        let mut context = Context::new(caller, now, version, record);
         let mut outcomes = Vec::with_capacity(message.items.len());
         let mut held = 0;
         for item in &message.items {
             let outcome = if held > limits::RESPONSE {
-                failed(item, &too_much(), version)
+                let result = self.recorded(item.operation, &mut context, |_| Err(too_much()));
+                outcome(item.operation, item.unique_batch_item_id.clone(), result, version)
             } else {
                 self.run_item(item, &mut context)
             };
@@ -84,16 +108,17 @@ impl Kms {
         caller: &Caller,
         version: Version,
         now: DateTime,
+        record: &Record,
     ) -> Vec<Outcome> {
         let heads: Vec<_> =
             items.iter().map(|item| (item.operation, item.unique_batch_item_id.clone())).collect();
-        let (me, caller) = (Arc::clone(self), caller.clone());
+        let (me, caller, record) = (Arc::clone(self), caller.clone(), record.clone());
         let done = self.workers.map(items, move |item| {
-            let mut context = Context { caller: &caller, now, version, made: Made::default() };
-            match item.request {
-                ApartRequest::Decrypt(request) => answer(run::decrypt(&me, request, &mut context), version),
-                ApartRequest::Encrypt(request) => answer(run::encrypt(&me, request, &mut context), version),
-            }
+            let mut context = Context::new(&caller, now, version, &record);
+            me.recorded(item.operation, &mut context, |context| match item.request {
+                ApartRequest::Decrypt(request) => answer(run::decrypt(&me, request, context), version),
+                ApartRequest::Encrypt(request) => answer(run::encrypt(&me, request, context), version),
+            })
         });
         let outcomes = heads.into_iter().zip(done).map(|((operation, id), done)| {
             let result = done.unwrap_or_else(|error| Err(Refusal::new(Reason::Internal, error.to_string())));
@@ -103,8 +128,13 @@ impl Kms {
     }
 
     fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+        let result = self.recorded(item.operation, context, |context| self.run_known(item, context));
+        outcome(item.operation, item.unique_batch_item_id.clone(), result, context.version)
+    }
+
+    fn run_known(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Result<Secret, Refusal> {
         let since = brought_by(item.operation);
-        let result = match item.extensions.iter().find(|extension| extension.criticality_indicator) {
+        match item.extensions.iter().find(|extension| extension.criticality_indicator) {
             Some(extension) => Err(Refusal::new(
                 Reason::FeatureNotSupported,
                 format!("the critical extension of {:?} is not known here", extension.vendor_identification),
@@ -114,8 +144,7 @@ impl Kms {
                 format!("KMIP {} has no {}: ask in {since} or later", context.version, item.operation),
             )),
             None => self.dispatch(item, context),
-        };
-        outcome(item.operation, item.unique_batch_item_id.clone(), result, context.version)
+        }
     }
 
     /// The one table from operations to the code that does them.
@@ -162,7 +191,7 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-const OPERATIONS: [Operation; 13] = [
+pub(super) const OPERATIONS: [Operation; 13] = [
     Operation::CreateKeyPair,
     Operation::Locate,
     Operation::Get,

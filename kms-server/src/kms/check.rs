@@ -7,7 +7,8 @@ use kms_protocol::attribute::Attribute;
 use kms_protocol::enums::{LinkType, State};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Material, Object, is_object};
+use super::model::{Material, Object};
+use super::notes::is_object;
 use crate::crypto::Keyring;
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Hit, Index, Keys, Record, Scan, Store, StoreError, Term};
@@ -189,15 +190,22 @@ impl Checker<'_> {
     fn look_at_material(&self, object: &Object, look: &mut Look) {
         let destroyed =
             matches!(object.written_state(), Some(State::Destroyed | State::DestroyedCompromised));
-        match (&object.material, self.keyring) {
-            (Some(_), _) if destroyed => look.problems.push("it is destroyed and has key material".into()),
-            (None, _) if !destroyed => look.problems.push("its key material is missing".into()),
-            (Some(Material::Sealed(sealed)), Some(keyring)) => match keyring.open(&object.id, &sealed.0) {
-                Ok(_) => look.is_opened = true,
-                Err(error) => look.problems.push(error.to_string()),
-            },
-            (Some(Material::Sealed(_)), None) => look.is_unopened = true,
+        match &object.material {
+            Some(_) if destroyed => look.problems.push("it is destroyed and has key material".into()),
+            None if !destroyed => look.problems.push("its key material is missing".into()),
             _ => {}
+        }
+        // What a deletion window keeps must open as well.
+        let withheld = object.withheld.as_ref().map(|withheld| &withheld.material);
+        for material in object.material.iter().chain(withheld) {
+            match (material, self.keyring) {
+                (Material::Sealed(sealed), Some(keyring)) => match keyring.open(&object.id, &sealed.0) {
+                    Ok(_) => look.is_opened = true,
+                    Err(error) => look.problems.push(error.to_string()),
+                },
+                (Material::Sealed(_), None) => look.is_unopened = true,
+                (Material::Public(_), _) => {}
+            }
         }
     }
 
@@ -215,9 +223,6 @@ impl Checker<'_> {
         };
         if !says_newest(object, false) {
             look.problems.push("it was replaced, and does not say that it is not the newest".into());
-        }
-        if object.rotates_by.is_some() {
-            look.problems.push("it was replaced, and is filed to be rotated".into());
         }
         if let Some(successor) = self.fetch(next)? {
             if successor.linked(LinkType::ReplacedObjectLink) != Some(object.id.as_str()) {

@@ -4,7 +4,8 @@ use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, AttributeKind, RevocationReason};
 use kms_protocol::enums::{RevocationReasonCode, State};
 
-use super::model::Object;
+use super::model::{Object, Withheld};
+use super::policy::Decision;
 use super::refusal::{Reason, Refusal};
 
 /// The state at `now`: what is written, moved on by those dates that have passed.
@@ -25,15 +26,17 @@ pub fn state_at(object: &Object, now: DateTime) -> State {
     }
 }
 
-/// Writes down the state that dates have brought about; whether anything changed.
+/// Writes down what dates have brought about: the state, and the end of a deletion window; whether anything changed.
 pub fn settle(object: &mut Object, now: DateTime) -> bool {
     let state = state_at(object, now);
-    let changed = object.written_state() != Some(state);
-    if changed {
+    let moved = object.written_state() != Some(state);
+    if moved {
         object.set(Attribute::State(state));
         object.set(Attribute::LastChangeDate(now));
     }
-    changed
+    // To clients nothing changes when the window ends: the object was destroyed before.
+    let purged = object.withheld.take_if(|withheld| withheld.until <= now).is_some();
+    moved || purged
 }
 
 /// Transition 4: Pre-Active to Active, by request.
@@ -83,29 +86,60 @@ pub fn revoke(
     } else {
         object.set(Attribute::DeactivationDate(now));
     }
+    if let Some(withheld) = &mut object.withheld {
+        withheld.state = State::Compromised;
+    }
     object.set(Attribute::State(next));
     object.set(Attribute::RevocationReason(reason));
     object.set(Attribute::LastChangeDate(now));
     Ok(())
 }
 
-/// Transitions 2, 7 and 9: the key material goes, the attributes stay.
+/// Transitions 2, 7 and 9: the key material goes, the attributes stay. For `window` seconds [`undelete`] can undo it.
 ///
 /// # Errors
 /// When the object is Active or destroyed already.
-pub fn destroy(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
+pub fn destroy(object: &mut Object, window: i64, now: DateTime) -> Result<(), Refusal> {
     settle(object, now);
-    let next = match object.written_state() {
+    let state = object.written_state();
+    let next = match state {
         Some(State::PreActive | State::Deactivated) => State::Destroyed,
         Some(State::Compromised) => State::DestroyedCompromised,
         state @ Some(State::Active) => return Err(wrong_state("destroyed", state, "revoke it first")),
         state => return Err(wrong_state("destroyed", state, "it is destroyed already")),
     };
-    object.material = None;
-    object.rotates_by = None;
+    object.withheld = match (object.material.take(), state) {
+        (Some(material), Some(state)) if window > 0 => {
+            Some(Withheld { material, until: now.plus(window), state })
+        }
+        _ => None,
+    };
     object.set(Attribute::State(next));
     object.set(Attribute::DestroyDate(now));
     object.set(Attribute::LastChangeDate(now));
+    Ok(())
+}
+
+/// Brings a destroyed object back within its deletion window: the operator's doing, none of KMIP's transitions.
+///
+/// # Errors
+/// When there is nothing to bring back (any more).
+pub fn undelete(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
+    settle(object, now);
+    let Some(Withheld { material, state, .. }) = object.withheld.take() else {
+        let state = object.written_state();
+        return Err(match state {
+            Some(State::Destroyed | State::DestroyedCompromised) => {
+                wrong_state("brought back", state, "its key material is gone")
+            }
+            state => wrong_state("brought back", state, "it is not destroyed"),
+        });
+    };
+    object.material = Some(material);
+    object.remove(AttributeKind::DestroyDate);
+    object.set(Attribute::State(state));
+    object.set(Attribute::LastChangeDate(now));
+    settle(object, now);
     Ok(())
 }
 
@@ -120,13 +154,18 @@ pub fn may_protect(state: State) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a key in this state may process what is protected: decrypt, verify, unwrap.
+/// Whether a key in this state may process what is protected: decrypt, verify, unwrap. Out of use it may by special
+/// permission alone, which is `when_deactivated`.
 ///
 /// # Errors
-/// When it is Pre-Active or destroyed.
-pub fn may_process(state: State) -> Result<(), Refusal> {
+/// When it is Pre-Active or destroyed, or out of use without permission.
+pub fn may_process(state: State, when_deactivated: Decision) -> Result<(), Refusal> {
     match state {
-        State::Active | State::Deactivated | State::Compromised => Ok(()),
+        State::Active => Ok(()),
+        State::Deactivated | State::Compromised if when_deactivated == Decision::Allow => Ok(()),
+        State::Deactivated | State::Compromised => {
+            Err(wrong_state("used", Some(state), "by policy only an Active key decrypts"))
+        }
         State::PreActive => Err(wrong_state("used", Some(state), "activate it first")),
         other => Err(wrong_state("used", Some(other), "its key material is gone")),
     }

@@ -1,8 +1,12 @@
 //! The core: a request in, a response out. It opens no port, reads no clock and prints nothing.
 
+pub mod access;
+mod adoption;
 mod batch;
 pub mod check;
 mod due;
+mod event;
+mod keys;
 pub mod lifecycle;
 mod locate;
 pub mod model;
@@ -11,10 +15,12 @@ pub mod notes;
 mod operations;
 mod pairs;
 pub mod policy;
+mod recorded;
 mod refusal;
 pub mod rekey;
 mod rotation;
 
+use core::net::SocketAddr;
 use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwap;
@@ -23,16 +29,22 @@ use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
+use crate::audit::{Record, Trail};
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, KeySpec, Keyring, PrivateKey, SealError, Secret, Workers};
 use crate::limits;
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
-pub use due::Fired;
+pub use event::{Cause, Event, Fired, Ids};
+pub use keys::{KeyPage, KeyQuery, KeyView, Rotated};
 pub use refusal::{Reason, Refusal};
 
+use access::Verdict;
+use adoption::Adoption;
 use model::{Material, Object};
+use notes::is_object;
 use policy::Policies;
+use recorded::By;
 
 /// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
 /// speak those before it (1.4 section 6.1).
@@ -44,6 +56,16 @@ pub const VERSIONS: [Version; 7] =
 pub struct Caller {
     /// The owner of what the caller makes: from the certificate's subject, so that a renewed certificate keeps it.
     pub principal: String,
+    /// From where, if that is known.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Caller {
+    /// A caller of whom no more than the name is known.
+    #[must_use]
+    pub fn named(principal: impl Into<String>) -> Self {
+        Self { principal: principal.into(), peer: None }
+    }
 }
 
 /// Where a request is best worked.
@@ -70,6 +92,8 @@ pub struct Parts<S: ?Sized = dyn Store> {
     pub pool: Arc<KeyPool>,
     /// Who works the items of a batch side by side.
     pub workers: Arc<Workers>,
+    /// Where what happens is recorded.
+    pub trail: Arc<Trail>,
 }
 
 /// The key management server without its edge.
@@ -78,10 +102,13 @@ pub struct Kms {
     keyring: Keyring,
     pool: Arc<KeyPool>,
     workers: Arc<Workers>,
+    trail: Arc<Trail>,
     keys: KeyCache,
     /// Itself, for work on other threads.
     me: Weak<Self>,
     policies: ArcSwap<Policies>,
+    /// Keys that are still to be filed under the policies in force.
+    adoption: Mutex<Option<Adoption>>,
     rekey: Mutex<rekey::Progress>,
 }
 
@@ -89,16 +116,18 @@ impl Kms {
     /// A server on `parts`. Policies are adopted by [`Kms::adopt`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, keyring, pool, workers } = parts;
+        let Parts { store, keyring, pool, workers, trail } = parts;
         let policies = ArcSwap::from_pointee(Policies::default());
         Arc::new_cyclic(|me| Self {
             store,
             keyring,
             pool,
             workers,
+            trail,
             keys: KeyCache::new(crypto::limits::PARSED_KEYS),
             me: me.clone(),
             policies,
+            adoption: Mutex::default(),
             rekey: Mutex::default(),
         })
     }
@@ -111,15 +140,82 @@ impl Kms {
         if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
     }
 
-    /// The object that a request means, where it is the caller's.
-    fn find(&self, id: Option<&UniqueIdentifier>, context: &Context<'_>) -> Result<Object, Refusal> {
+    /// The object that a request means, where the caller may do with it what the request asks.
+    fn find(&self, id: Option<&UniqueIdentifier>, context: &mut Context<'_>) -> Result<Object, Refusal> {
         let id = context.resolve(id)?;
-        self.fetch(&id)?
-            .filter(|object| object.owner == context.caller.principal)
-            .ok_or_else(Refusal::not_found)
+        context.touch(&id, None);
+        let object = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
+        context.touch(&id, Some(&object.owner));
+        match self.verdict(&object, context) {
+            Verdict::Allowed => Ok(object),
+            Verdict::Hidden => Err(Refusal::not_found()),
+            Verdict::Denied => Err(denied(context)),
+        }
+    }
+
+    /// Changes the object that a request means. Where another request changes it meanwhile, the item starts over.
+    fn change(
+        &self,
+        id: Option<&UniqueIdentifier>,
+        context: &mut Context<'_>,
+        change: impl FnOnce(&mut Object) -> Result<Event, Refusal>,
+    ) -> Result<Object, Refusal> {
+        let mut object = self.find(id, context)?;
+        let event = change(&mut object)?;
+        self.commit(Batch::new().put(object.put()), vec![event], By::Client(context))?;
+        Ok(object)
+    }
+
+    fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
+        self.policies.load().access.judge(&context.caller.principal, &object.owner, context.operation)
+    }
+
+    /// Whether the caller may make objects of its own.
+    fn may_create(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let principal = &context.caller.principal;
+        match self.policies.load().access.judge(principal, principal, context.operation) {
+            Verdict::Allowed => Ok(()),
+            _ => Err(denied(context)),
+        }
+    }
+
+    /// Whose objects the caller may do with what the request asks: its own, and those of others that a rule names.
+    fn owners(&self, context: &Context<'_>) -> Result<Vec<String>, Refusal> {
+        let principal = &context.caller.principal;
+        let policies = self.policies.load();
+        let judge = |owner: &str| policies.access.judge(principal, owner, context.operation);
+        let mut owners = match judge(principal) {
+            Verdict::Allowed => vec![principal.clone()],
+            _ => Vec::new(),
+        };
+        if policies.access.reaches_others(principal, context.operation) {
+            let all = self.all_owners()?;
+            owners.extend(
+                all.into_iter().filter(|owner| owner != principal && judge(owner) == Verdict::Allowed),
+            );
+        } else if owners.is_empty() {
+            return Err(denied(context));
+        }
+        Ok(owners)
+    }
+
+    /// Everyone who owns an object: one look at the index for each of them.
+    fn all_owners(&self) -> Result<Vec<String>, StoreError> {
+        let mut owners = Vec::new();
+        let mut keys = Keys::All;
+        loop {
+            let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(Index::Owner, keys) })?;
+            let Some(hit) = hits.first() else { return Ok(owners) };
+            let Some((owner, beyond)) = model::owner_in(&hit.key) else { return Ok(owners) };
+            owners.push(owner);
+            keys = Keys::Between(beyond, vec![u8::MAX; 2]);
+        }
     }
 
     fn fetch(&self, id: &str) -> Result<Option<Object>, StoreError> {
+        if !is_object(id) {
+            return Ok(None);
+        }
         let record = match self.store.fetch(id) {
             // What the store cannot have as an ID, it does not have.
             Err(StoreError::TooLarge { .. } | StoreError::Invalid { .. }) => None,
@@ -162,12 +258,25 @@ impl Kms {
         &self.keyring
     }
 
+    /// Where what happens is recorded.
+    #[must_use]
+    pub fn trail(&self) -> &Arc<Trail> {
+        &self.trail
+    }
+
     /// Makes pairs of these kinds ready before anybody asks.
     pub fn warm(&self, specs: &[KeySpec]) {
         for spec in specs {
             self.pool.warm(*spec);
         }
     }
+}
+
+fn denied(context: &Context<'_>) -> Refusal {
+    Refusal::new(
+        Reason::Denied,
+        format!("{:?} may not do {}: so say the access rules", context.caller.principal, context.operation),
+    )
 }
 
 fn no_key_value() -> Refusal {
@@ -193,10 +302,35 @@ struct Context<'a> {
     caller: &'a Caller,
     now: DateTime,
     version: Version,
+    /// The operation of the item at hand.
+    operation: Operation,
     made: batch::Made,
+    /// How many objects the Locates of the message have looked at.
+    looked_at: usize,
+    /// What all records of the request say.
+    request: Record,
+    /// What the audit log will say of the item under way.
+    record: Record,
+    /// Whether it says so already, with the item's commit.
+    is_recorded: bool,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(caller: &'a Caller, now: DateTime, version: Version, request: &Record) -> Self {
+        let (request, record) = (request.clone(), request.clone());
+        Self {
+            caller,
+            now,
+            version,
+            operation: Operation::Query,
+            made: batch::Made::default(),
+            looked_at: 0,
+            request,
+            record,
+            is_recorded: false,
+        }
+    }
+
     fn resolve(&self, id: Option<&UniqueIdentifier>) -> Result<String, Refusal> {
         self.made.resolve(id)
     }

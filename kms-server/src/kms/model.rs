@@ -7,10 +7,10 @@ use kms_protocol::enums::{
     CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State,
 };
 use kms_protocol::error::{DecodeError, DecodeErrorKind};
-use kms_protocol::ttlv::{Bytes, Interval, Reader, Writer};
+use kms_protocol::ttlv::{Bytes, Interval, Item, Reader, Writer};
 use kms_protocol::{DateTime, Tag, Version};
-use uuid::Uuid;
 
+use super::policy::OWN_WISH;
 use crate::store::{Index, Key, Put, Record, StoreError, Term};
 
 /// The format in which this server writes records. A record states its own.
@@ -24,7 +24,11 @@ mod tags {
     pub const FORMAT: Tag = Tag(0x54_0002);
     pub const OWNER: Tag = Tag(0x54_0003);
     pub const MATERIAL: Tag = Tag(0x54_0004);
-    pub const ROTATES_BY: Tag = Tag(0x54_0005);
+    pub const POLICY: Tag = Tag(0x54_0005);
+    pub const FORMER_NAME: Tag = Tag(0x54_0006);
+    pub const KEPT: Tag = Tag(0x54_0007);
+    pub const WITHHELD: Tag = Tag(0x54_0008);
+    pub const UNTIL: Tag = Tag(0x54_0009);
 }
 
 /// A managed object.
@@ -40,8 +44,14 @@ pub struct Object {
     pub attributes: Vec<Attribute>,
     /// Its key material; `None` once destroyed.
     pub material: Option<Material>,
-    /// The policy that rotates it, where one does and it is the newest generation.
-    pub rotates_by: Option<String>,
+    /// The policy that it is filed under.
+    pub policy: Option<String>,
+    /// The Names that it had until a successor took them over: by them policies still know it.
+    pub former_names: Vec<String>,
+    /// Whether its time to be destroyed has come while the other half was still in use: then it goes with that.
+    pub is_kept: bool,
+    /// Key material of a destroyed object that the operator can still bring back.
+    pub withheld: Option<Withheld>,
     /// The revision that was read; `None` for an object that is not stored yet.
     pub revision: Option<u64>,
 }
@@ -53,6 +63,17 @@ pub enum Material {
     Sealed(Bytes),
     /// A public key: `SubjectPublicKeyInfo`.
     Public(Bytes),
+}
+
+/// Destroyed key material within its deletion window. To clients it is gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Withheld {
+    /// The material.
+    pub material: Material,
+    /// When it goes for good.
+    pub until: DateTime,
+    /// The state to which the object would come back.
+    pub state: State,
 }
 
 macro_rules! single_valued {
@@ -83,6 +104,8 @@ single_valued! {
     activation_date: ActivationDate -> DateTime;
     /// Deactivation Date.
     deactivation_date: DeactivationDate -> DateTime;
+    /// Compromise Date.
+    compromise_date: CompromiseDate -> DateTime;
     /// Rotate Generation.
     generation: RotateGeneration -> i32;
     /// Rotate Interval, the client's own wish.
@@ -123,6 +146,11 @@ impl Object {
             Attribute::Name(name) => Some(name),
             _ => None,
         })
+    }
+
+    /// Its Names, those included that a successor has taken over.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.names().map(|name| name.value.as_str()).chain(self.former_names.iter().map(String::as_str))
     }
 
     /// Its Object Groups.
@@ -216,14 +244,26 @@ impl Object {
         }
         let owner = reader.field(tags::OWNER)?;
         let object_type = reader.field(Tag::OBJECT_TYPE)?;
-        let rotates_by = reader.field(tags::ROTATES_BY)?;
-        let sealed: Option<Bytes> = reader.field(tags::MATERIAL)?;
-        let public: Option<Bytes> = reader.field(Tag::KEY_MATERIAL)?;
-        let material = sealed.map(Material::Sealed).or(public.map(Material::Public));
+        let policy = reader.field(tags::POLICY)?;
+        let former_names = reader.field(tags::FORMER_NAME)?;
+        let is_kept = reader.field::<Option<bool>>(tags::KEPT)?.unwrap_or(false);
+        let withheld = reader.take(tags::WITHHELD)?.map(read_withheld).transpose()?;
+        let material = read_material(&mut reader)?;
         let attributes = reader.take(Tag::ATTRIBUTES)?.ok_or_else(|| reader.missing(Tag::ATTRIBUTES))?;
         let attributes = read_stored(attributes)?;
         reader.finish()?;
-        Ok(Self { id: id.to_owned(), owner, object_type, attributes, material, rotates_by, revision: None })
+        Ok(Self {
+            id: id.to_owned(),
+            owner,
+            object_type,
+            attributes,
+            material,
+            policy,
+            former_names,
+            is_kept,
+            withheld,
+            revision: None,
+        })
     }
 
     /// The change that writes the object.
@@ -234,11 +274,18 @@ impl Object {
             writer.field(tags::FORMAT, &RECORD_FORMAT);
             writer.field(tags::OWNER, &self.owner);
             writer.field(Tag::OBJECT_TYPE, &self.object_type);
-            writer.field(tags::ROTATES_BY, &self.rotates_by);
-            match &self.material {
-                Some(Material::Sealed(bytes)) => writer.field(tags::MATERIAL, bytes),
-                Some(Material::Public(bytes)) => writer.field(Tag::KEY_MATERIAL, bytes),
-                None => {}
+            writer.field(tags::POLICY, &self.policy);
+            writer.field(tags::FORMER_NAME, &self.former_names);
+            writer.field(tags::KEPT, &self.is_kept.then_some(true));
+            if let Some(Withheld { material, until, state }) = &self.withheld {
+                writer.structure(tags::WITHHELD, |writer| {
+                    write_material(writer, material);
+                    writer.field(tags::UNTIL, until);
+                    writer.field(Tag::STATE, state);
+                });
+            }
+            if let Some(material) = &self.material {
+                write_material(writer, material);
             }
             writer.structure(Tag::ATTRIBUTES, |writer| write_stored(writer, &self.attributes));
         });
@@ -265,27 +312,86 @@ impl Object {
         if let Some(due) = self.next_transition() {
             terms.push(Term::new(Index::Due, due_key(due)));
         }
-        if let (Some(policy), Some(since)) = (&self.rotates_by, self.initial_date()) {
-            terms.push(Term::new(Index::Rotation, rotation_key(policy, since)));
-        }
+        terms.extend(self.filed().map(|(index, key)| Term::new(index, key)));
         terms
     }
 
-    /// When a date of its own changes its state next.
+    /// Where it is filed under its policy: a pair by its private key, the newest generation for its rotation, each half
+    /// of an old one out of use for its destruction.
+    fn filed(&self) -> Option<(Index, Vec<u8>)> {
+        if self.is_up_for_rotation() {
+            let key = match self.wished_rotation() {
+                Some(due) => rotation_key(OWN_WISH, due),
+                None => rotation_key(self.policy.as_deref()?, self.initial_date()?),
+            };
+            return Some((Index::Rotation, key));
+        }
+        let since = self.retired_since().filter(|_| !self.is_kept && !self.is_newest())?;
+        Some((Index::Retired, rotation_key(self.policy.as_deref()?, since)))
+    }
+
+    /// Whether it has no successor.
+    #[must_use]
+    pub fn is_newest(&self) -> bool {
+        self.linked(LinkType::ReplacementObjectLink).is_none()
+    }
+
+    /// Whether it is the private key of a newest generation that is in use or will be.
+    #[must_use]
+    pub fn is_up_for_rotation(&self) -> bool {
+        let in_use = matches!(self.written_state(), Some(State::PreActive | State::Active));
+        in_use && self.is_newest() && self.object_type == ObjectType::PrivateKey
+    }
+
+    /// Since when it is out of use, and not destroyed.
+    #[must_use]
+    pub fn retired_since(&self) -> Option<DateTime> {
+        match self.written_state()? {
+            State::Deactivated | State::Compromised => {
+                self.deactivation_date().or_else(|| self.compromise_date())
+            }
+            _ => None,
+        }
+    }
+
+    /// When it rotates because its client asked for that (2.1 sections 4.48 and 4.51).
+    #[must_use]
+    pub fn wished_rotation(&self) -> Option<DateTime> {
+        let interval = self.rotate_interval().filter(|_| self.rotate_automatic() == Some(true))?;
+        // At 0 s the successor would be due as soon as it is made.
+        Some(self.initial_date()?.plus(i64::from(interval.0).max(1)))
+    }
+
+    /// When time alone changes it next: a date changes its State, or its deletion window ends.
     #[must_use]
     pub fn next_transition(&self) -> Option<DateTime> {
         match self.written_state()? {
             State::PreActive => self.activation_date(),
             State::Active => self.deactivation_date(),
-            _ => None,
+            _ => self.withheld.as_ref().map(|withheld| withheld.until),
         }
     }
 }
 
-/// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.
-#[must_use]
-pub fn is_object(id: &str) -> bool {
-    Uuid::try_parse(id).is_ok()
+fn read_material(reader: &mut Reader<'_>) -> Result<Option<Material>, DecodeError> {
+    let sealed: Option<Bytes> = reader.field(tags::MATERIAL)?;
+    let public: Option<Bytes> = reader.field(Tag::KEY_MATERIAL)?;
+    Ok(sealed.map(Material::Sealed).or(public.map(Material::Public)))
+}
+
+fn write_material(writer: &mut Writer, material: &Material) {
+    match material {
+        Material::Sealed(bytes) => writer.field(tags::MATERIAL, bytes),
+        Material::Public(bytes) => writer.field(Tag::KEY_MATERIAL, bytes),
+    }
+}
+
+fn read_withheld(item: Item<'_>) -> Result<Withheld, DecodeError> {
+    let mut reader = item.structure()?;
+    let material = read_material(&mut reader)?.ok_or_else(|| reader.missing(tags::MATERIAL))?;
+    let withheld = Withheld { material, until: reader.field(tags::UNTIL)?, state: reader.field(Tag::STATE)? };
+    reader.finish()?;
+    Ok(withheld)
 }
 
 /// An owner's objects, oldest first.
@@ -318,8 +424,25 @@ pub fn due_key(at: DateTime) -> Vec<u8> {
     Key::new().date(at).bytes()
 }
 
-/// The newest generations that a policy rotates, oldest first.
+/// The date at the end of a key of [`due_key`] or [`rotation_key`].
+#[must_use]
+pub fn date_in(key: &[u8]) -> Option<DateTime> {
+    let (_, last) = key.split_last_chunk::<8>()?;
+    Some(DateTime(i64::from_be_bytes(*last) ^ i64::MIN))
+}
+
+/// The generations that a policy has to do with, oldest first.
 #[must_use]
 pub fn rotation_key(policy: &str, initial_date: DateTime) -> Vec<u8> {
     Key::new().text(policy).date(initial_date).bytes()
+}
+
+/// The owner in a key of [`owner_key`], and the first key beyond all of that owner's.
+#[must_use]
+pub fn owner_in(key: &[u8]) -> Option<(String, Vec<u8>)> {
+    let (owner, _) = Key::split_text(key)?;
+    let mut beyond = Key::new().text(&owner).bytes();
+    // A text ends with a zero, so this is above all keys of this owner and below those of any other.
+    *beyond.last_mut()? = 1;
+    Some((owner, beyond))
 }

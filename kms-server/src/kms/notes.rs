@@ -1,10 +1,12 @@
 //! What a store says about itself: under which key it is sealed, and whether its clock was moved.
 
-use kms_protocol::DateTime;
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-use super::model::{Material, Object, is_object};
+use kms_protocol::DateTime;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::model::{Material, Object};
 use crate::crypto::seal::sealed_with;
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Store, StoreError};
@@ -131,6 +133,12 @@ impl MovedClock {
         }
         write(store, MOVED_CLOCK, &Self { since: real_now.0 })
     }
+}
+
+/// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.
+#[must_use]
+pub fn is_object(id: &str) -> bool {
+    Uuid::try_parse(id).is_ok()
 }
 
 fn write(store: &dyn Store, name: &str, note: &impl Serialize) -> Result<(), StoreError> {

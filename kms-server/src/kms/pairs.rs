@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::model::{Material, Object};
 use super::new_object::{complete, describe_material, pair_spec, requested};
-use super::policy::AfterRotation;
+use super::policy::Policies;
+use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
-use super::{Kms, lifecycle};
+use super::{Context, Event, Kms, lifecycle};
 use crate::crypto::{KeyPair, KeySpec, Sealing, format, sha256};
 use crate::store::{Batch, StoreError};
 
@@ -19,10 +20,10 @@ impl Kms {
     /// Makes a pair with the attributes that a request asks for, and commits it.
     pub(super) fn create_pair(
         &self,
-        owner: &str,
         [common, private, public]: [&Attributes; 3],
-        now: DateTime,
+        context: &mut Context<'_>,
     ) -> Result<Pair, Refusal> {
+        let (owner, now) = (context.caller.principal.as_str(), context.now);
         let private = requested(common, private)?;
         let public = requested(common, public)?;
         let spec = pair_spec(&private, &public)?;
@@ -33,24 +34,51 @@ impl Kms {
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
         }
+        self.policies.load().check_new(&pair.private, &pair.public, &spec.to_string())?;
         let sealing = self.keyring.sealing();
         let digests = self.fill(&mut pair, spec, &sealing)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
-        pair.private.rotates_by = self.policies.load().rotation_of(&pair.private);
-        self.store.commit(Batch::new().put(pair.private.put()).put(pair.public.put()))?;
+        // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
+        let policies = self.policies.load_full();
+        policies.file(&mut pair.private, &mut pair.public);
+        let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
+        self.commit(batch, vec![Event::created(&pair)], By::Client(context))?;
         Ok(pair)
+    }
+
+    /// Replaces the pair of a private key, all four halves in one commit. Where another request changes the pair
+    /// meanwhile, the caller starts over; a pair that has a successor by then is refused.
+    ///
+    /// # Errors
+    /// [`rotation::may_rotate`]'s, those of the attributes, and the store's.
+    pub(super) fn rotate(
+        &self,
+        private: Object,
+        attributes: [&Attributes; 3],
+        by: impl Fn(&Policies, &Pair) -> (Dates, Option<i64>),
+        who: By<'_, '_>,
+    ) -> Result<Rotation, Refusal> {
+        let now = who.now();
+        let pair = self.pair_of(private)?;
+        let policies = self.policies.load_full();
+        let sealing = self.keyring.sealing();
+        let how = by(&policies, &pair);
+        let rotation = self.plan_rotation(&policies, pair, attributes, how, now, &sealing)?;
+        let events = Event::of_rotation(&rotation, who.cause(), now);
+        self.commit(rotation_batch(Batch::new(), &rotation), events, who)?;
+        Ok(rotation)
     }
 
     /// Works out the rotation of a pair, new key material included, without committing it.
     pub(super) fn plan_rotation(
         &self,
+        policies: &Policies,
         old: Pair,
         [common, private, public]: [&Attributes; 3],
-        dates: Dates,
-        after: AfterRotation,
+        (dates, retire_after): (Dates, Option<i64>),
         now: DateTime,
         sealing: &Sealing<'_>,
     ) -> Result<Rotation, Refusal> {
@@ -69,10 +97,12 @@ impl Kms {
             let format = half.default_format();
             describe_material(half, format, digest);
         }
-        let planned = rotation::rotate(old, fresh, dates, after, now);
-        for half in [&planned.new.private, &planned.new.public] {
+        let mut planned = rotation::rotate(old, fresh, dates, retire_after, now);
+        let Pair { private, public } = &mut planned.new;
+        for half in [&*private, &*public] {
             lifecycle::check_dates(half)?;
         }
+        policies.file(private, public);
         Ok(planned)
     }
 
@@ -123,7 +153,10 @@ fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) ->
         object_type,
         attributes,
         material: None,
-        rotates_by: None,
+        policy: None,
+        former_names: Vec::new(),
+        is_kept: false,
+        withheld: None,
         revision: None,
     }
 }

@@ -1,44 +1,79 @@
-//! What the operator has decided: which keys rotate when, and what may leave. Pure: how policies are written down is
-//! the configuration's business.
+//! What the operator has decided about keys: which rotate when, what becomes of old ones, what may leave.
+//!
+//! A policy is written the same way in `kms.toml`, in the file of policies changed on a running server, and in the admin
+//! API. Pure: which policy a key is filed under is decided here and kept in the key's record.
 
-use serde::Deserialize;
+use kms_protocol::DateTime;
+use kms_protocol::enums::CryptographicAlgorithm;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wildmatch::WildMatch;
 
+use super::access::Access;
 use super::model::Object;
+use super::refusal::{Reason, Refusal};
+use crate::period::Period;
 
-/// The policy of a client that asked for rotation itself (2.1 Rotate Interval and Rotate Automatic).
+/// Under what the pairs are filed whose client asked for rotation itself (2.1 Rotate Interval and Rotate Automatic).
 pub const OWN_WISH: &str = "";
 
-/// One policy.
-#[derive(Clone, Debug)]
+/// One policy. What is left out has the value of [`Policy::default`].
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Policy {
     /// Its name; unique.
     pub name: String,
-    /// A pattern for the key pair's Names: `*` stands for any text, `?` for one character.
-    pub names: WildMatch,
-    /// Seconds from a pair's Initial Date to its rotation; never where absent.
-    pub rotate_every: Option<i64>,
-    /// Seconds from a new pair's Initial Date to its Activation Date.
-    pub offset: i64,
-    /// What becomes of the old pair once its successor is active.
+    /// Which keys it governs: those with such a Name, on either half.
+    pub names: Patterns,
+    /// And with such an Object Group.
+    pub groups: Patterns,
+    /// And of such an owner.
+    pub owners: Patterns,
+    /// And of such an algorithm; of any where empty.
+    pub algorithms: Vec<Algorithm>,
+    /// The kinds of pair that may be made; any where empty.
+    pub allowed_pairs: Vec<Pairs>,
+    /// How old a pair becomes before it is rotated; never rotated where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotate_every: Option<Period>,
+    /// From a new pair's Initial Date to its Activation Date.
+    pub offset: Period,
+    /// By how much a rotation may come early, so that pairs made together do not rotate together.
+    pub jitter: Period,
+    /// What becomes of the old pair.
     pub after_rotation: AfterRotation,
+    /// How long after its successor's Activation the old pair is Deactivated.
+    pub deactivate_after: Period,
+    /// How long after it went out of use an old generation is destroyed; never where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destroy_after: Option<Period>,
+    /// How long destroyed key material can still be brought back by the operator.
+    pub deletion_window: Period,
     /// Whether private keys may leave the server.
     pub private_keys_may_leave: MayLeave,
+    /// Whether a Deactivated or Compromised key still decrypts.
+    pub decrypt_when_deactivated: Decision,
+    /// The shortest Rotate Interval that a client may ask for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_interval: Option<Period>,
+    /// The longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_interval: Option<Period>,
 }
 
 /// What becomes of the old pair.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterRotation {
     /// It stays Active.
     #[default]
     KeepActive,
-    /// It is Deactivated at its successor's Activation Date.
+    /// It is Deactivated, no earlier than at its successor's Activation Date.
     Deactivate,
 }
 
 /// Whether Get returns a private key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MayLeave {
     /// Yes.
@@ -50,35 +85,358 @@ pub enum MayLeave {
     Never,
 }
 
-/// All policies; the first that matches counts.
+/// Yes or no.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Yes.
+    #[default]
+    Allow,
+    /// No.
+    Refuse,
+}
+
+/// The algorithms that a policy can tell apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// RSA.
+    #[serde(rename = "RSA")]
+    Rsa,
+    /// Elliptic curves.
+    #[serde(rename = "EC")]
+    Ec,
+}
+
+/// A kind of pair, as a policy writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Pairs {
+    /// RSA of 2048 bits.
+    #[serde(rename = "RSA-2048")]
+    Rsa2048,
+    /// RSA of 3072 bits.
+    #[serde(rename = "RSA-3072")]
+    Rsa3072,
+    /// RSA of 4096 bits.
+    #[serde(rename = "RSA-4096")]
+    Rsa4096,
+    /// The curve P-256.
+    #[serde(rename = "P-256")]
+    P256,
+}
+
+impl Pairs {
+    /// What the cryptography calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA-2048",
+            Self::Rsa3072 => "RSA-3072",
+            Self::Rsa4096 => "RSA-4096",
+            Self::P256 => "P-256",
+        }
+    }
+}
+
+impl Policy {
+    /// Whether it governs a pair (or a lone key) of these objects.
+    fn governs(&self, objects: &[&Object]) -> bool {
+        self.names.match_any(objects.iter().flat_map(|object| object.all_names()))
+            && self.groups.match_any(objects.iter().flat_map(|object| object.groups()))
+            && self.owners.match_any(objects.iter().map(|object| object.owner.as_str()))
+            && (self.algorithms.is_empty()
+                || objects.iter().any(|object| {
+                    object.algorithm().is_some_and(|algorithm| self.algorithms.contains(&family(algorithm)))
+                }))
+    }
+
+    /// By how much the rotation of the pair of this private key comes early: always the same for a pair, and spread
+    /// evenly from nothing to `jitter` over all pairs.
+    #[must_use]
+    pub fn jitter_of(&self, private: &str) -> i64 {
+        // FNV-1a: identifiers are random, so this only has to be the same on every server and every day.
+        let hash = private.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        let width = u64::try_from(self.jitter.seconds).unwrap_or(0).saturating_add(1);
+        i64::try_from((hash ^ (hash >> 32)) % width).unwrap_or(0)
+    }
+
+    /// When a pair of this Initial Date rotates.
+    #[must_use]
+    pub fn due(&self, private: &str, since: DateTime) -> Option<DateTime> {
+        self.rotate_every.map(|every| since.plus(every.seconds.saturating_sub(self.jitter_of(private))))
+    }
+
+    /// How long after its successor's Activation the old pair is Deactivated, where it is.
+    #[must_use]
+    pub fn retire_after(&self) -> Option<i64> {
+        (self.after_rotation == AfterRotation::Deactivate).then_some(self.deactivate_after.seconds)
+    }
+
+    /// Whether a pair of this kind may be made.
+    ///
+    /// # Errors
+    /// [`Reason::Denied`], naming those that may.
+    pub fn check_pair(&self, kind: &str) -> Result<(), Refusal> {
+        let names: Vec<&str> = self.allowed_pairs.iter().map(|pairs| pairs.name()).collect();
+        if names.is_empty() || names.contains(&kind) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Reason::Denied,
+            format!(
+                "policy {:?} does not allow {kind} pairs here; it allows {}",
+                self.name,
+                names.join(", ")
+            ),
+        ))
+    }
+
+    /// Whether a client may ask for this Rotate Interval.
+    fn check_interval(&self, seconds: i64) -> Result<(), Refusal> {
+        let least = self.least_interval.is_some_and(|least| seconds < least.seconds);
+        let most = self.most_interval.is_some_and(|most| seconds > most.seconds);
+        if !least && !most {
+            return Ok(());
+        }
+        let bound = |bound: Option<Period>, name| bound.map(|bound| format!("{name} {bound}"));
+        let bounds: Vec<String> =
+            [bound(self.least_interval, "at least"), bound(self.most_interval, "at most")]
+                .into_iter()
+                .flatten()
+                .collect();
+        Err(Refusal::new(
+            Reason::Denied,
+            format!(
+                "policy {:?} does not allow a Rotate Interval of {}: it has to be {}",
+                self.name,
+                Period { seconds },
+                bounds.join(" and ")
+            ),
+        ))
+    }
+}
+
+/// What is in force: policies, of which the first that matches counts, and who may do what.
 #[derive(Clone, Debug, Default)]
-pub struct Policies(pub Vec<Policy>);
+pub struct Policies {
+    /// The policies, in their order.
+    pub list: Vec<Policy>,
+    /// Who may do what.
+    pub access: Access,
+}
 
 impl Policies {
-    /// The policy of a key.
+    /// The policy that a pair of these objects belongs under.
     #[must_use]
-    pub fn of(&self, object: &Object) -> Option<&Policy> {
-        self.0.iter().find(|policy| {
-            let mut names = object.names().peekable();
-            match names.peek() {
-                Some(_) => names.any(|name| policy.names.matches(&name.value)),
-                None => policy.names.matches(""),
-            }
-        })
+    pub fn matching(&self, objects: &[&Object]) -> Option<&Policy> {
+        self.list.iter().find(|policy| policy.governs(objects))
     }
 
     /// The policy of this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Policy> {
-        self.0.iter().find(|policy| policy.name == name)
+        self.list.iter().find(|policy| policy.name == name)
     }
 
-    /// Under which policy a pair rotates from now on, where it does.
+    /// The policy that governs an object: the one that it is filed under, while that exists.
     #[must_use]
-    pub fn rotation_of(&self, private: &Object) -> Option<String> {
-        if private.rotate_automatic() == Some(true) && private.rotate_interval().is_some() {
-            return Some(OWN_WISH.to_owned());
+    pub fn of(&self, object: &Object) -> Option<&Policy> {
+        let filed = object.policy.as_deref().and_then(|name| self.named(name));
+        filed.or_else(|| self.matching(&[object]))
+    }
+
+    /// Files the halves of a pair under the policy that they belong under; whether that is another than before.
+    pub fn file(&self, private: &mut Object, public: &mut Object) -> bool {
+        let policy = self.matching(&[private, public]).map(|policy| policy.name.clone());
+        let mut changed = false;
+        for half in [private, public] {
+            if half.policy != policy {
+                half.policy.clone_from(&policy);
+                half.is_kept = false;
+                changed = true;
+            }
         }
-        self.of(private).filter(|policy| policy.rotate_every.is_some()).map(|policy| policy.name.clone())
+        changed
+    }
+
+    /// Whether a client may have a new pair so, and have it rotated as it asks.
+    ///
+    /// # Errors
+    /// [`Reason::Denied`] by the policy, [`Reason::InvalidField`] for a wish that nobody could fulfil.
+    pub fn check_new(&self, private: &Object, public: &Object, kind: &str) -> Result<(), Refusal> {
+        let policy = self.matching(&[private, public]);
+        if let Some(policy) = policy {
+            policy.check_pair(kind)?;
+        }
+        for half in [private, public] {
+            let Some(interval) = half.rotate_interval() else { continue };
+            let seconds = i64::from(interval.0);
+            if half.rotate_offset().is_some_and(|offset| offset.0 >= interval.0) {
+                return Err(Refusal::new(
+                    Reason::InvalidField,
+                    "the Rotate Offset has to be shorter than the Rotate Interval, or no pair would ever be active",
+                ));
+            }
+            if let Some(policy) = policy {
+                policy.check_interval(seconds)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What decides which policy a key is filed under: while it is the same, every key is filed rightly.
+    #[must_use]
+    pub fn selection(&self) -> String {
+        let parts: Vec<_> = self
+            .list
+            .iter()
+            .map(|policy| (&policy.name, &policy.names, &policy.groups, &policy.owners, &policy.algorithms))
+            .collect();
+        // These types cannot fail to be written; were it otherwise, keys would be filed anew at each start.
+        serde_json::to_string(&parts).unwrap_or_default()
+    }
+}
+
+fn family(algorithm: CryptographicAlgorithm) -> Algorithm {
+    if algorithm == CryptographicAlgorithm::Rsa { Algorithm::Rsa } else { Algorithm::Ec }
+}
+
+/// Patterns, any of which may match: `*` stands for any text, `?` for one character.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Patterns(Vec<WildMatch>);
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self(vec![WildMatch::new("*")])
+    }
+}
+
+impl Patterns {
+    /// Whether one of them matches.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(text))
+    }
+
+    /// Whether one of them matches one of `texts`; `*` matches even if there is none.
+    fn match_any<'a>(&self, mut texts: impl Iterator<Item = &'a str>) -> bool {
+        self.0.iter().any(|pattern| pattern.pattern_chars() == ['*']) || texts.any(|text| self.matches(text))
+    }
+
+    /// Whether they match everything that `other` matches. It may miss a coincidence, and never sees one that is none.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        other
+            .0
+            .iter()
+            .all(|theirs| self.0.iter().any(|ours| covers(ours.pattern_chars(), theirs.pattern_chars())))
+    }
+}
+
+/// Whether pattern `a` matches all that pattern `b` does.
+fn covers(a: &[char], b: &[char]) -> bool {
+    // `row[j]`: whether the rest of `a` covers the rest of `b` from j on; filled from the back of `a`.
+    let mut row: Vec<bool> = (0..=b.len()).map(|at| at == b.len()).collect();
+    for &own in a.iter().rev() {
+        let below = row.clone();
+        let at = |row: &[bool], index: usize| row.get(index).copied().unwrap_or(false);
+        for index in (0..=b.len()).rev() {
+            let covered = match (own, b.get(index)) {
+                ('*', None) => at(&below, index),
+                ('*', Some(_)) => at(&below, index) || at(&row, index + 1),
+                (_, None | Some('*')) => false,
+                ('?', Some(_)) => at(&below, index + 1),
+                (own, Some(theirs)) => own == *theirs && at(&below, index + 1),
+            };
+            if let Some(cell) = row.get_mut(index) {
+                *cell = covered;
+            }
+        }
+    }
+    row.first().copied().unwrap_or(false)
+}
+
+impl Serialize for Patterns {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => to.serialize_str(&one.pattern()),
+            several => to.collect_seq(several.iter().map(|pattern| pattern.pattern())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a pattern such as \"tape-*\", or a list of patterns")]
+        enum Written {
+            One(String),
+            Several(Vec<String>),
+        }
+        let texts = match Written::deserialize(from)? {
+            Written::One(text) => vec![text],
+            Written::Several(texts) => texts,
+        };
+        if texts.is_empty() || texts.iter().any(String::is_empty) {
+            return Err(D::Error::custom("an empty pattern matches nothing; `*` matches everything"));
+        }
+        Ok(Self(texts.iter().map(|text| WildMatch::new(text)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Patterns, Period, Policy, WildMatch, covers};
+
+    fn texts() -> impl Strategy<Value = String> {
+        "[ab]{0,6}"
+    }
+
+    proptest! {
+        #[test]
+        fn a_covering_pattern_matches_whatever_the_covered_one_does(
+            a in "[ab*?]{0,5}", b in "[ab*?]{0,5}", text in texts(),
+        ) {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            if covers(&chars(&a), &chars(&b)) && WildMatch::new(&b).matches(&text) {
+                prop_assert!(WildMatch::new(&a).matches(&text), "{a} {b} {text}");
+            }
+        }
+
+        #[test]
+        fn every_plain_text_is_covered_by_what_matches_it(a in "[ab*?]{0,5}", text in texts()) {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(covers(&chars(&a), &chars(&text)), WildMatch::new(&a).matches(&text));
+        }
+    }
+
+    #[test]
+    fn patterns_cover() {
+        let patterns = |text: &str| serde_json::from_str::<Patterns>(text).unwrap();
+        for (ours, theirs, expected) in [
+            (r#""*""#, r#""tape-*""#, true),
+            (r#""tape-*""#, r#""*""#, false),
+            (r#""tape-*""#, r#"["tape-1", "tape-2*"]"#, true),
+            (r#""tape-*""#, r#"["tape-1", "disk"]"#, false),
+            (r#"["disk", "tape-?"]"#, r#""tape-1""#, true),
+            (r#""tape-?""#, r#""tape-*""#, false),
+        ] {
+            assert_eq!(patterns(ours).cover(&patterns(theirs)), expected, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn jitter_is_the_same_for_a_pair_and_spread_over_pairs() {
+        let policy = Policy { jitter: Period { seconds: 99 }, ..Policy::default() };
+        let of = |number: u32| policy.jitter_of(&format!("pair {number}"));
+        let all: Vec<i64> = (0..2_000).map(of).collect();
+        assert_eq!(all, (0..2_000).map(of).collect::<Vec<_>>());
+        assert!(all.iter().all(|jitter| (0..=99).contains(jitter)));
+        for ten in 0..10 {
+            let share = all.iter().filter(|jitter| **jitter / 10 == ten).count();
+            assert!((100..300).contains(&share), "{share} of 2000 in the tens of {ten}");
+        }
     }
 }

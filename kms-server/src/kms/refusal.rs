@@ -201,10 +201,21 @@ impl From<StoreError> for Refusal {
             ),
             _ => {
                 tracing::error!(%error, "the store failed");
-                Self::new(
-                    Reason::Unavailable,
-                    "the store cannot do this at the moment; the server's log says more",
-                )
+                let message = match error {
+                    StoreError::Full { .. } => {
+                        "the disk of the server's store is full: nothing can be changed until it has room, the rest goes on"
+                    }
+                    StoreError::ReadOnly { .. } => {
+                        "the disk of the server's store takes no writes: nothing can be changed until it does, the rest goes \
+                         on; the server's log says why"
+                    }
+                    StoreError::Unconfirmed { .. } => {
+                        "the disk of the server's store failed in this moment: look whether the request was carried out before \
+                         you repeat it; the server's log says why"
+                    }
+                    _ => "the store cannot do this at the moment; the server's log says more",
+                };
+                Self::new(Reason::Unavailable, message)
             }
         }
     }

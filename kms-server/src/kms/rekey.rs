@@ -11,11 +11,11 @@ use kms_protocol::ttlv::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Kms;
-use super::model::{Material, Object, is_object};
-use super::notes::{KeyNote, Previous};
+use super::model::{Material, Object};
+use super::notes::{KeyNote, Previous, is_object};
 use super::pairs::is_conflict;
 use crate::crypto::seal::sealed_with;
-use crate::crypto::{SealError, StoreKey};
+use crate::crypto::{SealError, Sealing, StoreKey};
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Batch, StoreError};
 
@@ -150,19 +150,37 @@ impl Kms {
         }
     }
 
-    /// The object with its material under the current key; `None` where it is, or there is none.
+    /// The object with its material under the current key, what can still be brought back included; `None` where it is, or
+    /// there is none.
     fn resealed(&self, mut object: Object) -> Result<Option<Object>, StoreError> {
-        let Some(Material::Sealed(sealed)) = &object.material else { return Ok(None) };
-        let damaged =
-            |error: SealError| StoreError::Corrupt { what: error.to_string(), at: object.id.clone() };
         let sealing = self.keyring.sealing();
-        if sealed_with(&sealed.0).map_err(damaged)? == sealing.key().id() {
+        let id = object.id.clone();
+        let withheld = object.withheld.as_mut().map(|withheld| &mut withheld.material);
+        let mut is_changed = false;
+        for material in object.material.as_mut().into_iter().chain(withheld) {
+            let Material::Sealed(sealed) = material else { continue };
+            let anew = self.sealed_anew(&id, &sealed.0, &sealing);
+            let anew =
+                anew.map_err(|error| StoreError::Corrupt { what: error.to_string(), at: id.clone() })?;
+            if let Some(anew) = anew {
+                *sealed = Bytes(anew);
+                is_changed = true;
+            }
+        }
+        Ok(is_changed.then_some(object))
+    }
+
+    /// Key material under the current key; `None` where it is.
+    fn sealed_anew(
+        &self,
+        id: &str,
+        sealed: &[u8],
+        sealing: &Sealing<'_>,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        if sealed_with(sealed)? == sealing.key().id() {
             return Ok(None);
         }
-        let material = self.keyring.open(&object.id, &sealed.0).map_err(damaged)?;
-        let anew = sealing.seal(&object.id, &material).map_err(damaged)?;
-        object.material = Some(Material::Sealed(Bytes(anew)));
-        Ok(Some(object))
+        sealing.seal(id, &self.keyring.open(id, sealed)?).map(Some)
     }
 
     /// Nothing is sealed with the old key any more: it is forgotten, on disk first.

@@ -9,7 +9,6 @@ use kms_protocol::enums::{LinkType, State};
 
 use super::lifecycle;
 use super::model::Object;
-use super::policy::AfterRotation;
 use super::refusal::{Reason, Refusal};
 
 /// How the new pair's dates follow from the old one's.
@@ -17,8 +16,12 @@ use super::refusal::{Reason, Refusal};
 pub enum Dates {
     /// Re-key Key Pair without Offset: as the old pair's, but for those that have passed.
     Copied,
-    /// Active this many seconds after its Initial Date, for as long as the old pair was to be.
+    /// Re-key Key Pair with Offset: active this many seconds after its Initial Date, for as long as the old pair was
+    /// to be.
     Offset(i64),
+    /// By policy: as with Offset, but a half that was never activated has no successor that activates itself, and one
+    /// that waits for its date has none that is sooner.
+    Renewed(i64),
 }
 
 /// Both halves of a pair.
@@ -84,16 +87,22 @@ pub fn may_rotate(old: &Pair, now: DateTime) -> Result<(), Refusal> {
     }
 }
 
-/// Turns `fresh`, a pair with key material and nothing else, into the successor of `old`.
-pub fn rotate(mut old: Pair, mut fresh: Pair, dates: Dates, after: AfterRotation, now: DateTime) -> Rotation {
+/// Turns `fresh`, a pair with key material and nothing else, into the successor of `old`, which is Deactivated
+/// `retire_after` seconds after its successor's Activation, or not at all.
+pub fn rotate(
+    mut old: Pair,
+    mut fresh: Pair,
+    dates: Dates,
+    retire_after: Option<i64>,
+    now: DateTime,
+) -> Rotation {
     inherit(&mut old.private, &mut fresh.private, dates, now);
     inherit(&mut old.public, &mut fresh.public, dates, now);
     fresh.private.set_link(LinkType::PublicKeyLink, &fresh.public.id);
     fresh.public.set_link(LinkType::PrivateKeyLink, &fresh.private.id);
-    fresh.private.rotates_by = old.private.rotates_by.take();
-    if after == AfterRotation::Deactivate {
-        retire(&mut old.private, fresh.private.activation_date(), now);
-        retire(&mut old.public, fresh.public.activation_date(), now);
+    if let Some(after) = retire_after {
+        retire(&mut old.private, fresh.private.activation_date(), after, now);
+        retire(&mut old.public, fresh.public.activation_date(), after, now);
     }
     Rotation { old, new: fresh }
 }
@@ -105,6 +114,8 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
         .iter()
         .filter(|attribute| !NOT_INHERITED.contains(&attribute.kind()) && !given.contains(&attribute.kind()));
     new.attributes.extend(inherited.cloned());
+    let names: Vec<String> = old.names().map(|name| name.value.clone()).collect();
+    old.former_names.extend(names);
     old.remove(AttributeKind::Name);
 
     let (activation, deactivation) = new_dates(old, dates, now);
@@ -133,26 +144,29 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
 }
 
 fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Option<DateTime>) {
-    match dates {
-        Dates::Copied => (old.activation_date(), old.deactivation_date().filter(|date| *date > now)),
-        Dates::Offset(offset) => {
-            let activation = now.plus(offset);
-            let lifetime =
-                old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
-            (
-                Some(activation),
-                lifetime.filter(|lifetime| *lifetime > 0).map(|lifetime| activation.plus(lifetime)),
-            )
+    let activation = match dates {
+        Dates::Copied => {
+            return (old.activation_date(), old.deactivation_date().filter(|date| *date > now));
         }
-    }
+        Dates::Offset(offset) => now.plus(offset),
+        Dates::Renewed(offset) => match old.activation_date() {
+            None => return (None, None),
+            Some(date) => date.max(now.plus(offset)),
+        },
+    };
+    let lifetime = old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
+    (Some(activation), lifetime.filter(|lifetime| *lifetime > 0).map(|lifetime| activation.plus(lifetime)))
 }
 
-/// The old half ends when the new one begins, and not before; an end that it had anyway and that comes sooner stays.
-fn retire(old: &mut Object, successor_active: Option<DateTime>, now: DateTime) {
-    let Some(end) = successor_active.map(|date| date.max(now)) else { return };
-    if lifecycle::state_at(old, now) != State::Active
-        || old.deactivation_date().is_some_and(|date| date <= end)
-    {
+/// The old half ends some time after the new one begins; an end that it had anyway and that comes sooner stays.
+fn retire(old: &mut Object, successor_active: Option<DateTime>, after: i64, now: DateTime) {
+    let Some(end) = successor_active.map(|date| date.max(now).plus(after)) else { return };
+    let will_be_used = match lifecycle::state_at(old, now) {
+        State::Active => true,
+        State::PreActive => old.activation_date().is_some(),
+        _ => false,
+    };
+    if !will_be_used || old.deactivation_date().is_some_and(|date| date <= end) {
         return;
     }
     old.set(Attribute::DeactivationDate(end));

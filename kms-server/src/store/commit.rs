@@ -13,6 +13,7 @@ use std::thread;
 use super::folder::{Blobs, Folder, Opened};
 use super::layout::{self, LAST_KEY};
 use super::limits::{MAX_GROUP_BYTES, MAX_GROUP_COMMITS};
+use super::mark::Mark;
 use super::view::{Before, View, caught, engine, read};
 use super::watch::{LOOK, Watch};
 use super::{Batch, Faults, Record, Step, StoreError, sled};
@@ -38,6 +39,7 @@ pub struct Committer {
     folder: Arc<Folder>,
     file: File,
     blobs: Blobs,
+    mark: Mark,
     last: u64,
     faults: Faults,
     watch: Watch,
@@ -48,8 +50,8 @@ impl Committer {
     pub fn new(view: Arc<RwLock<View>>, folder: Arc<Folder>, opened: Opened, faults: Faults) -> Self {
         let seen = Arc::clone(&view);
         let watch = Watch::new(LOOK, move || flush_aside(&seen));
-        let Opened { file, blobs, last, .. } = opened;
-        Self { view, folder, file, blobs, last, faults, watch }
+        let Opened { file, blobs, mark, last, .. } = opened;
+        Self { view, folder, file, blobs, mark, last, faults, watch }
     }
 
     /// Works until nobody can ask any more.
@@ -61,7 +63,11 @@ impl Committer {
                     let _ = reply.send(self.recover());
                 }
                 Job::Note(key, value, reply) => {
-                    let noted = self.ready().and_then(|()| self.write(Changes::from([(key, value)])));
+                    let noted = self.ready().and_then(|()| {
+                        // It counts as a commit, so that losing it is noticed too.
+                        self.last += 1;
+                        self.write(Changes::from([(key, value)]))
+                    });
                     let _ = reply.send(noted);
                 }
                 Job::Commit(batch, reply) => {
@@ -130,6 +136,7 @@ impl Committer {
             self.stop(&cause);
             return Err(StoreError::Unconfirmed { cause });
         }
+        self.mark.note(self.last);
         let mut view = self.change();
         view.hidden.clear();
         view.followers.tell(&records);
@@ -212,6 +219,7 @@ impl Committer {
         let opened = self.folder.open()?;
         self.file = opened.file;
         self.blobs = opened.blobs;
+        self.mark = opened.mark;
         self.last = opened.last;
         *view = View { db: Some(opened.db), ..View::default() };
         tracing::info!("the store takes writes again");

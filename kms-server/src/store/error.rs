@@ -76,6 +76,16 @@ pub enum StoreError {
         /// Where: a record's ID, an entry's key or a file.
         at: String,
     },
+    /// The database ends before a commit that was acknowledged. Nothing was served from it.
+    #[error("the store {} ends with commit {last}, and commit {noted} was acknowledged: what came between is lost", path.display())]
+    Lost {
+        /// The store's folder.
+        path: PathBuf,
+        /// The last commit in the database.
+        last: u64,
+        /// The last commit that was noted as durable.
+        noted: u64,
+    },
     /// The operating system refused. Nothing was written that could be seen.
     #[error("{doing} {} failed: {source}", path.display())]
     Io {
@@ -132,6 +142,9 @@ impl StoreError {
             Self::Locked { .. } => "stop the other server, or give this one a store of its own",
             Self::Format { .. } => "run the newer program that wrote it, or restore a backup of this format",
             Self::Corrupt { .. } => "stop the server, keep a copy of the folder, and restore the last backup",
+            Self::Lost { .. } => {
+                "keep a copy of the folder and restore the last backup; to go on with what is left, delete the file `last`"
+            }
             Self::Io { source, .. } => io_hint(source),
             Self::Full { .. } => "free space on the store's disk",
             Self::Unconfirmed { .. } => "fetch the records and compare their revisions before trying again",

@@ -1,7 +1,7 @@
 //! The folder that holds a sled store: locked, opened, synced.
 //!
-//! `lock` is ours: it keeps other processes out and names the one inside. The rest is sled's: `db` holds all
-//! data, `conf` its parameters, `snap.*` a page table that speeds up opening; `blobs/` stays empty.
+//! `lock` is ours: it keeps other processes out and names the one inside. So is `last`: see [`super::mark`]. The rest is
+//! sled's: `db` holds all data, `conf` its parameters, `snap.*` a page table that speeds up opening; `blobs/` stays empty.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -14,6 +14,7 @@ use rustix::fs::{Dir, StatVfsMountFlags};
 
 use super::layout::{FORMAT, FORMAT_KEY, LAST_KEY};
 use super::limits::{MIN_CACHE_BYTES, RECOVERY_PROBE_BYTES, SEGMENT_BYTES};
+use super::mark::Mark;
 use super::view::{caught, engine};
 use super::{StoreError, view};
 
@@ -40,6 +41,8 @@ pub struct Opened {
     pub file: File,
     /// Where sled would put what it never syncs.
     pub blobs: Blobs,
+    /// Where the number of the last commit is noted.
+    pub mark: Mark,
     /// The number of the last commit.
     pub last: u64,
 }
@@ -89,6 +92,7 @@ impl Folder {
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(self.cache_bytes)
             .flush_every_ms(None);
+        self.sweep()?;
         let db = self.open_patiently(&config)?;
         let last = self.check_format(&db)?;
         caught("the database", || db.flush().map_err(|error| engine("flushing", &error)))?;
@@ -103,7 +107,23 @@ impl Folder {
         let name = self.path.join("blobs");
         let blobs = File::open(&name).and_then(|folder| Ok(Blobs(Dir::new(folder)?)));
         let blobs = blobs.map_err(|error| StoreError::io("opening", &name, error))?;
-        Ok(Opened { db, file, blobs, last })
+        let mark = Mark::open(&self.path, last)?;
+        Ok(Opened { db, file, blobs, mark, last })
+    }
+
+    /// Removes snapshots that were never finished. sled writes one aside and then renames it; but it would read what a kill or
+    /// a full disk left of that as the newest snapshot, and take the whole store for damaged.
+    fn sweep(&self) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io("removing an unfinished snapshot from", &self.path, error);
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                fs::remove_file(&path).map_err(failed)?;
+                tracing::info!(file = %path.display(), "removed a snapshot that was never finished");
+            }
+        }
+        Ok(())
     }
 
     fn open_patiently(&self, config: &::sled::Config) -> Result<::sled::Db, StoreError> {

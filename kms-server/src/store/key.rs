@@ -34,6 +34,13 @@ impl Key {
         self
     }
 
+    /// Takes the text at the front of a key apart from the rest; `None` if there is none.
+    #[must_use]
+    pub fn split_text(key: &[u8]) -> Option<(String, &[u8])> {
+        let (text, rest) = unescape(key)?;
+        Some((String::from_utf8(text).ok()?, rest))
+    }
+
     /// The key's bytes.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {

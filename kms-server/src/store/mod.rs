@@ -26,6 +26,7 @@ mod follow;
 mod key;
 mod layout;
 pub mod limits;
+mod mark;
 mod memory;
 mod sled;
 mod view;
@@ -62,11 +63,14 @@ pub enum Index {
     Due = 5,
     /// The newest generation of each pair, by the policy that rotates it and its Initial Date.
     Rotation = 6,
+    /// Old generations out of use, by the policy that may destroy them and since when.
+    Retired = 7,
 }
 
 impl Index {
     /// All indexes.
-    pub const ALL: [Self; 6] = [Self::Name, Self::Owner, Self::Group, Self::Link, Self::Due, Self::Rotation];
+    pub const ALL: [Self; 7] =
+        [Self::Name, Self::Owner, Self::Group, Self::Link, Self::Due, Self::Rotation, Self::Retired];
 
     /// Whether one record at most may hold a key in this index.
     #[must_use]

@@ -27,6 +27,7 @@ use verifier::Verifier;
 use crate::certificate::Certificate;
 use crate::kms::Caller;
 use crate::limits;
+use crate::principal::Principals;
 
 /// Why the server's own TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,7 @@ pub struct ServerTls {
     verifier: Arc<dyn ClientCertVerifier>,
     sessions: Arc<dyn StoresServerSessions>,
     tickets: Arc<dyn ProducesTickets>,
+    principals: Arc<Principals>,
 }
 
 impl ServerTls {
@@ -103,8 +105,16 @@ impl ServerTls {
             verifier,
             sessions: ServerSessionMemoryCache::new(limits::SESSIONS),
             tickets: rustls::crypto::aws_lc_rs::Ticketer::new().map_err(library)?,
+            principals: Arc::default(),
             provider,
         })
+    }
+
+    /// Tells callers by these mappings instead of by the names in their certificates alone.
+    #[must_use]
+    pub fn with_principals(mut self, principals: Principals) -> Self {
+        self.principals = Arc::new(principals);
+        self
     }
 
     /// Performs the handshake on `stream` and tells who called.
@@ -120,14 +130,22 @@ impl ServerTls {
     {
         // A verifier of its own for each connection: what it finds wrong comes back with the certificate's own words.
         let presented = Arc::new(OnceLock::new());
-        let verifier = Verifier::new(Arc::clone(&self.verifier), Arc::clone(&presented));
+        let principals = Arc::clone(&self.principals);
+        let verifier = Verifier::new(Arc::clone(&self.verifier), principals, Arc::clone(&presented));
         let config = self.config(verifier).map_err(|error| Refusal::of_tls(&error, None))?;
         let stream = TlsAcceptor::from(Arc::new(config))
             .accept(stream)
             .await
             .map_err(|error| Refusal::of_handshake(&error, presented.get()))?;
-        let caller = caller(&stream, now)?;
+        let caller = caller(&stream, &self.principals, now)?;
         Ok((stream, caller))
+    }
+
+    /// What the server's certificates say.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Certificate> {
+        let leaves = self.resolver.keys.iter().filter_map(|key| key.cert.first());
+        leaves.filter_map(|leaf| Certificate::read(leaf)).collect()
     }
 
     fn config(&self, verifier: Verifier) -> Result<ServerConfig, rustls::Error> {
@@ -142,7 +160,7 @@ impl ServerTls {
 }
 
 /// Who is at the other end. A resumed session brings its certificate along, which may have expired since.
-fn caller<S>(stream: &TlsStream<S>, now: DateTime) -> Result<Caller, Refusal> {
+fn caller<S>(stream: &TlsStream<S>, principals: &Principals, now: DateTime) -> Result<Caller, Refusal> {
     let (_, connection) = stream.get_ref();
     let leaf = connection.peer_certificates().and_then(<[_]>::first);
     let Some(leaf) = leaf else { return Err(Refusal::no_certificate()) };
@@ -150,8 +168,8 @@ fn caller<S>(stream: &TlsStream<S>, now: DateTime) -> Result<Caller, Refusal> {
     if certificate.not_after < now {
         return Err(Refusal::expired(&certificate));
     }
-    match certificate.principal() {
-        Some(principal) => Ok(Caller { principal: principal.to_owned() }),
+    match principals.of(&certificate) {
+        Some(principal) => Ok(Caller::named(principal)),
         None => Err(Refusal::nameless(&certificate)),
     }
 }

@@ -8,6 +8,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::certificate::Certificate;
+use crate::principal::Principals;
 
 /// rustls's own verification, and two rules more: clientAuth must be stated, and the certificate must name somebody.
 ///
@@ -15,12 +16,17 @@ use crate::certificate::Certificate;
 #[derive(Debug)]
 pub(super) struct Verifier {
     inner: Arc<dyn ClientCertVerifier>,
+    principals: Arc<Principals>,
     presented: Arc<OnceLock<Certificate>>,
 }
 
 impl Verifier {
-    pub(super) fn new(inner: Arc<dyn ClientCertVerifier>, presented: Arc<OnceLock<Certificate>>) -> Self {
-        Self { inner, presented }
+    pub(super) fn new(
+        inner: Arc<dyn ClientCertVerifier>,
+        principals: Arc<Principals>,
+        presented: Arc<OnceLock<Certificate>>,
+    ) -> Self {
+        Self { inner, principals, presented }
     }
 }
 
@@ -44,7 +50,7 @@ impl ClientCertVerifier for Verifier {
         if !certificate.client_auth {
             return Err(CertificateError::InvalidPurpose.into());
         }
-        if certificate.principal().is_none() {
+        if self.principals.of(certificate).is_none() {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
         Ok(verified)

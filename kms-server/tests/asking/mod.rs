@@ -1,5 +1,6 @@
 //! Asks the core by messages and keeps the tests short.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use kms_protocol::attribute::{
@@ -16,10 +17,11 @@ use kms_protocol::operation::{
 };
 use kms_protocol::ttlv::{Bytes, Value as _};
 use kms_protocol::{DateTime, Secret, Version};
+use kms_server::audit::Trail;
 use kms_server::config::Config;
 use kms_server::crypto::Workers;
-use kms_server::kms::Caller;
-use kms_server::service::{self, Keep, Service};
+use kms_server::kms::{Caller, Kms};
+use kms_server::service::{self, Keep};
 
 /// Where the tests' clock starts.
 pub const NOW: i64 = 1_800_000_000;
@@ -29,7 +31,7 @@ pub type Answer<T> = Result<T, (ResultReason, String)>;
 /// A server with a memory store, and who asks it when in which version.
 #[derive(Clone)]
 pub struct Asker {
-    service: Arc<dyn Service>,
+    pub service: Arc<Kms>,
     caller: Caller,
     now: i64,
     version: Version,
@@ -38,23 +40,37 @@ pub struct Asker {
 impl Asker {
     /// A server under the policies of a configuration file's text.
     pub fn start(config: &str) -> Self {
+        Self::open(&Keep::Memory, config)
+    }
+
+    /// The same, on a store in a folder.
+    #[allow(dead_code, reason = "few tests need one")]
+    pub fn keeping(folder: &Path, config: &str) -> Self {
+        Self::open(&Keep::Folder(folder.to_owned()), config)
+    }
+
+    fn open(keep: &Keep, config: &str) -> Self {
         let mut config: Config = toml::from_str(config).expect("a configuration");
         // Generating in the background what no test asks for only takes time from the others.
         config.ready_pairs = Some(0);
         let workers = Arc::new(Workers::new(2).expect("threads"));
-        let service = service::open(&Keep::Memory, &Secret::new(vec![7; 32]), &config, &workers)
-            .expect("a memory store");
-        Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
+        let service = service::open(keep, &Secret::new(vec![7; 32]), &config, &workers).expect("a store");
+        Self::on(service)
     }
 
-    /// A server that was made elsewhere.
-    #[allow(dead_code, reason = "not every test makes its own")]
-    pub fn on(service: Arc<dyn Service>) -> Self {
-        Self { service, caller: Caller { principal: "a".into() }, now: NOW, version: Version::V1_4 }
+    /// Asks a server that is there.
+    pub fn on(service: Arc<Kms>) -> Self {
+        Self { service, caller: Caller::named("a"), now: NOW, version: Version::V1_4 }
+    }
+
+    /// Where what happens is recorded.
+    #[allow(dead_code, reason = "few tests look")]
+    pub fn trail(&self) -> &Arc<Trail> {
+        self.service.trail()
     }
 
     pub fn by(&self, principal: &str) -> Self {
-        Self { caller: Caller { principal: principal.into() }, ..self.clone() }
+        Self { caller: Caller::named(principal), ..self.clone() }
     }
 
     pub fn at(&self, now: i64) -> Self {
@@ -66,11 +82,12 @@ impl Asker {
     }
 
     pub fn next_due(&self) -> Option<i64> {
-        self.service.next_due().map(|due| due.0)
+        self.service.next_due().expect("the store").map(|due| due.0)
     }
 
     pub fn run_due(&self, now: i64) -> Vec<String> {
-        self.service.run_due(DateTime(now)).into_iter().map(|fired| fired.what).collect()
+        let fired = self.service.run_due(DateTime(now)).expect("the store");
+        fired.into_iter().map(|fired| fired.event.to_string()).collect()
     }
 
     pub fn ask<R: Request>(&self, request: &R) -> Answer<R::Response> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 use kms_protocol::{DateTime, Secret};
 use kms_server::admin::{self, Admin};
 use kms_server::clock::Clock;
-use kms_server::kms::{Caller, Fired, Work};
+use kms_server::kms::{Caller, Event, Fired, Work};
 use kms_server::rotator::Rotator;
 use kms_server::service::Service;
 use kms_server::shutdown;
@@ -31,7 +31,7 @@ impl Service for Ticking {
     fn run_due(&self, now: DateTime) -> Vec<Fired> {
         let mut due = self.0.lock().unwrap();
         let at = std::mem::replace(&mut *due, now.0 + 10);
-        vec![Fired { at: DateTime(at), what: "ticked".into() }]
+        vec![Fired { at: DateTime(at), event: Event::StoreWritable }]
     }
 }
 
@@ -42,6 +42,7 @@ async fn http(clock: &Arc<Clock>, request: &str, body: &str) -> (u16, Value) {
     let admin = Admin {
         clock: Arc::clone(clock),
         rotator: Arc::new(Rotator::new(service, Arc::clone(clock), stop.clone())),
+        operator: None,
         started: Instant::now(),
         state: None,
         stop: stop.clone(),
@@ -92,8 +93,8 @@ async fn a_moved_clock_tells_what_fired_in_order() {
     assert_eq!(
         moved["fired"],
         json!([
-            {"at": "2027-01-15T08:00:10Z", "what": "ticked"},
-            {"at": "2027-01-15T08:00:20Z", "what": "ticked"},
+            {"at": "2027-01-15T08:00:10Z", "what": "the store takes writes again", "kind": "store-writable"},
+            {"at": "2027-01-15T08:00:20Z", "what": "the store takes writes again", "kind": "store-writable"},
         ])
     );
     assert_eq!(moved["omitted"], 0);

@@ -38,6 +38,7 @@ fn a_change_that_makes_no_sense_is_refused_and_changes_nothing() {
         (advance("soon"), "\"soon\" is no duration"),
         (advance(""), "is no duration"),
         (advance("-1d"), "it is negative"),
+        (advance("7000000d"), "after the year 9999"),
         (advance("1mo"), "months and years differ in length"),
         (advance("1y"), "months and years differ in length"),
         (advance("0.5s"), "a second is the smallest unit"),

@@ -258,3 +258,57 @@ fn a_production_server_runs_on_its_own_files_and_refuses_a_moved_clock() {
     assert!(err.contains("real clock"), "{err}");
     assert_eq!(server.end("TERM").0, Some(0));
 }
+
+#[test]
+fn what_operators_and_strangers_do_is_in_the_audit_log_and_can_be_checked_while_the_server_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let state = root.path().join("state");
+    let state = state.to_str().unwrap();
+    let server = Running::start(root.path(), &["--state", state]);
+    assert_eq!(server.ctl(&["clock", "freeze"]).0, 0);
+    assert_eq!(server.ctl(&["clock", "set", "2001-01-01T00:00:00Z"]).0, 7);
+    // A client without a certificate: it says hello, and is refused.
+    let tls = TestClient::trusting(&PathBuf::from(state).join("pki/ca.pem"), None).config();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        if let Ok(mut stream) = crate::support::connect(&tls, server.address("listen")).await {
+            crate::support::ask(&mut stream, b"x").await.unwrap_err();
+        }
+    });
+    let (code, out, _) = server.ctl(&["events", "--json"]);
+    assert_eq!((code, out.as_str()), (0, ""), "nothing has happened that others want to know");
+
+    let begin = Instant::now();
+    let shown = loop {
+        let (code, out, err) = run(&["audit", "show", "--state", state, "--json"]);
+        assert_eq!(code, 0, "{err}");
+        let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        if lines.iter().any(|line| line["source"] == "connection") {
+            break lines;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "{out}");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let clock: Vec<_> = shown.iter().filter(|line| line["operation"] == "POST /v1/clock").collect();
+    assert_eq!(
+        (clock.len(), &clock[0]["outcome"], &clock[1]["outcome"]),
+        (2, &"Success".into(), &"Conflict".into())
+    );
+    assert!(clock[0]["detail"].as_str().unwrap().contains("Freeze"), "{}", clock[0]);
+    assert!(clock[0]["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{}", clock[0]);
+    let stranger = shown.iter().find(|line| line["source"] == "connection").unwrap();
+    assert!(stranger["detail"].as_str().unwrap().contains("certificate"), "{stranger}");
+
+    let (code, out, _) = run(&["audit", "verify", "--state", state, "--json"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["whole"]), (0, &Value::Bool(true)), "{report}");
+    let known = format!("{}:{}", report["last_line"], report["last_hash"].as_str().unwrap());
+    server.end("TERM");
+    assert_eq!(run(&["audit", "verify", "--state", state, "--known", &known]).0, 0);
+    let file = PathBuf::from(state).join("audit/000001.jsonl");
+    let changed = fs::read_to_string(&file).unwrap().replace("Conflict", "Success!");
+    fs::write(&file, changed).unwrap();
+    let (code, _, err) = run(&["audit", "verify", "--state", state]);
+    assert_eq!(code, 8, "{err}");
+    assert!(err.contains("000001.jsonl, line ") && err.contains("hint: "), "{err}");
+}

@@ -14,7 +14,7 @@ fn joined(service: Echo) -> (DuplexStream, Trigger, JoinHandle<End>) {
     let (near, far) = tokio::io::duplex(4 << 10);
     let (trigger, stop) = shutdown::channel();
     let server = tokio::spawn(async move {
-        let caller = Caller { principal: "memory".into() };
+        let caller = Caller::named("memory");
         connection::serve(far, caller, &shared(service), stop).await
     });
     (near, trigger, server)

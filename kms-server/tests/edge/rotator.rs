@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use kms_protocol::{DateTime, Secret};
 use kms_server::clock::{Change, Clock};
-use kms_server::kms::{Caller, Fired, Work};
+use kms_server::kms::{Caller, Event, Fired, Work};
 use kms_server::limits::CLOCK_STEPS;
 use kms_server::rotator::Rotator;
 use kms_server::service::Service;
@@ -48,8 +48,8 @@ impl Service for Keys {
         }
         for (name, (due, every)) in self.due.lock().unwrap().iter_mut() {
             if *due <= now {
-                let event = Fired { at: *due, what: format!("{name} rotated") };
-                fired.extend(std::iter::repeat_n(event, self.company + 1));
+                let fire = Fired { at: *due, event: rotated(name) };
+                fired.extend(std::iter::repeat_n(fire, self.company + 1));
                 *due = now.plus(*every);
             }
         }
@@ -68,8 +68,23 @@ fn advance(by: &str) -> Change {
     Change::Advance(by.into())
 }
 
+fn rotated(name: &str) -> Event {
+    Event::RotationFailed {
+        owner: "a".into(),
+        private: name.into(),
+        names: Vec::new(),
+        reason: "a test".into(),
+    }
+}
+
 fn told(fired: &[Fired]) -> Vec<(i64, &str)> {
-    fired.iter().map(|event| (event.at.0, event.what.as_str())).collect()
+    fired
+        .iter()
+        .map(|fired| match &fired.event {
+            Event::RotationFailed { private, .. } => (fired.at.0, private.as_str()),
+            other => panic!("{other}"),
+        })
+        .collect()
 }
 
 #[test]
@@ -78,13 +93,10 @@ fn a_moved_clock_steps_through_every_due_time_in_order() {
     let (keys, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(0)));
     let moved = rotator.move_clock(&advance("35s")).unwrap();
     assert_eq!(moved.now, DateTime(35));
-    assert_eq!(
-        told(&moved.fired),
-        [(10, "daily rotated"), (20, "daily rotated"), (25, "weekly rotated"), (30, "daily rotated")]
-    );
+    assert_eq!(told(&moved.fired), [(10, "daily"), (20, "daily"), (25, "weekly"), (30, "daily")]);
     assert_eq!(*keys.asked_at.lock().unwrap(), [10, 20, 25, 30]);
     // What is due at the very time is done, what is due later is not.
-    assert_eq!(told(&rotator.move_clock(&advance("5s")).unwrap().fired), [(40, "daily rotated")]);
+    assert_eq!(told(&rotator.move_clock(&advance("5s")).unwrap().fired), [(40, "daily")]);
     assert_eq!(told(&rotator.move_clock(&advance("9s")).unwrap().fired), []);
 }
 
@@ -92,9 +104,9 @@ fn a_moved_clock_steps_through_every_due_time_in_order() {
 fn after_downtime_one_rotation_catches_up() {
     let keys = Keys::rotating(&[("daily", 10, 10)]);
     let (_, rotator, _trigger) = rotator(keys, Clock::frozen_at(DateTime(1_005)));
-    assert_eq!(told(&rotator.catch_up()), [(10, "daily rotated")]);
+    assert_eq!(told(&rotator.catch_up()), [(10, "daily")]);
     assert_eq!(told(&rotator.catch_up()), []);
-    assert_eq!(told(&rotator.move_clock(&advance("10s")).unwrap().fired), [(1_015, "daily rotated")]);
+    assert_eq!(told(&rotator.move_clock(&advance("10s")).unwrap().fired), [(1_015, "daily")]);
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl TestPki {
             tls: self.tls(),
             service: Arc::new(service),
             workers: crypto_workers(),
+            operator: None,
             clock: Clock::frozen_at(NOW),
             state: None,
             started: Instant::now(),

@@ -5,6 +5,7 @@ Writes stay in memory until their file is synced. Looking for one of these names
   .power-cut    any part of what was not synced reaches the disk, in any order; the rest is lost; the disk is gone
   .fail-writes  from now on writes fail with EIO
   .fail-syncs   from now on syncs fail with EIO
+  .read-only    from now on whatever changes something fails with EROFS, as after a read-only remount
   .mend         nothing fails any more
 """
 import errno
@@ -34,8 +35,12 @@ class Broken(Operations):
             self.failing.clear()
         elif name.startswith(".fail-"):
             self.failing.add(name[len(".fail-"):])
+        elif name == ".read-only":
+            self.failing.add("changes")
 
     def check(self, what):
+        if "changes" in self.failing and what != "syncs":
+            raise FuseOSError(errno.EROFS)
         if what in self.failing:
             raise FuseOSError(errno.EIO)
 
@@ -55,6 +60,7 @@ class Broken(Operations):
         return [".", "..", *os.listdir(self.real(path))]
 
     def create(self, path, mode, fi=None):
+        self.check("other changes")
         return os.open(self.real(path), os.O_RDWR | os.O_CREAT, mode)
 
     def open(self, path, flags):
@@ -64,9 +70,11 @@ class Broken(Operations):
         os.close(fh)
 
     def mkdir(self, path, mode):
+        self.check("other changes")
         os.mkdir(self.real(path), mode)
 
     def rename(self, old, new):
+        self.check("other changes")
         os.rename(self.real(old), self.real(new))
         if old in self.dirty:
             self.dirty[new] = self.dirty.pop(old)
@@ -91,16 +99,19 @@ class Broken(Operations):
             os.pwrite(fh, data, offset)
 
     def truncate(self, path, length, fh=None):
+        self.check("other changes")
         kept = [(offset, data[:max(0, length - offset)]) for offset, data in self.dirty.get(path, [])]
         if path in self.dirty:
             self.dirty[path] = [(offset, data) for offset, data in kept if data]
         os.truncate(self.real(path), length)
 
     def unlink(self, path):
+        self.check("other changes")
         self.dirty.pop(path, None)
         os.unlink(self.real(path))
 
     def rmdir(self, path):
+        self.check("other changes")
         os.rmdir(self.real(path))
 
 

@@ -73,6 +73,65 @@ fn somebody_elses_database_is_refused() {
     assert!(error.to_string().contains("without a format"), "{error}");
 }
 
+/// A copy of a closed store whose database is replaced, or taken away.
+fn copy_with(store: &Path, db: Option<&[u8]>) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(store).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    match db {
+        Some(bytes) => fs::write(copy.path().join("db"), bytes).unwrap(),
+        None => fs::remove_file(copy.path().join("db")).unwrap(),
+    }
+    copy
+}
+
+#[test]
+fn a_database_that_ends_before_what_was_acknowledged_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db");
+    let store = open(folder.path()).unwrap();
+    store.commit(put("a", vec![1; 5_000])).unwrap();
+    let earlier = fs::read(&file).unwrap();
+    store.commit(put("b", vec![2; 5_000])).unwrap();
+    let whole = fs::read(&file).unwrap();
+    // As a kill leaves it: without what a clean end would add.
+    let copy = |db| copy_with(folder.path(), db);
+    for lost in [Some(&earlier[..]), Some(&whole[..10_000]), Some(&[]), None] {
+        match open(copy(lost).path()) {
+            Err(error @ StoreError::Lost { noted: 2, .. }) => assert!(error.hint().contains("backup")),
+            other => panic!("{:?} bytes: {other:?}", lost.map(<[u8]>::len)),
+        }
+    }
+    assert!(open(copy(Some(&whole)).path()).unwrap().fetch("b").unwrap().is_some(), "the whole file");
+    // A note counts as a commit.
+    store.note("a note", Some(b"x")).unwrap();
+    match open(copy(Some(&whole)).path()) {
+        Err(StoreError::Lost { last: 2, noted: 3, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    // Somebody who has restored an older database, and means it.
+    let restored = copy(Some(&earlier));
+    fs::remove_file(restored.path().join("last")).unwrap();
+    assert!(open(restored.path()).unwrap().fetch("a").unwrap().is_some());
+}
+
+#[test]
+fn a_snapshot_that_was_never_finished_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..4_usize {
+        let store = open(folder.path()).unwrap();
+        store.commit(put(&round.to_string(), vec![1; 1_000])).unwrap();
+        drop(store);
+        let unfinished = folder.path().join("snap.00000000FFFFFFFF.generating");
+        fs::write(&unfinished, vec![7; round * 20]).unwrap();
+        assert!(open(folder.path()).unwrap().fetch(&round.to_string()).unwrap().is_some());
+        assert!(!unfinished.exists());
+    }
+}
+
 #[test]
 fn a_path_that_cannot_be_a_folder_is_an_error_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();

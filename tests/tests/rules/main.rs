@@ -182,17 +182,19 @@ fn names_say_what_things_are() {
 
 #[test]
 fn nothing_is_half_done() {
-    let children = [
+    let run_by_hand = [
         ("kms-server/tests/store_durability/load.rs", "the child that its tests start and kill"),
+        ("kms-server/tests/audit/killed.rs", "the child that its test starts and kills"),
         ("kms-client/tests/backup/database.rs", "the child that its tests start and kill"),
+        ("kms-server/tests/store_formats.rs", "writes the fixture of a new format, once"),
     ];
     let mut broken = Vec::new();
     for source in sources() {
         for word in ["todo!", "unimplemented!", "#[ignore", "TODO", "FIXME", "XXX"] {
             // Comments count for the words that stand in comments.
             let text = if word.ends_with('!') || word.starts_with('#') { &source.code } else { &source.text };
-            let child = word == "#[ignore" && children.iter().any(|(path, _)| source.path == *path);
-            if source.path != "tests/tests/rules/main.rs" && !child {
+            let by_hand = word == "#[ignore" && run_by_hand.iter().any(|(path, _)| source.path == *path);
+            if source.path != "tests/tests/rules/main.rs" && !by_hand {
                 let lines = Source::lines_with(text, word);
                 broken.extend(lines.iter().map(|line| format!("{}:{line} has {word}", source.path)));
             }

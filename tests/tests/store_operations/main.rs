@@ -9,6 +9,9 @@
 
 mod backup;
 mod full;
+#[cfg(target_os = "linux")]
+mod memory;
+mod needles;
 mod production;
 mod rekey;
 mod secrets;

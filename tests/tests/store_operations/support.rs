@@ -10,14 +10,22 @@ use std::time::{Duration, Instant, SystemTime};
 use kms_certs::{Authority, Request};
 use kms_client::blocking::Client;
 use kms_client::{IssuedKey, KeySpec, Profile};
-use kms_protocol::attribute::CryptographicParameters;
-use kms_protocol::enums::{HashingAlgorithm, KeyFormatType};
+use kms_protocol::attribute::{Attribute, CryptographicParameters, Name, RevocationReason};
+use kms_protocol::enums::{CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, RevocationReasonCode};
 use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
-use kms_protocol::operation::{DecryptRequest, EncryptRequest, GetRequest};
+use kms_protocol::operation::{
+    CreateKeyPairRequest, DecryptRequest, DestroyRequest, EncryptRequest, GetRequest, RevokeRequest,
+};
 use kms_protocol::ttlv::Bytes;
 use kms_protocol::{Secret, UniqueIdentifier};
 use kms_tests::process::{Finished, finish};
 use kms_tests::repository::program;
+#[cfg(target_os = "linux")]
+use nix::sys::{
+    ptrace,
+    signal::{Signal, kill},
+    wait::{WaitStatus, waitpid},
+};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -177,6 +185,31 @@ impl Running {
         assert!(self.child.wait().unwrap().success(), "{}", self.log());
     }
 
+    /// Ends the server by a signal, and looks at its process where that ends: all that the program does is done, and its
+    /// memory is still there.
+    ///
+    /// # Errors
+    /// Where this process may not stop that one.
+    #[cfg(target_os = "linux")]
+    pub fn end_and_look<T>(mut self, signal: Signal, look: impl FnOnce(u32) -> T) -> nix::Result<T> {
+        let process = nix::unistd::Pid::from_raw(self.pid().try_into().unwrap());
+        ptrace::seize(process, ptrace::Options::PTRACE_O_TRACEEXIT)?;
+        kill(process, signal)?;
+        let seen = loop {
+            match waitpid(process, None)? {
+                WaitStatus::Stopped(_, signal) => ptrace::cont(process, signal)?,
+                WaitStatus::PtraceEvent(_, _, event) if event == ptrace::Event::PTRACE_EVENT_EXIT as i32 => {
+                    break look(self.pid());
+                }
+                other => panic!("{other:?}: {}", self.log()),
+            }
+        };
+        ptrace::detach(process, None)?;
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}: {}", self.log());
+        Ok(seen)
+    }
+
     /// The exit code and the log of a server that does not start.
     pub fn refused(mut self) -> (i32, String) {
         let end = Instant::now() + PATIENCE;
@@ -252,10 +285,37 @@ impl Keys {
         }
     }
 
+    /// A pair on P-256: the private key's ID.
+    pub fn make_ec(&self, name: &str) -> String {
+        let request = CreateKeyPairRequest {
+            common: vec![
+                Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Ec),
+                Attribute::CryptographicLength(256),
+            ]
+            .into(),
+            private_key: vec![Attribute::Name(Name::text(name))].into(),
+            ..CreateKeyPairRequest::default()
+        };
+        self.0.create_key_pair(&request).unwrap().private_key_unique_identifier
+    }
+
+    /// Destroys a key, which is revoked first: what is Active is not destroyed.
+    pub fn destroy(&self, id: &str) {
+        let unique_identifier = Some(UniqueIdentifier::from(id));
+        let revocation_reason = RevocationReason { code: RevocationReasonCode::KeyCompromise, message: None };
+        let request = RevokeRequest {
+            unique_identifier: unique_identifier.clone(),
+            revocation_reason,
+            compromise_occurrence_date: None,
+        };
+        self.0.revoke(&request).unwrap();
+        self.0.destroy(&DestroyRequest { unique_identifier }).unwrap();
+    }
+
     /// The private key itself, as PKCS#8.
-    pub fn private(&self, key: &IssuedKey) -> Secret {
+    pub fn private(&self, id: &str) -> Secret {
         let request = GetRequest {
-            unique_identifier: Some(UniqueIdentifier::from(key.private_id.as_str())),
+            unique_identifier: Some(UniqueIdentifier::from(id)),
             key_format_type: Some(KeyFormatType::Pkcs8),
             ..GetRequest::default()
         };

@@ -227,3 +227,14 @@ proptest! {
         let _ = format::pkcs1_to_spki(&damage(&format::spki_to_pkcs1(&pair.public).unwrap()));
     }
 }
+
+#[test]
+fn both_libraries_write_the_same_sec1() {
+    use p256::pkcs8::DecodePrivateKey as _;
+    for _ in 0..50 {
+        let pair = generate(KeySpec::P256).unwrap();
+        let other = p256::SecretKey::from_pkcs8_der(pair.private.expose()).unwrap().to_sec1_der().unwrap();
+        let ours = format::pkcs8_to_sec1(&pair.private).unwrap();
+        assert_eq!(ours.expose(), other.as_slice());
+    }
+}

@@ -11,8 +11,9 @@ pub(in crate::kms) fn create_key_pair(
     request: CreateKeyPairRequest,
     context: &mut Context<'_>,
 ) -> Result<CreateKeyPairResponse, Refusal> {
+    kms.may_create(context)?;
     let attributes = [&request.common, &request.private_key, &request.public_key];
-    let pair = kms.create_pair(&context.caller.principal, attributes, context.now)?;
+    let pair = kms.create_pair(attributes, context)?;
     let made_by = [
         Placeholder::CreateKeyPair,
         Placeholder::CreateKeyPairPrivateKey,

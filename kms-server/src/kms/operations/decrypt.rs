@@ -17,7 +17,9 @@ pub(in crate::kms) fn decrypt(
         return Err(streaming());
     }
     of_type(&object, ObjectType::PrivateKey, "decrypts")?;
-    lifecycle::may_process(lifecycle::state_at(&object, context.now))?;
+    let when_deactivated =
+        kms.policies.load().of(&object).map(|policy| policy.decrypt_when_deactivated).unwrap_or_default();
+    lifecycle::may_process(lifecycle::state_at(&object, context.now), when_deactivated)?;
     allowed(&object, CryptographicUsageMask::DECRYPT, "Decrypt")?;
     let parameters = parameters(&object, request.cryptographic_parameters);
     let oaep = oaep(&parameters)?;

@@ -5,6 +5,7 @@ use kms_protocol::attribute::StorageStatusMask;
 use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
 use kms_protocol::operation::{LocateRequest, LocateResponse};
 
+use crate::kms::access::Verdict;
 use crate::kms::locate::{Candidates, Filter};
 use crate::kms::model::{group_key, link_key, name_key, owner_key};
 use crate::kms::{Context, Kms, Reason, Refusal};
@@ -16,6 +17,15 @@ pub(in crate::kms) fn locate(
     request: LocateRequest,
     context: &mut Context<'_>,
 ) -> Result<LocateResponse, Refusal> {
+    if context.looked_at > limits::LOOKED_AT {
+        return Err(Refusal::new(
+            Reason::Limit,
+            format!(
+                "the Locates before this one have looked at {} objects; ask for it in another request",
+                context.looked_at
+            ),
+        ));
+    }
     let bound = |field: Option<i32>, name| match field.map(usize::try_from) {
         None => Ok(None),
         Some(Ok(number)) => Ok(Some(number)),
@@ -25,12 +35,13 @@ pub(in crate::kms) fn locate(
     let skip = bound(request.offset_items, "Offset Items")?.unwrap_or(0);
     let filter = Filter::new(request.attributes.0);
     let mut found = Vec::new();
-    let mut matched = 0_usize;
+    let (mut matched, mut looked_at) = (0_usize, 0_usize);
     // Archived objects do not exist here, so who wants only those gets none.
     let on_line = request.storage_status_mask.is_none_or(|mask| mask.contains(StorageStatusMask::ON_LINE));
     let complete = !on_line
         || each_candidate(kms, &filter.candidates(), context, |id| {
-            let object = kms.fetch(id)?.filter(|object| object.owner == context.caller.principal);
+            looked_at += 1;
+            let object = kms.fetch(id)?.filter(|object| kms.verdict(object, context) == Verdict::Allowed);
             if object.is_some_and(|object| filter.matches(&object, context.now)) {
                 matched += 1;
                 if matched > skip && found.len() < most {
@@ -39,6 +50,8 @@ pub(in crate::kms) fn locate(
             }
             Ok(found.len() < most)
         })?;
+    context.looked_at += looked_at;
+    found.iter().for_each(|id| context.touch(id, None));
     match found.as_slice() {
         [only] => context.made.note(Placeholder::Locate, only),
         _ => context.made.forget(),
@@ -56,29 +69,31 @@ fn each_candidate(
     context: &Context<'_>,
     mut see: impl FnMut(&str) -> Result<bool, Refusal>,
 ) -> Result<bool, Refusal> {
-    let owner = &context.caller.principal;
-    let (index, keys) = match candidates {
-        Candidates::Id(id) => {
-            see(id)?;
-            return Ok(true);
-        }
-        Candidates::Name(name) => (Index::Name, Keys::Exactly(name_key(owner, name))),
-        Candidates::Link(target) => (Index::Link, Keys::Exactly(link_key(owner, target))),
-        Candidates::Group(group) => (Index::Group, Keys::Prefix(group_key(owner, group).bytes())),
-        Candidates::Owner(from, to) => {
-            let below = owner_key(owner, Some(DateTime(to.0.saturating_add(1))));
-            (Index::Owner, Keys::Between(owner_key(owner, Some(*from)), below))
-        }
-    };
-    let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
-    loop {
-        let hits = kms.store.scan(&scan)?;
-        let Some(last) = hits.last() else { return Ok(true) };
-        scan.after = Some(last.clone());
-        for hit in &hits {
-            if !see(&hit.id)? {
-                return Ok(false);
+    for owner in kms.owners(context)? {
+        let (index, keys) = match candidates {
+            Candidates::Id(id) => {
+                see(id)?;
+                return Ok(true);
+            }
+            Candidates::Name(name) => (Index::Name, Keys::Exactly(name_key(&owner, name))),
+            Candidates::Link(target) => (Index::Link, Keys::Exactly(link_key(&owner, target))),
+            Candidates::Group(group) => (Index::Group, Keys::Prefix(group_key(&owner, group).bytes())),
+            Candidates::Owner(from, to) => {
+                let below = owner_key(&owner, Some(DateTime(to.0.saturating_add(1))));
+                (Index::Owner, Keys::Between(owner_key(&owner, Some(*from)), below))
+            }
+        };
+        let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
+        loop {
+            let hits = kms.store.scan(&scan)?;
+            let Some(last) = hits.last() else { break };
+            scan.after = Some(last.clone());
+            for hit in &hits {
+                if !see(&hit.id)? {
+                    return Ok(false);
+                }
             }
         }
     }
+    Ok(true)
 }

@@ -4,11 +4,9 @@ use kms_protocol::attribute::{AttributeKind, Attributes};
 use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
 use kms_protocol::operation::{RekeyKeyPairRequest, RekeyKeyPairResponse};
 
-use crate::kms::pairs::rotation_batch;
-use crate::kms::policy::AfterRotation;
+use crate::kms::recorded::By;
 use crate::kms::rotation::Dates;
 use crate::kms::{Context, Kms, Reason, Refusal};
-use crate::store::Batch;
 
 pub(in crate::kms) fn rekey_key_pair(
     kms: &Kms,
@@ -27,13 +25,8 @@ pub(in crate::kms) fn rekey_key_pair(
         }
         Some(offset) => Dates::Offset(i64::from(offset.0)),
     };
-    let pair = kms.pair_of(old)?;
     // Who re-keys by hand decides about the old pair by hand: its State does not change by itself (section 4.5).
-    let sealing = kms.keyring.sealing();
-    let rotation =
-        kms.plan_rotation(pair, attributes, dates, AfterRotation::KeepActive, context.now, &sealing)?;
-    kms.store.commit(rotation_batch(Batch::new(), &rotation))?;
-    let new = rotation.new;
+    let new = kms.rotate(old, attributes, |_, _| (dates, None), By::Client(context))?.new;
     let made_by =
         [Placeholder::RekeyKeyPair, Placeholder::RekeyKeyPairPrivateKey, Placeholder::RekeyKeyPairPublicKey];
     context.made.note_pair(made_by, &new.private.id, &new.public.id);

@@ -1,21 +1,16 @@
-//! `kill -9` at any moment, again and again on one store: what was acknowledged is there afterwards, whole.
-//!
-//! `KMS_TEST_ROUNDS` sets the number of rounds (`tests/scripts/kill-rounds.sh` runs 50), `KMS_TEST_SEED` repeats a run.
+//! Creations alone, as fast as five clients can: what was acknowledged is there afterwards, whole.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking")]
-
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kms_client::Error;
 use kms_client::blocking::Client;
-use kms_client::{Error, Profile};
 use kms_protocol::attribute::{
-    Attribute, AttributeKind, AttributeReference, AttributeReferences, CryptographicParameters,
-    CryptographicUsageMask, Name,
+    Attribute, AttributeKind, AttributeReference, AttributeReferences, CryptographicUsageMask, Name,
 };
-use kms_protocol::enums::{CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, LinkType, State};
+use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, State};
 use kms_protocol::operation::{
     ActivateRequest, CreateKeyPairRequest, DecryptRequest, EncryptRequest, GetAttributesRequest, GetRequest,
 };
@@ -24,6 +19,8 @@ use kms_protocol::{Secret, Version};
 use kms_tests::chance::Chance;
 use kms_tests::process::Server;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _};
+
+use super::{client, link, move_clock, oaep, rounds};
 
 /// About half a minute.
 const ROUNDS: usize = 16;
@@ -46,8 +43,7 @@ struct Pair {
 
 #[test]
 fn what_was_acknowledged_outlives_kills() {
-    let rounds = std::env::var("KMS_TEST_ROUNDS");
-    let rounds = rounds.map_or(ROUNDS, |text| text.parse().expect("KMS_TEST_ROUNDS is a number"));
+    let rounds = rounds(ROUNDS);
     let mut chance = Chance::of_this_run("kill");
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state");
@@ -104,7 +100,7 @@ fn load_and_kill(server: Server, round: usize, chance: &mut Chance) -> Vec<Pair>
     let moment = Duration::from_millis(chance.below(1_000) as u64);
     if chance.once_in(2) {
         let admin = server.admin.clone();
-        threads.push(thread::spawn(move || rotate(&admin)));
+        threads.push(thread::spawn(move || move_clock(&admin)));
     }
     thread::sleep(moment);
     server.kill();
@@ -121,20 +117,8 @@ fn load_and_kill(server: Server, round: usize, chance: &mut Chance) -> Vec<Pair>
     known
 }
 
-/// Moves the clock past the policy's interval, again and again.
-fn rotate(admin: &str) {
-    let program = kms_tests::repository::program("kms-server");
-    loop {
-        let mut command = std::process::Command::new(&program);
-        command.args(["ctl", "--admin", admin, "clock", "advance", "2d"]);
-        if kms_tests::process::finish(&mut command).code != Some(0) {
-            return;
-        }
-    }
-}
-
 fn load(profile: &Path, name: &str, is_rsa: bool, acknowledged: &Sender<Pair>) {
-    let client = client(profile);
+    let client = client(profile, Version::V1_4);
     for number in 0.. {
         let first = number == 0 && !is_rsa;
         let name = if first { format!("rotating-{name}") } else { format!("{name}-{number}") };
@@ -169,7 +153,7 @@ fn create(client: &Client, name: &str, is_rsa: bool, acknowledged: &Sender<Pair>
 
 /// Looks at every pair: both halves there, linked, the public key the one handed out, the private key its other half.
 fn check(profile: &Path, pairs: &[Pair]) {
-    let client = client(profile);
+    let client = client(profile, Version::V1_4);
     for some in pairs.chunks(BATCH) {
         let requests: Vec<_> = some.iter().map(|pair| attributes_request(&pair.private_id)).collect();
         for (pair, attributes) in some.iter().zip(client.batch(&requests)) {
@@ -229,18 +213,7 @@ fn decrypt(client: &Client, pair: &Pair, ciphertext: Vec<u8>) -> Secret {
     client.decrypt(&request).expect("decrypted").data.expect("a plaintext")
 }
 
-fn oaep() -> CryptographicParameters {
-    CryptographicParameters::rsa_oaep(HashingAlgorithm::Sha256, HashingAlgorithm::Sha256)
-}
-
-fn client(profile: &Path) -> Client {
-    let profile: PathBuf = profile.to_owned();
-    let profile = Profile::load(&profile).expect("a profile");
-    let client = profile.builder().version(Version::V1_4).deadline(Duration::from_secs(60)).build();
-    Client::new(client.expect("a client")).expect("a runtime")
-}
-
-fn pair_request(name: &str, is_rsa: bool) -> CreateKeyPairRequest {
+pub fn pair_request(name: &str, is_rsa: bool) -> CreateKeyPairRequest {
     let (algorithm, length) =
         if is_rsa { (CryptographicAlgorithm::Rsa, 2048) } else { (CryptographicAlgorithm::Ec, 256) };
     let (private, public) = if is_rsa {
@@ -283,11 +256,4 @@ fn attributes_request(id: &str) -> GetAttributesRequest {
         unique_identifier: Some(id.into()),
         attributes: AttributeReferences(wanted.into()),
     }
-}
-
-fn link(attributes: &[Attribute], link_type: LinkType) -> Option<&str> {
-    attributes.iter().find_map(|attribute| match attribute {
-        Attribute::Link(link) if link.link_type == link_type => link.target.as_text(),
-        _ => None,
-    })
 }

@@ -1,0 +1,416 @@
+//! The configuration file `kms.toml`, and the defaults where it is silent.
+
+mod audit;
+mod book;
+mod check;
+mod show;
+mod source;
+mod webhook;
+
+use std::fs;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+pub use audit::Audit;
+pub use book::PolicyBook;
+pub use check::Placed;
+pub use show::Setting;
+pub use webhook::{EventKind, Target, Webhook};
+
+use source::{Source, explain};
+
+use crate::failure::{Failure, Kind};
+use crate::kms::access::Access;
+use crate::kms::policy::Policy;
+use crate::limits;
+use crate::principal::Mapping;
+use crate::store_key::{self, Given};
+
+/// Where a server listens unless told otherwise.
+pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
+/// Where a development server is administered unless told otherwise.
+pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
+/// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
+pub const READY_PAIRS: usize = 16;
+const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
+pub const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
+
+/// The store's key from the environment, where it is there.
+#[must_use]
+pub fn store_key_of_environment() -> Option<Zeroizing<String>> {
+    std::env::var(STORE_KEY_VARIABLE).ok().map(Zeroizing::new)
+}
+
+/// Everything that `kms.toml` may say.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    /// The KMIP port.
+    pub listen: Option<SocketAddr>,
+    /// The port of the admin API.
+    pub admin: Option<SocketAddr>,
+    /// The folder of the store; relative to the file.
+    pub store: Option<PathBuf>,
+    /// The file of the store's key, 64 hexadecimal digits; relative to the file.
+    pub store_key: Option<PathBuf>,
+    /// The file of the passphrase that the store's key follows from, instead of the key; `-` asks on the terminal.
+    pub store_passphrase: Option<PathBuf>,
+    /// Certificates.
+    pub tls: Option<Tls>,
+    /// Key pairs kept ready of each kind in use, so that nobody waits for their generation.
+    pub ready_pairs: Option<usize>,
+    /// How the audit log is kept.
+    pub audit: Audit,
+    /// Who is told of events.
+    #[serde(rename = "webhook", skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
+    /// The file in which policies are kept that are changed on the running server; relative to the file. Without it
+    /// `run` lets nobody change them.
+    pub policy_changes: Option<PathBuf>,
+    /// Who callers are, where it is not the name in their certificate; the first that matches counts.
+    #[serde(rename = "principal", skip_serializing_if = "Vec::is_empty")]
+    pub principals: Vec<Mapping>,
+    /// Who may do what.
+    #[serde(skip_serializing_if = "is_default")]
+    pub access: Access,
+    /// Policies; the first that matches a key governs it.
+    #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
+    /// Where it all stands.
+    #[serde(skip)]
+    pub source: Arc<Source>,
+}
+
+/// Whom the server trusts and what it shows of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    /// PEM file of the authorities whose clients are let in; relative to the file.
+    pub trusted: PathBuf,
+    /// The server's certificates, the preferred one first.
+    pub certificates: Vec<TlsCertificate>,
+}
+
+/// One certificate of the server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TlsCertificate {
+    /// PEM file of the certificate and those between it and the root.
+    pub certificate: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+}
+
+impl Config {
+    /// Reads `file`; what it names relatively is taken relative to it.
+    ///
+    /// # Errors
+    /// [`Failure`] names the line, and the nearest right name for a key that nobody knows.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let text = read_bounded(file)?;
+        let mut config = Self::parse(&text, &file.display().to_string())?;
+        config.resolve(file.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// The store's key: from the environment, else from where the file says.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is nowhere, or what is there is none.
+    pub fn given_store_key(&self) -> Result<Given, Failure> {
+        match store_key_of_environment() {
+            Some(text) => Given::key(&text, STORE_KEY_VARIABLE),
+            None => store_key::Source::of(self.store_key.as_ref(), self.store_passphrase.as_ref())?.read(),
+        }
+    }
+
+    /// Reads the text of a configuration file called `origin`.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
+        let mut config: Self = toml::from_str(text).map_err(|error| explain(&error, text, origin))?;
+        config.source = Arc::new(Source::of(text, origin));
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The policies of this file, each with its place.
+    #[must_use]
+    pub fn placed(&self) -> Vec<Placed> {
+        (0..)
+            .zip(&self.policies)
+            .map(|(index, policy)| Placed::new(policy.clone(), &self.source, index))
+            .collect()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        check::check(&self.placed())?;
+        let wrong = |path: &str, (what, hint): (String, &'static str)| {
+            Err(Failure::new(Kind::Config, format!("{}: {what}", self.source.place(path))).hint(hint))
+        };
+        if let Some(mistake) = self.audit.mistake() {
+            return wrong("audit.keep", mistake);
+        }
+        for (index, webhook) in self.webhooks.iter().enumerate() {
+            if let Some(mistake) = webhook.mistake(self.webhooks.get(..index).unwrap_or_default()) {
+                return wrong(&format!("webhook[{index}]"), mistake);
+            }
+        }
+        for (index, principal) in self.principals.iter().enumerate() {
+            if let Some((what, hint)) = principal.mistake() {
+                let place = self.source.place(&format!("principal[{index}]"));
+                return Err(Failure::new(Kind::Config, format!("{place}: {what}")).hint(hint));
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let tls = self.tls.iter_mut().flat_map(|tls| {
+            let pairs = tls.certificates.iter_mut();
+            pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]).chain([&mut tls.trusted])
+        });
+        let webhooks = self.webhooks.iter_mut();
+        let webhooks = webhooks.flat_map(|hook| [&mut hook.secret_file].into_iter().chain(&mut hook.trusted));
+        let own = [&mut self.store, &mut self.store_key, &mut self.policy_changes, &mut self.audit.folder];
+        let passphrase = self.store_passphrase.iter_mut().filter(|path| path.as_os_str() != "-");
+        for path in own.into_iter().flatten().chain(passphrase).chain(tls).chain(webhooks) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+fn is_default(access: &Access) -> bool {
+    access.0.is_empty()
+}
+
+/// The text of a configuration file.
+fn read_bounded(file: &Path) -> Result<String, Failure> {
+    let unreadable = |cause: std::io::Error| {
+        Failure::new(Kind::Config, format!("cannot read {}: {cause}", file.display()))
+            .hint("name a kms.toml that this user can read")
+    };
+    let mut text = String::new();
+    let source = fs::File::open(file).map_err(unreadable)?;
+    source.take(limits::CONFIG + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > limits::CONFIG {
+        let what = format!("{} is longer than {} bytes", file.display(), limits::CONFIG);
+        return Err(Failure::new(Kind::Config, what).hint("is this the right file?"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Config, PolicyBook};
+    use crate::kms::policy::{AfterRotation, MayLeave};
+    use crate::period::Period;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, "kms.toml").map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_policy_says_what_it_says_and_the_rest_is_the_default() {
+        let config = parse(
+            r#"
+            [[policy]]
+            name = "tape"
+            names = "tape-*"
+            rotate-every = "90d"
+            offset = "12h"
+            after-rotation = "deactivate"
+            private-keys-may-leave = "refuse-when-deactivated"
+
+            [[policy]]
+            name = "rest"
+            "#,
+        )
+        .unwrap();
+        let tape = &config.policies[0];
+        assert_eq!(tape.name, "tape");
+        assert_eq!(tape.rotate_every, Some(Period { seconds: 90 * 86_400 }));
+        assert_eq!(tape.offset, Period { seconds: 12 * 3_600 });
+        assert_eq!(tape.after_rotation, AfterRotation::Deactivate);
+        assert_eq!(tape.private_keys_may_leave, MayLeave::RefuseWhenDeactivated);
+        let rest = &config.policies[1];
+        assert_eq!((rest.name.as_str(), rest.rotate_every), ("rest", None));
+        assert_eq!(rest.after_rotation, AfterRotation::KeepActive);
+        assert_eq!(rest.private_keys_may_leave, MayLeave::Allow);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_the_nearest_right_name() {
+        for (text, expected) in [
+            (
+                "lisen = \"127.0.0.1:1\"",
+                &["kms.toml, line 1, column 1", "`lisen`", "did you mean `listen`?"][..],
+            ),
+            (
+                "[[policy]]\nname = \"a\"\nrotate-evry = \"1d\"",
+                &["line 3, column 1", "`rotate-evry`", "did you mean `rotate-every`?"],
+            ),
+            (
+                "[[policy]]\nname = \"a\"\nafter-rotation = \"deactivated\"",
+                &["line 3", "did you mean `deactivate`?"],
+            ),
+            ("[[policy]]\nname = \"a\"\nrotate-every = \"soon\"", &["line 3", "soon", "90d, 12h or 30s"]),
+            ("[[policy]]\nname = \"a\"\nrotate-every = \"1mo\"", &["line 3", "months"]),
+            ("[[policy]]\nname = \"a\"\nrotate-every = \"-1d\"", &["line 3", "negative"]),
+            ("[[policy]]\nname = \"a\"\nnames = \"\"", &["line 3", "empty pattern"]),
+            ("[[policy]]\nname = \"a\"\nrotate-every = \"0s\"", &["policy \"a\" rotates every 0 s"]),
+            ("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"a\"", &["policy \"a\" is there twice"]),
+            ("[[policy]]\nname = \"a\"\nrotate-every = \"1d\"\noffset = \"1d\"", &["before the new pair"]),
+            ("[audit]\non-full = \"refuze\"", &["line 2", "did you mean `refuse`?"]),
+            ("[audit]\nkeep = 1", &["line 2: [audit] keep is 1", "keep 2 files or more"]),
+            ("[[webhook]]\nurl = \"http://example.com\"\nsecret-file = \"s\"", &["line 2", "in the open"]),
+            ("[[webhook]]\nurl = \"ftp://10.0.0.1\"\nsecret-file = \"s\"", &["line 2", "neither"]),
+            ("[[webhook]]\nurl = \"https://a:b@c\"\nsecret-file = \"s\"", &["line 2", "no password"]),
+            ("[[webhook]]\nurl = \"https://c\"\nsecret-file = \"s\"", &["line 1: webhook", "whom to trust"]),
+            (
+                "[[webhook]]\nurl = \"http://[::1]:1\"\nsecret-file = \"s\"\nevents = [\"rotatd\"]",
+                &["line 4", "did you mean `rotated`?"],
+            ),
+            ("[[policy]]\nnames = \"*\"", &["line 1: policy \"\" has no name"]),
+            (
+                "[[policy]]\nname = \"a\"\nrotate-every = \"1d\"\noffset = \"12h\"\njitter = \"12h\"",
+                &["kms.toml, line 5: policy \"a\"", "jitter"],
+            ),
+            ("[[policy]]\nname = \"a\"\njitter = \"12h\"", &["line 3", "never rotates"]),
+            ("[[policy]]\nname = \"a\"\ndeactivate-after = \"1d\"", &["line 3", "keeps old pairs active"]),
+            ("[[policy]]\nname = \"a\"\ndestroy-after = \"0s\"", &["line 3", "moment"]),
+            (
+                "[[policy]]\nname = \"a\"\nleast-interval = \"2d\"\nmost-interval = \"1d\"",
+                &["line 3", "least-interval is longer"],
+            ),
+            (
+                "[[policy]]\nname = \"all\"\n\n[[policy]]\nname = \"tape\"\nnames = \"tape-*\"",
+                &[
+                    "line 4: policy \"tape\" is never reached",
+                    "\"all\" (kms.toml, line 1)",
+                    "put this one before",
+                ],
+            ),
+            (
+                "[[policy]]\nname = \"a\"\nallowed-pairs = [\"RSA-1024\"]",
+                &["line 3", "did you mean `RSA-2048`?"],
+            ),
+            (
+                "[[access]]\nprincipals = \"*\"\noperations = [\"Destory\"]",
+                &["line 3", "`Destory`", "did you mean `Destroy`?"],
+            ),
+            ("[[principal]]\nname = \"a\"", &["line 1", "matches no certificate"]),
+            ("listen = ", &["line 1"]),
+        ] {
+            let error = parse(text).unwrap_err();
+            for part in expected {
+                assert!(error.contains(part), "{text:?}: {part:?} is not in\n{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn policies_that_overlap_in_part_are_both_reached() {
+        let text = "[[policy]]\nname = \"a\"\nnames = \"tape-*\"\ngroups = \"g\"\n\
+                    [[policy]]\nname = \"b\"\nnames = \"tape-1\"\n\
+                    [[policy]]\nname = \"c\"\nalgorithms = [\"EC\"]\n\
+                    [[policy]]\nname = \"d\"";
+        assert_eq!(parse(text).unwrap().policies.len(), 4);
+    }
+
+    #[test]
+    fn every_setting_in_force_is_shown_with_where_it_comes_from() {
+        let text = "ready-pairs = 3\n\n[[policy]]\nname = \"tape\"\nnames = [\"tape-*\", \"t?\"]\n";
+        let config = parse(text).unwrap();
+        let settings = config.settings(&PolicyBook::open(&config, None).unwrap());
+        let shown = |path: &str| {
+            let setting = settings.iter().find(|setting| setting.path == path).unwrap();
+            (setting.value.as_str(), setting.origin.as_str())
+        };
+        assert_eq!(shown("ready-pairs"), ("3", "kms.toml, line 1"));
+        assert_eq!(shown("listen"), ("\"127.0.0.1:5696\"", "default"));
+        assert_eq!(shown("policy.tape.names"), ("[\"tape-*\", \"t?\"]", "kms.toml, line 5"));
+        assert_eq!(shown("policy.tape.deletion-window"), ("\"0s\"", "default"));
+    }
+
+    #[test]
+    fn policies_changed_while_the_server_runs_lie_over_those_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policies.toml");
+        let config = parse(
+            "[[policy]]\nname = \"tape\"\nnames = \"tape-*\"\nrotate-every = \"90d\"\n[[policy]]\nname = \"rest\"",
+        )
+        .unwrap();
+        let settings = |json: &str| serde_json::from_str(json).unwrap();
+        let mut book = PolicyBook::open(&config, Some(&file)).unwrap();
+        book.set("tape", &settings(r#"{"rotate-every": "30d", "offset": "1h"}"#)).unwrap();
+        book.set("disk", &settings(r#"{"names": "disk-*"}"#)).unwrap();
+        book.remove("rest").unwrap();
+        let again = PolicyBook::open(&config, Some(&file)).unwrap();
+        for book in [&book, &again] {
+            let list = book.policies().list;
+            let names: Vec<&str> = list.iter().map(|policy| policy.name.as_str()).collect();
+            assert_eq!(names, ["disk", "tape"]);
+            assert_eq!(list[1].rotate_every, Some(Period { seconds: 30 * 86_400 }));
+            assert_eq!(serde_json::to_value(&list[1].names).unwrap(), "tape-*", "what was not set stays");
+        }
+        book.set("tape", &settings(r#"{"offset": null}"#)).unwrap();
+        assert_eq!(book.policies().list[1].offset, Period::default());
+        for (name, json, expected) in [
+            ("tape", r#"{"rotate-evry": "1d"}"#, "did you mean `rotate-every`?"),
+            ("tape", r#"{"offset": "40d"}"#, "rotates again before"),
+            ("tape", r#"{"names": "disk-1"}"#, "never reached"),
+            ("tape", r#"{"rotate-every": 7}"#, "invalid type"),
+        ] {
+            let before = book.policies().list;
+            let error = book.set(name, &settings(json)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{json}: {error}");
+            assert_eq!(book.policies().list, before, "{json}");
+        }
+        assert!(book.remove("tap").unwrap_err().to_string().contains("there are: disk, tape"));
+        let fixed = PolicyBook::open(&config, None).unwrap().set("tape", &settings("{}"));
+        assert!(fixed.unwrap_err().to_string().contains("policy-changes"));
+    }
+
+    #[test]
+    fn a_change_that_no_longer_fits_the_file_is_named_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policies.toml");
+        std::fs::write(&file, "[[policy]]\nname = \"a\"\nnames = \"*\"\n").unwrap();
+        let config = parse("[[policy]]\nname = \"tape\"\nnames = \"tape-*\"").unwrap();
+        let error = PolicyBook::open(&config, Some(&file)).unwrap_err().to_string();
+        assert!(error.contains("kms.toml, line 1: policy \"tape\" is never reached"), "{error}");
+        assert!(error.contains("policies.toml, line 1"), "{error}");
+        std::fs::write(&file, "[[policy]]\nname = \"a\"\nnmes = \"*\"\n").unwrap();
+        let error = PolicyBook::open(&config, Some(&file)).unwrap_err().to_string();
+        assert!(error.contains("policies.toml, line 3") && error.contains("`names`"), "{error}");
+    }
+
+    #[test]
+    fn nothing_like_it_gets_no_suggestion() {
+        assert!(!parse("zzzzzz = 1").unwrap_err().contains("did you mean"));
+    }
+
+    #[test]
+    fn files_are_relative_to_the_configuration() {
+        let text = "store = \"store\"\nstore-key = \"/etc/key\"\n[tls]\ntrusted = \"ca.pem\"\n\
+                    certificates = [{ certificate = \"a.pem\", key = \"a.key\" }]";
+        let mut config = parse(text).unwrap();
+        config.resolve(Path::new("/srv/kms"));
+        assert_eq!(config.store.as_deref(), Some(Path::new("/srv/kms/store")));
+        assert_eq!(config.store_key.as_deref(), Some(Path::new("/etc/key")));
+        let tls = config.tls.unwrap();
+        assert_eq!(tls.trusted, Path::new("/srv/kms/ca.pem"));
+        assert_eq!(tls.certificates[0].key, Path::new("/srv/kms/a.key"));
+    }
+}
