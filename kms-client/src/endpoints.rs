@@ -63,6 +63,15 @@ pub(crate) struct Failure {
     pub(crate) sent: bool,
 }
 
+impl Failure {
+    /// Adds what became of the next server: one that may be back soon is worth more than one that needs a person.
+    fn and(&mut self, next: Self) {
+        if next.sent || next.error.is_retryable() || !self.error.is_retryable() {
+            *self = next;
+        }
+    }
+}
+
 /// All servers, in the order of the caller's preference.
 pub(crate) struct Endpoints {
     all: Vec<Arc<Endpoint>>,
@@ -122,8 +131,9 @@ impl Endpoints {
                 }
                 Err(failure) => {
                     turn.endpoint.failed(&failure, !turns.is_empty());
-                    last = failure;
-                    if last.sent {
+                    let sent = failure.sent;
+                    last.and(failure);
+                    if sent {
                         break;
                     }
                 }
@@ -207,7 +217,7 @@ impl<'a> Race<'a> {
                 }
                 Err(failure) => {
                     turn.endpoint.failed(&failure, !self.waiting.is_empty() || !self.running.is_empty());
-                    self.last = failure;
+                    self.last.and(failure);
                     self.start_next();
                 }
             }

@@ -4,11 +4,12 @@
 
 mod scripted;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kms_client::{Error, limits};
+use kms_client::{BoxedStream, Connect, Error, TlsFault, limits};
 use kms_protocol::operation::{CreateKeyPairRequest, LocateRequest, LocateResponse};
 use scripted::{Ask, InMemory, Reply, Unreachable, answer, in_1_4, read_message, yes};
 use tokio::io::AsyncWriteExt as _;
@@ -206,4 +207,37 @@ async fn a_server_that_was_not_asked_is_not_taken_for_failed_again() {
     first_down.store(true, Ordering::SeqCst);
     client.locate(&LocateRequest::default()).await.expect("the second server stands in");
     assert_eq!(asked.load(Ordering::SeqCst), 2, "its turn comes before the third one's");
+}
+
+/// A server whose certificate is never trusted.
+struct Distrusted;
+
+impl Connect for Distrusted {
+    fn address(&self) -> &str {
+        "distrusted"
+    }
+
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {
+        Box::pin(async {
+            Err(Error::Tls { address: "distrusted".to_owned(), fault: TlsFault::Expired { not_after: None } })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_needs_a_person_does_not_end_the_wait_for_one_that_restarts() {
+    let start = Instant::now();
+    let restarting = InMemory::new(move |_, mut stream| async move {
+        if start.elapsed() < Duration::from_secs(2) {
+            return;
+        }
+        while let Some(request) = read_message(&mut stream).await {
+            if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
+                return;
+            }
+        }
+    });
+    let builder = restarting.builder().over(Box::new(Distrusted));
+    let client = builder.patience(Duration::from_secs(10)).build().expect("settings");
+    client.locate(&LocateRequest::default()).await.expect("the first server is back in time");
 }

@@ -58,7 +58,7 @@ impl Site {
     pub fn server(&self, name: &str, listen: &str, store: &str, certificate: &str) -> Server {
         let text = format!(
             "listen = \"{listen}\"\nadmin = \"127.0.0.1:0\"\nstore = \"{store}\"\nstore-key = \"store.key\"\n\
-             ready-pairs = 0\n[tls]\ntrusted = \"ca.pem\"\n\
+             ready-pairs = 0\n[audit]\nfolder = \"audit-{store}\"\n[tls]\ntrusted = \"ca.pem\"\n\
              certificates = [{{ certificate = \"{certificate}.pem\", key = \"{certificate}.key\" }}]\n"
         );
         fs::write(self.path(&format!("{name}.toml")), text).unwrap();
