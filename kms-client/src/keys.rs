@@ -192,7 +192,11 @@ impl Client {
     }
 
     /// The private and the public ID of the pair of this name.
-    async fn pair_named(&self, name: &str, spec: KeySpec) -> Result<Option<(String, String)>, Error> {
+    pub(crate) async fn pair_named(
+        &self,
+        name: &str,
+        spec: KeySpec,
+    ) -> Result<Option<(String, String)>, Error> {
         let public = format!("{name}{PUBLIC_SUFFIX}");
         let hits = self.verified_hits(&public, ObjectType::PublicKey).await?;
         let fits = |view: &View| view.is_rsa() && view.length.is_none_or(|length| length == spec.bits());

@@ -7,13 +7,17 @@ mod scripted;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use kms_client::KeySpec;
 use kms_client::doctor::{Check, Outcome, Report, examine_protocol};
-use kms_protocol::enums::{Operation, ResultReason};
-use kms_protocol::operation::{DestroyRequest, DestroyResponse, RevokeRequest, RevokeResponse};
+use kms_client::{KeySpec, limits};
+use kms_protocol::attribute::{Attribute, AttributeKind};
+use kms_protocol::enums::{Operation, ResultReason, State};
+use kms_protocol::operation::{
+    DestroyRequest, DestroyResponse, RekeyKeyPairResponse, RevokeRequest, RevokeResponse,
+};
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 use scripted::model::Model;
-use scripted::{Ask, InMemory, Journal, Reply, in_1_4, speaking, yes};
+use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, read_message, speaking, yes};
+use tokio::io::AsyncWriteExt as _;
 
 /// A KMS that refuses some operations, and what it was asked.
 #[derive(Clone, Default)]
@@ -22,6 +26,7 @@ struct Kms {
     journal: Journal,
     destroyed: Arc<Mutex<BTreeSet<String>>>,
     refuses: Vec<(Operation, ResultReason)>,
+    rekeys: bool,
 }
 
 fn text(id: Option<UniqueIdentifier>) -> String {
@@ -49,8 +54,29 @@ impl Kms {
                 self.destroyed.lock().expect("not poisoned").insert(id.clone());
                 yes(ask, &DestroyResponse { unique_identifier: id })
             }
+            Operation::RekeyKeyPair if self.rekeys => self.rekey(ask),
             _ => self.model.reply(ask),
         }
+    }
+
+    /// A new pair that cannot be activated.
+    fn rekey(&self, ask: &Ask<'_>) -> Reply {
+        let mut inner = self.model.lock();
+        for half in ["private", "public"] {
+            let mut object = inner.objects[&format!("{half}-1")].clone();
+            object.attributes.retain(|attribute| attribute.kind() != AttributeKind::State);
+            object.attributes.push(Attribute::State(State::Deactivated));
+            inner.objects.insert(format!("{half}-new"), object);
+        }
+        yes(
+            ask,
+            &RekeyKeyPairResponse {
+                private_key_unique_identifier: "private-new".to_owned(),
+                public_key_unique_identifier: "public-new".to_owned(),
+                private_key: Vec::new().into(),
+                public_key: Vec::new().into(),
+            },
+        )
     }
 
     async fn examined(&self, read_only: bool) -> Report {
@@ -171,4 +197,42 @@ async fn a_clock_that_is_off_is_found_out() {
     let client = InMemory::replying(in_1_4(move |ask| kms.reply(ask))).client();
     let report = examine_protocol(&client, true, KeySpec::Rsa2048, DateTime(1_600_000_000), &|_| {}).await;
     assert!(lacks(&report).contains(&"a clock that agrees with this machine's"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_pair_that_fails_half_way_is_destroyed_too() {
+    let kms = Kms { rekeys: true, ..Kms::default() };
+    let report = kms.examined(false).await;
+    assert_eq!(report.outcome(Check::RekeyKeyPair), Outcome::Failed);
+    assert!(kms.destroyed.lock().expect("not poisoned").contains("private-new"));
+    assert!(kms.model.lock().objects.is_empty(), "all is destroyed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_whose_creation_was_not_answered_is_destroyed_too() {
+    let kms = Kms::default();
+    let own = kms.clone();
+    let server = InMemory::new(move |_, mut stream| {
+        let own = own.clone();
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                let creates =
+                    kms_protocol::message::operations(&request).next() == Some(Operation::CreateKeyPair);
+                // A lagging replica knows of the pair only once the client has given up looking for it.
+                let bytes = answer(&request, &in_1_4(|ask| own.reply(ask)));
+                if creates {
+                    own.model.lock().quirks.locate_lags = limits::LOOKUPS as usize;
+                    return;
+                }
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let client = server.client();
+    let report = examine_protocol(&client, false, KeySpec::Rsa2048, DateTime(1_700_000_000), &|_| {}).await;
+    assert_eq!(report.outcome(Check::CreateKeyPair), Outcome::Failed);
+    assert_eq!(kms.model.lock().pairs_made, 1, "it is made");
+    assert!(kms.model.lock().objects.is_empty(), "and destroyed: {report:#?}");
 }

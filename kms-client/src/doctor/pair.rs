@@ -64,6 +64,10 @@ impl Patient<'_> {
         let (client, name, notes) = (self.client, &self.name, record.notes());
         let first = record.check(Check::CreateKeyPair, self.create(name, &notes)).await;
         let Some(first) = first else {
+            // It may have been made although nobody said so.
+            if let Ok(Some((private, public))) = client.pair_named(name, self.spec).await {
+                made.push(Ids { private, public });
+            }
             let why = "there is no key pair";
             record.skip(Check::after(Check::CreateKeyPair).filter(|check| *check < Check::Revoke), why);
             return None;
@@ -81,12 +85,11 @@ impl Patient<'_> {
                 None
             }
         };
-        let second = record.check(Check::RekeyKeyPair, self.rekey(&first, &notes)).await;
+        let second = record.check(Check::RekeyKeyPair, self.rekey(&first, made, &notes)).await;
         let successor = match second {
             Some(ids) => Some(ids),
-            None => self.stand_in().await,
+            None => self.stand_in(made).await,
         };
-        made.extend(successor.clone());
         match successor {
             Some(next) => {
                 let look = self.discover(&first, &next, &notes);
@@ -111,10 +114,11 @@ impl Patient<'_> {
     }
 
     /// Where there is no Re-key Key Pair: a new pair in the same Object Group, which is the way that remains.
-    async fn stand_in(&self) -> Option<Ids> {
+    async fn stand_in(&self, made: &mut Vec<Ids>) -> Option<Ids> {
         // Initial Dates are whole seconds; the newer pair has to be newer by them.
         sleep(Duration::from_millis(1100)).await;
         let ids = self.create(&format!("{}-2", self.name), &Notes::default()).await.ok()?;
+        made.push(ids.clone());
         // Whether it is Active is seen by what discovery makes of it.
         let _ = activate(self.client, &ids, &Notes::default()).await;
         Some(ids)
@@ -208,9 +212,10 @@ impl Patient<'_> {
         there.map(Way::There).or(here.map(Way::Here))
     }
 
-    async fn rekey(&self, old: &Ids, notes: &Notes) -> Result<Ids, Error> {
+    async fn rekey(&self, old: &Ids, made: &mut Vec<Ids>, notes: &Notes) -> Result<Ids, Error> {
         let (private, public) = self.client.rekey_pair(&old.private).await?;
         let new = Ids { private, public };
+        made.push(new.clone());
         notes.saw(format!("replaced by {} (private) and {} (public)", new.private, new.public));
         activate(self.client, &new, notes).await?;
         for (half, old, new) in
