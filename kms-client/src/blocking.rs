@@ -111,6 +111,14 @@ impl Client {
         self.wait(self.client.request_key(name, spec))?
     }
 
+    /// See [`crate::Client::rotate_key`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::rotate_key`].
+    pub fn rotate_key(&self, private_id: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
+        self.wait(self.client.rotate_key(private_id, spec))?
+    }
+
     /// See [`crate::Client::find_key`].
     ///
     /// # Errors

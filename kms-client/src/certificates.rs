@@ -1,15 +1,14 @@
 //! When the certificates in use expire, for whoever wants to say so before it happens.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use kms_protocol::DateTime;
+use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::Error;
+use crate::limits;
 use crate::tls::{Identity, Seen};
-
-/// Seconds of a day.
-const DAY: i64 = 86_400;
 
 /// Whose certificate it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +34,31 @@ impl Certificate {
     /// Whole days from `now` to its end; negative once it has passed.
     #[must_use]
     pub fn days_left(&self, now: DateTime) -> i64 {
-        self.not_after.0.saturating_sub(now.0).div_euclid(DAY)
+        self.not_after.0.saturating_sub(now.0).div_euclid(limits::DAY)
+    }
+}
+
+/// Warns of a certificate that is about to expire, once a day.
+#[derive(Debug, Default)]
+pub(crate) struct Watch(Mutex<Option<(CertificateDer<'static>, DateTime)>>);
+
+impl Watch {
+    pub(crate) fn look(&self, owner: Owner, der: &CertificateDer<'_>, now: DateTime) {
+        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = |at: DateTime| now.0.saturating_sub(at.0) >= limits::EXPIRY_WARNING_AGAIN;
+        if warned.as_ref().is_some_and(|(known, at)| known == der && !again(*at)) {
+            return;
+        }
+        let Ok(certificate) = read(owner, der) else { return };
+        let days = certificate.days_left(now);
+        if days < limits::EXPIRY_WARNING_DAYS {
+            let whose = match &certificate.owner {
+                Owner::Client => "this client",
+                Owner::Server(address) => address,
+            };
+            tracing::warn!(%whose, subject = %certificate.subject, days, "a certificate is about to expire");
+        }
+        *warned = Some((der.clone().into_owned(), now));
     }
 }
 

@@ -168,12 +168,13 @@ impl Client {
     /// Asks for the server's versions in ours, oldest last, until it understands the question.
     async fn agree(&self) -> Result<Version, Error> {
         let wanted = self.inner.options.version;
-        let mut offered = vec![wanted, Version::V1_4, Version::V1_3, Version::V1_2];
+        let mut offered =
+            vec![wanted, Version::V1_4, Version::V1_3, Version::V1_2, Version::V1_1, Version::V1_0];
         offered.sort_by_key(|version| core::cmp::Reverse((*version == wanted, *version)));
         offered.dedup();
         let request = DiscoverVersionsRequest { versions: offered.clone() };
         let mut asked = Vec::new();
-        for version in [wanted, Version::V1_4, Version::V1_2] {
+        for version in [wanted, Version::V1_4, Version::V1_2, Version::V1_1, Version::V1_0] {
             if asked.contains(&version) {
                 continue;
             }

@@ -73,6 +73,15 @@ impl WrappedKey {
 impl Client {
     /// Decrypts many wrapped keys; answers each, in their order. Each succeeds or fails for itself.
     pub async fn decrypt_all(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, Error>> {
+        let mut results = self.decrypt_there(wrapped).await;
+        if self.inner.options.key_travel == KeyTravel::WhereNeeded {
+            self.decrypt_here(wrapped, &mut results).await;
+        }
+        results
+    }
+
+    /// Has the server decrypt, and nobody else.
+    pub(crate) async fn decrypt_there(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, Error>> {
         let version = match self.version().await {
             Ok(version) => version,
             Err(error) => return wrapped.iter().map(|_| Err(error.clone())).collect(),
@@ -96,9 +105,6 @@ impl Client {
                 Some((Err(error), _)) => Err(error),
                 None => Err(cannot_be_asked(key, version)),
             });
-        }
-        if self.inner.options.key_travel == KeyTravel::WhereNeeded {
-            self.decrypt_here(wrapped, &mut results).await;
         }
         results
     }
@@ -134,7 +140,7 @@ impl Client {
     }
 
     /// The private key as PKCS#8, in the first of the formats that the server has.
-    async fn fetch_private_key(&self, id: &str) -> Result<Secret, Error> {
+    pub(crate) async fn fetch_private_key(&self, id: &str) -> Result<Secret, Error> {
         tracing::warn!(key = id, "the KMS cannot decrypt with this key: it is fetched to decrypt here");
         let mut failure = None;
         for format in [KeyFormatType::Pkcs8, KeyFormatType::Pkcs1] {
@@ -162,7 +168,7 @@ impl Client {
 }
 
 /// Whether the server said that it cannot do this at all, as opposed to not for this key or not for this client.
-fn is_inability(error: &Error) -> bool {
+pub(crate) fn is_inability(error: &Error) -> bool {
     matches!(error, Error::Refused(_))
         && matches!(
             error.reason(),
@@ -172,6 +178,8 @@ fn is_inability(error: &Error) -> bool {
                     | ResultReason::InvalidField
                     | ResultReason::UnsupportedCryptographicParameters
                     | ResultReason::BadCryptographicParameters
+                    // It does not know a field of the request, such as the mask's hash.
+                    | ResultReason::InvalidMessage
             )
         )
 }
@@ -209,7 +217,7 @@ fn to_pkcs8(id: &str, object: &ManagedObject) -> Result<Secret, Error> {
 }
 
 /// One ciphertext with a private key (PKCS#8). Every failure of the padding is the same failure.
-fn decrypt_with(pkcs8: &Secret, wrapped: &WrappedKey) -> Result<Secret, Error> {
+pub(crate) fn decrypt_with(pkcs8: &Secret, wrapped: &WrappedKey) -> Result<Secret, Error> {
     let failed = || Error::Decryption { id: wrapped.private_id.clone() };
     let Some(algorithm) = in_aws_lc(wrapped.hash, wrapped.mask_hash) else {
         return mixed(pkcs8, wrapped);

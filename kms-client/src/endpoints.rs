@@ -1,17 +1,22 @@
 //! The servers that answer for one KMS: a pool of connections to each, its health, and which one to ask.
 //!
-//! A request that may be repeated goes to the next server as soon as one fails. One that may not goes to the next only
+//! A request that may be repeated goes to the next server as soon as one fails, or, where the caller wants that, takes long. One that may not goes to the next only
 //! while nothing of it has been sent.
 
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kms_protocol::Secret;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::connection::Connection;
 use crate::error::{Error, Step};
+use crate::health::{Health, Standing, Trial, jittered};
 use crate::limits;
 use crate::tls::{BoxedStream, Connect};
 
@@ -26,6 +31,8 @@ pub(crate) struct Rules {
     pub(crate) attempt: Duration,
     /// How long all servers are tried again after all have failed.
     pub(crate) patience: Duration,
+    /// After how long without an answer another server is asked as well.
+    pub(crate) hedge: Option<Duration>,
 }
 
 impl Default for Rules {
@@ -35,6 +42,7 @@ impl Default for Rules {
             idle: limits::IDLE,
             attempt: limits::ATTEMPT,
             patience: Duration::ZERO,
+            hedge: None,
         }
     }
 }
@@ -55,6 +63,15 @@ pub(crate) struct Failure {
     pub(crate) sent: bool,
 }
 
+impl Failure {
+    /// Adds what became of the next server: one that may be back soon is worth more than one that needs a person.
+    fn and(&mut self, next: Self) {
+        if next.sent || next.error.is_retryable() || !self.error.is_retryable() {
+            *self = next;
+        }
+    }
+}
+
 /// All servers, in the order of the caller's preference.
 pub(crate) struct Endpoints {
     all: Vec<Arc<Endpoint>>,
@@ -69,20 +86,26 @@ impl Endpoints {
 
     /// Sends a message to the first server that takes it and returns its answer.
     pub(crate) async fn exchange(&self, message: &Message<'_>) -> Result<Reply, Failure> {
-        let patience = Instant::now() + self.rules.patience;
+        let patience = (Instant::now() + self.rules.patience).min(message.deadline);
+        let mut pause = limits::ROUND;
         loop {
             let failure = match self.round(message).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
-            let pause = jittered(limits::ROUND);
-            let next = Instant::now() + pause;
+            let left = patience.saturating_duration_since(Instant::now());
             let again = failure.error.is_retryable() && (message.repeatable || !failure.sent);
-            if !again || next > patience || next > message.deadline {
+            if !again || left.is_zero() {
                 return Err(failure);
             }
-            sleep(pause).await;
+            sleep(jittered(pause).min(left)).await;
+            pause = (pause * 2).min(limits::ROUND_MOST);
         }
+    }
+
+    /// How errors name the first server.
+    pub(crate) fn first_address(&self) -> &str {
+        self.all.first().map_or("", |endpoint| endpoint.server.address())
     }
 
     /// A new connection to the first server, outside the pool.
@@ -95,32 +118,22 @@ impl Endpoints {
 
     /// Asks each server once, those believed to work first.
     async fn round(&self, message: &Message<'_>) -> Result<Reply, Failure> {
-        let now = Instant::now();
-        let mut order: Vec<_> = self.all.iter().collect();
-        order.sort_by_key(|endpoint| endpoint.is_shunned(now));
+        let mut turns = self.turns(message);
+        if message.repeatable {
+            return Race::new(self.rules, message, turns).run().await;
+        }
         let mut last = Failure { error: no_server(), sent: false };
-        let mut others = order.len();
-        for endpoint in order {
-            others -= 1;
-            let mut deadline = message.deadline;
-            if others > 0 && message.repeatable {
-                let attempt = self.rules.attempt + limits::ATTEMPT_PER_ITEM * message.items;
-                deadline = deadline.min(Instant::now() + attempt);
-            }
-            match endpoint.exchange(message, deadline).await {
+        while let Some(turn) = turns.pop_front() {
+            match turn.endpoint.exchange(message, message.deadline).await {
                 Ok(reply) => {
-                    endpoint.answered();
+                    turn.endpoint.health.answered();
                     return Ok(reply);
                 }
                 Err(failure) => {
-                    if others > 0 {
-                        tracing::warn!(server = endpoint.server.address(), error = %failure.error,
-                            "a KMS server failed, another one is asked");
-                    }
-                    endpoint.failed();
-                    let stop = failure.sent && !message.repeatable;
-                    last = failure;
-                    if stop {
+                    turn.endpoint.failed(&failure, !turns.is_empty());
+                    let sent = failure.sent;
+                    last.and(failure);
+                    if sent {
                         break;
                     }
                 }
@@ -128,6 +141,121 @@ impl Endpoints {
         }
         Err(last)
     }
+
+    /// All servers in the order in which they are asked: in that of preference, but those that failed last.
+    fn turns(&self, message: &Message<'_>) -> VecDeque<Turn> {
+        let now = Instant::now();
+        // Finding out whether a server is back is for requests that another one can answer.
+        let may_try = message.repeatable && self.all.len() > 1;
+        let (mut sound, mut shunned) = (VecDeque::new(), VecDeque::new());
+        for endpoint in &self.all {
+            let turn = |trial| Turn { endpoint: Arc::clone(endpoint), trial };
+            match endpoint.health.standing(now, may_try) {
+                Standing::Sound => sound.push_back(turn(None)),
+                Standing::Returning(trial) => sound.push_back(turn(Some(trial))),
+                Standing::Shunned => shunned.push_back(turn(None)),
+            }
+        }
+        sound.append(&mut shunned);
+        sound
+    }
+}
+
+/// A server that is to be asked.
+struct Turn {
+    endpoint: Arc<Endpoint>,
+    trial: Option<Trial>,
+}
+
+type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
+
+/// A server that is being asked.
+struct Attempt<'a> {
+    turn: Turn,
+    outcome: Outcome<'a>,
+    /// When another server is asked as well.
+    hedge_at: Option<Instant>,
+}
+
+/// One round of a request that any server may answer: the first answer wins.
+struct Race<'a> {
+    rules: Rules,
+    message: &'a Message<'a>,
+    waiting: VecDeque<Turn>,
+    running: Vec<Attempt<'a>>,
+    last: Failure,
+}
+
+impl<'a> Race<'a> {
+    fn new(rules: Rules, message: &'a Message<'a>, waiting: VecDeque<Turn>) -> Self {
+        let last = Failure { error: no_server(), sent: false };
+        Self { rules, message, waiting, running: Vec::new(), last }
+    }
+
+    async fn run(mut self) -> Result<Reply, Failure> {
+        loop {
+            if self.running.is_empty() && !self.start_next() {
+                return Err(self.last);
+            }
+            let hedge_at = self.running.last().and_then(|attempt| attempt.hedge_at);
+            let hedge_at = hedge_at.filter(|_| !self.waiting.is_empty());
+            let (at, result) = tokio::select! {
+                done = first_done(&mut self.running) => done,
+                () = sleep_until(hedge_at.unwrap_or(self.message.deadline)), if hedge_at.is_some() => {
+                    self.start_next();
+                    continue;
+                }
+            };
+            let Attempt { turn, .. } = self.running.swap_remove(at);
+            match result {
+                Ok(reply) => {
+                    turn.endpoint.health.answered();
+                    for slower in self.running.iter().filter(|slower| slower.turn.trial.is_none()) {
+                        slower.turn.endpoint.health.was_outpaced();
+                    }
+                    return Ok(reply);
+                }
+                Err(failure) => {
+                    turn.endpoint.failed(&failure, !self.waiting.is_empty() || !self.running.is_empty());
+                    self.last.and(failure);
+                    self.start_next();
+                }
+            }
+        }
+    }
+
+    /// Asks the next server; whether there is one.
+    fn start_next(&mut self) -> bool {
+        let Some(mut turn) = self.waiting.pop_front() else { return false };
+        if let Some(trial) = &mut turn.trial {
+            trial.begin();
+        }
+        let now = Instant::now();
+        let has_others = !self.waiting.is_empty();
+        let mut deadline = self.message.deadline;
+        if has_others {
+            deadline = deadline.min(now + self.rules.attempt + limits::ATTEMPT_PER_ITEM * self.message.items);
+        }
+        let trial = turn.trial.as_ref().map(|_| limits::TRIAL);
+        let hedge = trial.into_iter().chain(self.rules.hedge).min().filter(|_| has_others);
+        let (endpoint, message) = (Arc::clone(&turn.endpoint), self.message);
+        let outcome: Outcome<'a> = Box::pin(async move { endpoint.exchange(message, deadline).await });
+        self.running.push(Attempt { turn, outcome, hedge_at: hedge.map(|hedge| now + hedge) });
+        true
+    }
+}
+
+/// The first of these that is done, by its place.
+async fn first_done(running: &mut [Attempt<'_>]) -> (usize, Result<Reply, Failure>) {
+    poll_fn(|context| {
+        for (at, attempt) in running.iter_mut().enumerate() {
+            if let Poll::Ready(result) = attempt.outcome.as_mut().poll(context) {
+                return Poll::Ready((at, result));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// One server: how to reach it, its idle connections, and how it did lately.
@@ -136,19 +264,12 @@ struct Endpoint {
     rules: Rules,
     idle: Mutex<Vec<Idle>>,
     free: Arc<Semaphore>,
-    health: Mutex<Health>,
+    health: Health,
 }
 
 struct Idle {
     connection: Connection<BoxedStream>,
     since: Instant,
-}
-
-#[derive(Default)]
-struct Health {
-    failures: u32,
-    /// Until when other servers are asked first.
-    shunned_until: Option<Instant>,
 }
 
 /// An answer, and the connection that it came over.
@@ -190,7 +311,7 @@ impl Endpoint {
             rules,
             idle: Mutex::default(),
             free: Arc::new(Semaphore::new(rules.connections)),
-            health: Mutex::default(),
+            health: Health::default(),
         }
     }
 
@@ -262,38 +383,19 @@ impl Endpoint {
         Ok(Connection::over(stream, self.server.address()))
     }
 
-    fn answered(&self) {
-        *self.health() = Health::default();
-    }
-
-    fn failed(&self) {
-        let mut health = self.health();
-        let doubled = limits::RETURN_FIRST.saturating_mul(1 << health.failures.min(8));
-        health.failures = health.failures.saturating_add(1);
-        health.shunned_until = Some(Instant::now() + jittered(doubled.min(limits::RETURN_MOST)));
-    }
-
-    fn is_shunned(&self, now: Instant) -> bool {
-        self.health().shunned_until.is_some_and(|until| until > now)
+    fn failed(&self, failure: &Failure, has_others: bool) {
+        if has_others {
+            tracing::warn!(server = self.server.address(), error = %failure.error,
+                "a KMS server failed, another one is asked");
+        }
+        self.health.failed();
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn no_server() -> Error {
     Error::settings("no server is given", "give at least one address, as host:port")
-}
-
-/// Between a half and the whole of `pause`, so that many clients do not come back at once.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    let mut random = [0; 1];
-    // Without randomness the pause is merely not jittered.
-    let share = aws_lc_rs::rand::fill(&mut random).map_or(255, |()| random[0]);
-    pause / 2 + pause * u32::from(share) / 510
 }

@@ -13,7 +13,7 @@ use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, Objec
 use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
 use kms_protocol::operation::{
     ActivateRequest, CreateKeyPairRequest, GetAttributesRequest, GetAttributesResponse, GetRequest,
-    GetResponse, LocateRequest,
+    GetResponse, LocateRequest, RekeyKeyPairRequest,
 };
 use kms_protocol::ttlv::{Content, Reader};
 use rsa::BoxedUint;
@@ -90,15 +90,63 @@ impl Client {
     /// [`Error::OutcomeUnknown`] where the answer was lost and no pair is found: it may still turn up, so that
     /// [`Client::find_key`] has to come before another request. Otherwise see [`Client::call`].
     pub async fn request_key(&self, name: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
-        let (private_id, public_id) = match self.create_key_pair(&pair_request(name, spec)).await {
-            Ok(pair) => (pair.private_key_unique_identifier, pair.public_key_unique_identifier),
+        let (private_id, public_id) = self.create_pair(name, name, spec).await?;
+        self.finish_key(private_id, public_id, spec).await
+    }
+
+    /// Has the KMS make a pair in an Object Group, or finds what it made where its answer is lost: the private and the
+    /// public ID.
+    pub(crate) async fn create_pair(
+        &self,
+        name: &str,
+        group: &str,
+        spec: KeySpec,
+    ) -> Result<(String, String), Error> {
+        match self.create_key_pair(&pair_request(name, group, spec)).await {
+            Ok(pair) => Ok((pair.private_key_unique_identifier, pair.public_key_unique_identifier)),
             Err(unknown @ Error::OutcomeUnknown { .. }) => {
                 tracing::warn!(name, error = %unknown, "the answer to Create Key Pair was lost: its outcome is looked up");
-                self.look_up(name, spec).await?.ok_or(unknown)?
+                self.look_up(|| self.pair_named(name, spec)).await?.ok_or(unknown)
             }
-            Err(error) => return Err(error),
-        };
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the KMS replace a pair by a new one now (Re-key Key Pair), activates both new halves and fetches the public one.
+    ///
+    /// The request goes out once. Where its answer is lost, the Replacement Object Link that it would have made is looked
+    /// for, several times over [`limits::LOOKUPS`]: the call goes on with what is found.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] where the answer was lost and no link is found: it may still turn up. Otherwise see
+    /// [`Client::call`].
+    pub async fn rotate_key(&self, private_id: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
+        let (private_id, public_id) = self.rekey_pair(private_id).await?;
         self.finish_key(private_id, public_id, spec).await
+    }
+
+    /// The private and the public ID of the pair that replaces a pair from now on.
+    pub(crate) async fn rekey_pair(&self, private_id: &str) -> Result<(String, String), Error> {
+        let request = RekeyKeyPairRequest {
+            private_key_unique_identifier: Some(private_id.into()),
+            ..RekeyKeyPairRequest::default()
+        };
+        match self.rekey_key_pair(&request).await {
+            Ok(pair) => Ok((pair.private_key_unique_identifier, pair.public_key_unique_identifier)),
+            Err(unknown @ Error::OutcomeUnknown { .. }) => {
+                tracing::warn!(key = private_id, error = %unknown, "the answer to Re-key Key Pair was lost: its outcome is looked up");
+                self.look_up(|| self.replacement(private_id)).await?.ok_or(unknown)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The private and the public ID of the pair that the Links of a private key lead to.
+    async fn replacement(&self, private_id: &str) -> Result<Option<(String, String)>, Error> {
+        let old = self.view(private_id).await?;
+        let Some(private) = old.link(LinkType::ReplacementObjectLink) else { return Ok(None) };
+        let new = self.view(private).await?;
+        Ok(new.link(LinkType::PublicKeyLink).map(|public| (private.to_owned(), public.to_owned())))
     }
 
     /// Finds the pair that an earlier [`Client::request_key`] of this name made, finishes what that one did not (both
@@ -113,20 +161,23 @@ impl Client {
         }
     }
 
-    /// Looks for the pair until it is there, as long as a lagging replica or a server that restarts may need.
-    async fn look_up(&self, name: &str, spec: KeySpec) -> Result<Option<(String, String)>, Error> {
+    /// Looks for a pair until it is there, as long as a lagging replica or a server that restarts may need.
+    async fn look_up<F>(&self, look: impl Fn() -> F) -> Result<Option<(String, String)>, Error>
+    where
+        F: Future<Output = Result<Option<(String, String)>, Error>>,
+    {
         let end = Instant::now() + self.inner.options.deadline;
         let mut pause = limits::LOOKUP_FIRST;
         let mut last = Ok(None);
-        for look in 0..limits::LOOKUPS {
-            if look > 0 {
+        for looked in 0..limits::LOOKUPS {
+            if looked > 0 {
                 if Instant::now() + pause > end {
                     break;
                 }
                 sleep(pause).await;
                 pause *= 2;
             }
-            last = self.pair_named(name, spec).await;
+            last = look().await;
             match &last {
                 Ok(None) => {}
                 Err(error) if error.is_retryable() => {}
@@ -141,7 +192,11 @@ impl Client {
     }
 
     /// The private and the public ID of the pair of this name.
-    async fn pair_named(&self, name: &str, spec: KeySpec) -> Result<Option<(String, String)>, Error> {
+    pub(crate) async fn pair_named(
+        &self,
+        name: &str,
+        spec: KeySpec,
+    ) -> Result<Option<(String, String)>, Error> {
         let public = format!("{name}{PUBLIC_SUFFIX}");
         let hits = self.verified_hits(&public, ObjectType::PublicKey).await?;
         let fits = |view: &View| view.is_rsa() && view.length.is_none_or(|length| length == spec.bits());
@@ -160,6 +215,8 @@ impl Client {
         if let Some(id) = public.link(LinkType::PrivateKeyLink) {
             return Ok(Some(id.to_owned()));
         }
+        // Its own name tells more than the one that it was looked for by.
+        let name = public.names().find_map(|own| own.strip_suffix(PUBLIC_SUFFIX)).unwrap_or(name);
         let mut hits = self.verified_hits(&format!("{name}{PRIVATE_SUFFIX}"), ObjectType::PrivateKey).await?;
         Ok(match (hits.pop(), hits.len()) {
             (Some(hit), 0) => Some(hit.id),
@@ -182,6 +239,12 @@ impl Client {
         Ok(hits)
     }
 
+    /// What the server says of an object.
+    pub(crate) async fn view(&self, id: &str) -> Result<View, Error> {
+        let unanswered = || Err(Error::protocol("it answered nothing"));
+        self.views(&[id.to_owned()]).await.pop().unwrap_or_else(unanswered)
+    }
+
     /// What the server says of each of these objects.
     pub(crate) async fn views(&self, ids: &[String]) -> Vec<Result<View, Error>> {
         let requests: Vec<_> = ids.iter().map(|id| view_request(id)).collect();
@@ -196,9 +259,9 @@ impl Client {
         public_id: String,
         spec: KeySpec,
     ) -> Result<IssuedKey, Error> {
-        once_visible(async || self.make_active(&private_id).await).await?;
-        once_visible(async || self.make_active(&public_id).await).await?;
-        let key = once_visible(async || self.public_key(&public_id).await).await?;
+        once_visible(|| self.make_active(&private_id)).await?;
+        once_visible(|| self.make_active(&public_id)).await?;
+        let key = once_visible(|| self.public_key(&public_id)).await?;
         if key.bits != spec.bits().unsigned_abs() {
             return Err(Error::Key {
                 id: public_id,
@@ -211,7 +274,7 @@ impl Client {
 
     /// Activates an object, unless it is Active already: some servers activate at once, and the answer to an earlier
     /// Activate may have been lost.
-    async fn make_active(&self, id: &str) -> Result<(), Error> {
+    pub(crate) async fn make_active(&self, id: &str) -> Result<(), Error> {
         let request = ActivateRequest { unique_identifier: Some(id.into()) };
         let Err(error) = self.activate(&request).await else { return Ok(()) };
         match &error {
@@ -272,7 +335,10 @@ impl Client {
 }
 
 /// Asks about a key that exists until the server that answers knows it: replicas lag.
-async fn once_visible<T>(ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+async fn once_visible<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut pause = limits::LOOKUP_FIRST;
     for _ in 1..limits::LOOKUPS {
         match ask().await {
@@ -285,14 +351,14 @@ async fn once_visible<T>(ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, E
 }
 
 /// Formats of public keys, in the order asked for: SubjectPublicKeyInfo, which KMIP calls X.509, first.
-const PUBLIC_FORMATS: [KeyFormatType; 3] =
+pub(crate) const PUBLIC_FORMATS: [KeyFormatType; 3] =
     [KeyFormatType::X509, KeyFormatType::Pkcs1, KeyFormatType::TransparentRsaPublicKey];
 
-fn get_request(id: &str, format: KeyFormatType) -> GetRequest {
+pub(crate) fn get_request(id: &str, format: KeyFormatType) -> GetRequest {
     GetRequest { unique_identifier: Some(id.into()), key_format_type: Some(format), ..GetRequest::default() }
 }
 
-fn pair_request(name: &str, spec: KeySpec) -> CreateKeyPairRequest {
+fn pair_request(name: &str, group: &str, spec: KeySpec) -> CreateKeyPairRequest {
     let half = |suffix: &str, mask| {
         vec![Attribute::Name(Name::text(format!("{name}{suffix}"))), Attribute::CryptographicUsageMask(mask)]
     };
@@ -300,7 +366,7 @@ fn pair_request(name: &str, spec: KeySpec) -> CreateKeyPairRequest {
         common: vec![
             Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
             Attribute::CryptographicLength(spec.bits()),
-            Attribute::ObjectGroup(name.to_owned()),
+            Attribute::ObjectGroup(group.to_owned()),
         ]
         .into(),
         private_key: half(PRIVATE_SUFFIX, CryptographicUsageMask::DECRYPT).into(),
@@ -395,9 +461,14 @@ impl View {
     }
 
     pub(crate) fn has_name(&self, name: &str) -> bool {
-        self.attributes
-            .iter()
-            .any(|attribute| matches!(attribute, Attribute::Name(Name { value, .. }) if value == name))
+        self.names().any(|own| own == name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::Name(Name { value, .. }) => Some(value.as_str()),
+            _ => None,
+        })
     }
 
     pub(crate) fn may_encrypt(&self) -> bool {

@@ -14,13 +14,16 @@ pub mod cli;
 mod client;
 mod connection;
 mod decrypt;
+pub mod doctor;
 mod endpoints;
 mod error;
+mod health;
 mod keys;
 pub mod limits;
 mod message;
 mod profile;
 mod rotation;
+mod tcp;
 mod tls;
 
 pub use certificates::{Certificate, Owner};
@@ -32,3 +35,8 @@ pub use keys::{IssuedKey, KeySpec, PRIVATE_SUFFIX, PUBLIC_SUFFIX};
 pub use profile::{Builder, Profile};
 pub use rotation::{Finding, KnownKey, Unusable};
 pub use tls::{BoxedStream, Connect};
+
+/// Keeps the examples of the guide compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/client.md")]
+struct Guide;

@@ -47,8 +47,21 @@ pub const RETURN_FIRST: Duration = Duration::from_millis(500);
 /// The longest such pause.
 pub const RETURN_MOST: Duration = Duration::from_secs(30);
 
-/// The pause between two rounds over all servers while the caller's patience lasts.
+/// After how long another server is asked as well where one that failed is tried again: the one request that finds out
+/// whether it is back must not pay for it.
+pub const TRIAL: Duration = Duration::from_millis(50);
+
+/// After how many answers in a row that another server gave first one is taken for failed: nobody should wait for it
+/// first any more.
+pub const OUTPACED: u32 = 8;
+
+/// The first pause between two rounds over all servers while the caller's patience lasts; doubled each time, so that a
+/// server that comes back is not run over by all clients at once.
 pub const ROUND: Duration = Duration::from_millis(250);
+
+/// The longest such pause: what a server's return may go unnoticed. Jittered, it spreads a hundred clients over half a
+/// second.
+pub const ROUND_MOST: Duration = Duration::from_secs(1);
 
 /// TCP keep-alive: when the first probe is sent, and how far apart the others are. Well below the 30 s of HSMs.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -77,3 +90,12 @@ pub const OVERLAP: i64 = 300;
 
 /// The longest chain or message of a server that is put into an error, in characters.
 pub const MESSAGE_SHOWN: usize = 400;
+
+/// Seconds of a day.
+pub const DAY: i64 = 86_400;
+
+/// From how many days before its end on a certificate is warned about: an order for a new one takes weeks in some places.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;
+
+/// How long before the same certificate is warned about again, in seconds: a log wants one line a day.
+pub const EXPIRY_WARNING_AGAIN: i64 = DAY;

@@ -10,6 +10,12 @@ use kms_protocol::DateTime;
 fn main() -> ExitCode {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = DateTime(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX));
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .with_target(false)
+        .without_time()
+        .init();
     let context = Context {
         stdout: Box::new(io::stdout()),
         stderr: Box::new(io::stderr()),

@@ -2,10 +2,12 @@
 
 use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultReason, ResultStatus};
 use kms_protocol::message::{RequestHeader, ResponseItem, ResponseMessage};
-use kms_protocol::operation::Request;
+use kms_protocol::operation::{DiscoverVersionsRequest, Request};
 use kms_protocol::ttlv::{Bytes, Content, Reader, Value as _, Writer};
-use kms_protocol::{Secret, Tag, Version};
+use kms_protocol::{DateTime, Secret, Tag, Version};
+use tokio::time::Instant;
 
+use crate::connection::{Connection, Stream};
 use crate::error::{Error, Refusal};
 use crate::limits;
 
@@ -78,6 +80,22 @@ pub(crate) fn encode<'a>(items: impl ExactSizeIterator<Item = &'a EncodedItem>, 
         }
     });
     Secret::new(writer.into_bytes())
+}
+
+/// Asks for versions over a connection, as the smallest exchange that there is; the server's clock.
+///
+/// # Errors
+/// When no answer comes that can be read.
+pub(crate) async fn greet<S: Stream>(
+    connection: &mut Connection<S>,
+    version: Version,
+) -> Result<DateTime, Error> {
+    let item = EncodedItem::new(&DiscoverVersionsRequest::default(), 1, version);
+    let message = encode([&item].into_iter(), version);
+    let answer = connection.exchange(message.expose(), Instant::now() + limits::CONNECT).await?;
+    let message = ResponseMessage::read(answer.expose())
+        .map_err(|error| Error::protocol(format!("in its answer: {error}")))?;
+    Ok(message.header.time_stamp)
 }
 
 /// What came back for a message.

@@ -110,8 +110,8 @@ impl Builder {
         self
     }
 
-    /// The protocol version wanted; 1.4 where nothing is said. Where the server does not speak it, the newest of 1.2 to
-    /// 1.4 that it does is used.
+    /// The protocol version wanted; 1.4 where nothing is said. Where the server does not speak it, the newest of 1.0 to
+    /// 1.4 that it does is used; Decrypt exists from 1.2 on, Re-key Key Pair from 1.1 on.
     pub fn version(mut self, version: Version) -> Self {
         self.options.version = version;
         self
@@ -132,6 +132,13 @@ impl Builder {
     /// How long one of several servers may take to answer what another could, before that one is asked.
     pub fn attempt_deadline(mut self, deadline: Duration) -> Self {
         self.rules.attempt = deadline;
+        self
+    }
+
+    /// After how long without an answer another server is asked as well, for what only reads or computes: the first answer
+    /// counts. Costs the servers up to twice the work; bounds what a slow one adds. Not done where nothing is said.
+    pub fn hedge_after(mut self, delay: Duration) -> Self {
+        self.rules.hedge = Some(delay);
         self
     }
 

@@ -4,22 +4,27 @@ use core::future::Future;
 use core::pin::Pin;
 use core::time::Duration;
 use std::io::{self, Read as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use kms_protocol::Secret;
+use kms_protocol::{DateTime, Secret};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
-use tokio::net::{TcpStream, lookup_host};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider as _};
+use rustls::{
+    AlertDescription, CertificateError, CipherSuite, ClientConfig, PeerIncompatible, RootCertStore,
+    SupportedProtocolVersion,
+};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use crate::certificates::{Owner, Watch};
 use crate::connection::Stream;
 use crate::error::{Error, Step, TlsFault};
 use crate::limits;
+use crate::profile::Profile;
+use crate::tcp;
 
 /// A stream to a server, whatever it runs over.
 pub type BoxedStream = Box<dyn Stream>;
@@ -97,10 +102,26 @@ impl Credentials {
         self.ca.iter().chain(identity).map(Pem::stamp).collect()
     }
 
-    fn config(&self) -> Result<ClientConfig, Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+    /// Those of a profile, from its files.
+    pub(crate) fn of(profile: &Profile) -> Self {
+        let file = |path: &PathBuf| Pem::File(path.clone());
+        Self { ca: vec![file(&profile.ca)], identity: Some((file(&profile.certificate), file(&profile.key))) }
+    }
+
+    pub(crate) fn config(&self) -> Result<ClientConfig, Error> {
+        self.config_of(&[&rustls::version::TLS13, &rustls::version::TLS12], |_| true)
+    }
+
+    /// A configuration that offers only these versions, and of their cipher suites only some.
+    pub(crate) fn config_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        offers: impl Fn(CipherSuite) -> bool,
+    ) -> Result<ClientConfig, Error> {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|suite| offers(suite.suite()));
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
             .map_err(|error| Error::settings(error.to_string(), "this is a fault of the program"))?
             .with_root_certificates(self.roots()?);
         let Some((chain_pem, key_pem)) = &self.identity else { return Ok(builder.with_no_client_auth()) };
@@ -114,7 +135,7 @@ impl Credentials {
         })
     }
 
-    fn roots(&self) -> Result<RootCertStore, Error> {
+    pub(crate) fn roots(&self) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
         for pem in &self.ca {
             for certificate in certificates(pem)? {
@@ -131,6 +152,16 @@ impl Credentials {
             ));
         }
         Ok(roots)
+    }
+
+    /// The certificate chain that the client shows, its own first; empty where it shows none.
+    pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+        self.identity.as_ref().map_or_else(|| Ok(Vec::new()), |(chain, _)| certificates(chain))
+    }
+
+    /// The client's private key, in the form that its file has.
+    pub(crate) fn key_form(&self) -> Result<Option<PrivateKeyDer<'static>>, Error> {
+        self.identity.as_ref().map(|(_, key)| private_key(key)).transpose()
     }
 }
 
@@ -169,19 +200,28 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
 pub(crate) struct Identity {
     credentials: Credentials,
     current: Mutex<Current>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
 struct Current {
     stamps: Vec<Option<(SystemTime, u64)>>,
     config: Arc<ClientConfig>,
+    /// The client's own certificate.
+    own: Option<CertificateDer<'static>>,
+}
+
+impl Current {
+    fn load(credentials: &Credentials, stamps: Vec<Option<(SystemTime, u64)>>) -> Result<Self, Error> {
+        let own = credentials.chain()?.into_iter().next();
+        Ok(Self { stamps, config: Arc::new(credentials.config()?), own })
+    }
 }
 
 impl Identity {
     pub(crate) fn load(credentials: Credentials) -> Result<Self, Error> {
-        let stamps = credentials.stamps();
-        let config = Arc::new(credentials.config()?);
-        Ok(Self { credentials, current: Mutex::new(Current { stamps, config }) })
+        let current = Current::load(&credentials, credentials.stamps())?;
+        Ok(Self { credentials, current: Mutex::new(current), watch: Watch::default() })
     }
 
     /// The configuration for a new connection. Files that changed and cannot be used leave the earlier one in force.
@@ -189,21 +229,50 @@ impl Identity {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = self.credentials.stamps();
         if stamps != current.stamps {
-            match self.credentials.config() {
-                Ok(config) => current.config = Arc::new(config),
+            match Current::load(&self.credentials, stamps.clone()) {
+                Ok(changed) => *current = changed,
                 Err(error) => {
-                    tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay")
+                    tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay");
+                    current.stamps = stamps;
                 }
             }
-            current.stamps = stamps;
         }
         Arc::clone(&current.config)
     }
 
+    /// Warns where the client's own certificate is about to expire.
+    fn watch(&self, now: DateTime) {
+        let own = self.current.lock().unwrap_or_else(PoisonError::into_inner).own.clone();
+        if let Some(own) = own {
+            self.watch.look(Owner::Client, &own, now);
+        }
+    }
+
     /// The certificate chain that the client shows, its own first; empty where it shows none.
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
-        self.credentials.identity.as_ref().map_or_else(|| Ok(Vec::new()), |(chain, _)| certificates(chain))
+        self.credentials.chain()
     }
+}
+
+/// The host in an address, and the name that the server's certificate must hold.
+///
+/// # Errors
+/// When `address` is no `host:port`, or that name is none.
+pub(crate) fn parse_address<'a>(
+    address: &'a str,
+    name: Option<&str>,
+) -> Result<(&'a str, ServerName<'static>), Error> {
+    let wrong = || {
+        Error::settings(
+            format!("{address:?} is no address of a server"),
+            "write it as host:port, such as kms.example.com:5696 or [::1]:5696",
+        )
+    };
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let name = ServerName::try_from(name.unwrap_or(host).to_owned()).map_err(|_| wrong())?;
+    Ok((host, name))
 }
 
 /// One server, reached over TCP and TLS.
@@ -214,7 +283,8 @@ pub(crate) struct TlsServer {
     identity: Arc<Identity>,
     limit: Duration,
     /// The certificate that the server showed last.
-    seen: Arc<Mutex<Option<CertificateDer<'static>>>>,
+    seen: Seen,
+    watch: Watch,
 }
 
 /// The certificate that a server showed last.
@@ -229,17 +299,15 @@ impl TlsServer {
         identity: Arc<Identity>,
         limit: Duration,
     ) -> Result<Self, Error> {
-        let wrong = || {
-            Error::settings(
-                format!("{address:?} is no address of a server"),
-                "write it as host:port, such as kms.example.com:5696 or [::1]:5696",
-            )
-        };
-        let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-        port.parse::<u16>().map_err(|_| wrong())?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let name = ServerName::try_from(name.unwrap_or(host).to_owned()).map_err(|_| wrong())?;
-        Ok(Self { address: address.to_owned(), name, identity, limit, seen: Seen::default() })
+        let (_, name) = parse_address(address, name)?;
+        Ok(Self {
+            address: address.to_owned(),
+            name,
+            identity,
+            limit,
+            seen: Seen::default(),
+            watch: Watch::default(),
+        })
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -248,61 +316,38 @@ impl TlsServer {
 
     async fn open(&self) -> Result<BoxedStream, Error> {
         let deadline = Instant::now() + self.limit;
-        let late = |step| move |_| Error::TimedOut { address: self.address.clone(), step, after: self.limit };
-        let addresses: Vec<_> = timeout_at(deadline, lookup_host(&self.address))
+        let tcp = tcp::open(&self.address, deadline, self.limit).await?;
+        let config = self.identity.config();
+        // The clock that certificates are judged by.
+        let clock = DefaultTimeProvider.current_time();
+        let now = clock.and_then(|now| i64::try_from(now.as_secs()).ok()).map(DateTime);
+        if let Some(now) = now {
+            self.identity.watch(now);
+        }
+        let tls = timeout_at(deadline, TlsConnector::from(config).connect(self.name.clone(), tcp))
             .await
-            .map_err(late(Step::Resolve))?
-            .map_err(|error| Error::Resolve { address: self.address.clone(), reason: error.to_string() })?
-            .collect();
-        let tcp = self.first_that_answers(&addresses, deadline).await?;
-        prepare(&tcp).map_err(|error| self.cannot_connect(&error))?;
-        let connector = TlsConnector::from(self.identity.config());
-        let tls = timeout_at(deadline, connector.connect(self.name.clone(), tcp))
-            .await
-            .map_err(late(Step::Handshake))?
-            .map_err(|error| self.no_handshake(&error))?;
+            .map_err(|_| Error::TimedOut {
+                address: self.address.clone(),
+                step: Step::Handshake,
+                after: self.limit,
+            })?
+            .map_err(|error| no_handshake(&self.address, &error))?;
         if let Some(certificate) = tls.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+            if let Some(now) = now {
+                self.watch.look(Owner::Server(self.address.clone()), certificate, now);
+            }
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             *seen = Some(certificate.clone().into_owned());
         }
         Ok(Box::new(tls))
     }
+}
 
-    /// Tries the addresses of a name in turn, each with its share of the time that is left.
-    async fn first_that_answers(
-        &self,
-        addresses: &[SocketAddr],
-        deadline: Instant,
-    ) -> Result<TcpStream, Error> {
-        let mut last =
-            Error::Resolve { address: self.address.clone(), reason: "the name has no address".to_owned() };
-        for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
-            let now = Instant::now();
-            let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
-            last = match timeout_at(now + share, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return Ok(tcp),
-                Ok(Err(error)) => self.cannot_connect(&error),
-                Err(_) => {
-                    Error::TimedOut { address: self.address.clone(), step: Step::Connect, after: share }
-                }
-            };
-        }
-        Err(last)
-    }
-
-    fn cannot_connect(&self, error: &io::Error) -> Error {
-        Error::Connect { address: self.address.clone(), kind: error.kind(), reason: error.to_string() }
-    }
-
-    fn no_handshake(&self, error: &io::Error) -> Error {
-        match fault_of(error) {
-            Some(fault) => Error::Tls { address: self.address.clone(), fault },
-            None => Error::Lost {
-                address: self.address.clone(),
-                step: Step::Handshake,
-                reason: error.to_string(),
-            },
-        }
+/// The error of a handshake that failed.
+pub(crate) fn no_handshake(address: &str, error: &io::Error) -> Error {
+    match fault_of(error) {
+        Some(fault) => Error::Tls { address: address.to_owned(), fault },
+        None => Error::Lost { address: address.to_owned(), step: Step::Handshake, reason: error.to_string() },
     }
 }
 
@@ -314,15 +359,6 @@ impl Connect for TlsServer {
     fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {
         Box::pin(self.open())
     }
-}
-
-/// Requests are small and waited for: they go out at once. Keep-alive notices a peer that is gone, and keeps firewalls
-/// from forgetting the connection.
-fn prepare(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let keep_alive =
-        socket2::TcpKeepalive::new().with_time(limits::KEEP_ALIVE).with_interval(limits::KEEP_ALIVE);
-    socket2::SockRef::from(tcp).set_tcp_keepalive(&keep_alive)
 }
 
 /// What TLS has against the connection, where the error is TLS's.

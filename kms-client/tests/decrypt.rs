@@ -94,6 +94,8 @@ async fn what_the_kms_cannot_decrypt_is_decrypted_here_if_that_is_allowed() {
         ResultReason::FeatureNotSupported,
         ResultReason::InvalidField,
         ResultReason::UnsupportedCryptographicParameters,
+        // What a server answers that does not know the fields for the mask's hash, such as PyKMIP's.
+        ResultReason::InvalidMessage,
     ];
     for reason in inabilities {
         let kms = kms(NEW, KeyTravel::WhereNeeded, move |_, _| Reply::No(reason));
@@ -132,7 +134,6 @@ async fn keys_never_travel_for_any_other_no() {
         ResultReason::IncompatibleCryptographicUsageMask,
         ResultReason::InternalServerError,
         ResultReason::GeneralFailure,
-        ResultReason::InvalidMessage,
     ];
     for reason in others {
         let kms = kms(NEW, KeyTravel::WhereNeeded, move |_, _| Reply::No(reason));

@@ -15,9 +15,7 @@ use kms_protocol::operation::{
     LocateRequest, LocateResponse, QueryRequest,
 };
 use kms_protocol::{Secret, Version};
-use scripted::{
-    Ask, InMemory, Journal, Reply, Unreachable, answer, in_1_4, payload, read_message, speaking, yes,
-};
+use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, payload, read_message, speaking, yes};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
@@ -331,11 +329,12 @@ async fn no_more_connections_than_allowed() {
 #[tokio::test]
 async fn versions_are_agreed_on_the_first_call() {
     type Case = (&'static str, &'static [Version], Version, Version);
-    let cases: [Case; 4] = [
+    let cases: [Case; 5] = [
         ("1.4 of all", &[Version::V2_1, Version::V1_4, Version::V1_2], Version::V1_4, Version::V1_4),
         ("2.1 on request", &[Version::V2_1, Version::V1_4], Version::V2_1, Version::V2_1),
         ("2.1 on request, not spoken", &[Version::V1_4, Version::V1_3], Version::V2_1, Version::V1_4),
         ("an old server", &[Version::V1_2, Version::V1_1], Version::V1_4, Version::V1_2),
+        ("the oldest of all", &[Version::V1_0], Version::V1_4, Version::V1_0),
     ];
     for (what, spoken, wanted, agreed) in cases {
         let used = Arc::new(std::sync::Mutex::new(None));
@@ -348,10 +347,10 @@ async fn versions_are_agreed_on_the_first_call() {
         client.locate(&LocateRequest::default()).await.expect(what);
         assert_eq!(*used.lock().expect("not poisoned"), Some(agreed), "{what}");
     }
-    let server = InMemory::replying(speaking(&[Version::V1_0], found));
+    let server = InMemory::replying(speaking(&[Version::V2_0], found));
     let error = server.client().version().await.expect_err("nothing in common");
     assert!(matches!(error, Error::NoCommonVersion { .. }), "{error:?}");
-    assert!(error.to_string().contains("1.4, 1.3, 1.2"), "{error}");
+    assert!(error.to_string().contains("1.4, 1.3, 1.2, 1.1, 1.0"), "{error}");
 }
 
 #[tokio::test]
@@ -380,57 +379,6 @@ async fn a_server_that_refuses_1_4_is_asked_in_1_2() {
     });
     assert_eq!(server.client().version().await.expect("agreed"), Version::V1_2);
     assert_eq!(picky.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test]
-async fn a_server_that_fails_is_stood_in_for() {
-    let client = Unreachable::with(InMemory::replying(in_1_4(found)));
-    client.locate(&LocateRequest::default()).await.expect("the second server answers");
-    // Nothing of a creation has been sent to the first: the second may be asked.
-    let error =
-        client.create_key_pair(&CreateKeyPairRequest::default()).await.expect_err("its payload is wrong");
-    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_is_stood_in_for_after_the_attempt_deadline() {
-    let silent =
-        InMemory::new(|_, mut stream| async move { while read_message(&mut stream).await.is_some() {} });
-    let asked = Arc::clone(&silent.connections);
-    let client =
-        silent.builder().over(Box::new(InMemory::replying(in_1_4(found)))).build().expect("settings");
-    let start = Instant::now();
-    client.locate(&LocateRequest::default()).await.expect("the second server answers");
-    let added = start.elapsed();
-    assert!(added >= limits::ATTEMPT && added < limits::ATTEMPT * 2, "{added:?}");
-    // From then on the second one is asked first.
-    let start = Instant::now();
-    client.locate(&LocateRequest::default()).await.expect("found");
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
-    // Until the first has had time to come back.
-    tokio::time::sleep(limits::RETURN_FIRST * 4).await;
-    client.locate(&LocateRequest::default()).await.expect("found");
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn patience_outlasts_a_restart() {
-    let start = Instant::now();
-    let server = InMemory::new(move |_, mut stream| async move {
-        if start.elapsed() < Duration::from_secs(2) {
-            return;
-        }
-        while let Some(request) = read_message(&mut stream).await {
-            if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
-                return;
-            }
-        }
-    });
-    let client = server.builder().patience(Duration::from_secs(10)).build().expect("settings");
-    client.locate(&LocateRequest::default()).await.expect("it is back in time");
-    let took = start.elapsed();
-    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
 }
 
 #[test]

@@ -327,6 +327,44 @@ async fn the_days_that_certificates_have_left_are_told() {
     assert_eq!(servers.days_left(DateTime(2_082_758_401)), -1);
 }
 
+/// What is logged while this lives.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn certificates_about_to_expire_are_warned_about_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let ca = authority("CA");
+    let since_1970 = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    let soon = date_time_ymd(1970, 1, 1) + since_1970 + Duration::from_secs(10 * 86_400 + 43_200);
+    let identity = issue(&ca, |params| params.not_after = soon);
+    let server = serve(&issue(&ca, |params| params.not_after = soon), &ca, BOTH).await;
+    let client = to(&server, &ca, Some(&identity)).max_idle(Duration::ZERO).build().expect("settings");
+    for _ in 0..3 {
+        client.locate(&LocateRequest::default()).await.expect("found");
+    }
+    let log = String::from_utf8(log.0.lock().expect("not poisoned").clone()).expect("text");
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("about to expire")).collect();
+    assert_eq!(warnings.len(), 2, "{log}");
+    assert!(warnings.iter().all(|line| line.contains("days=10")), "{log}");
+    assert!(warnings.iter().any(|line| line.contains("whose=this client")), "{log}");
+    assert!(warnings.iter().any(|line| line.contains("whose=localhost:")), "{log}");
+}
+
 fn settings_error(builder: Builder) -> String {
     match builder.build().expect_err("unusable") {
         error @ Error::Settings { .. } => format!("{error} hint: {}", error.hint().expect("a hint")),

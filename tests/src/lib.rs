@@ -5,6 +5,8 @@
 pub mod chance;
 pub mod folder;
 pub mod process;
+pub mod proxy;
+pub mod pykmip;
 pub mod repository;
 pub mod tls;
 pub mod wire;

@@ -4,6 +4,7 @@ mod backup;
 mod bench;
 mod config;
 mod connect;
+mod doctor;
 mod exit;
 mod job;
 mod output;
@@ -48,7 +49,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  failed
   2  wrong usage
   3  a KMS server could not be reached; nothing was done
-  4  partly done: a backup left files out, some of several files or servers failed, or a sync found keys that need attention
+  4  partly done: a backup left files out, some of several files or servers failed, a sync found keys that need
+     attention, or the doctor found something missing
   5  a backup file is damaged, or is none
 
 A backup is one age file that holds a zstd-compressed tar archive. Only the KMS can unwrap its key.";
@@ -79,6 +81,8 @@ enum Command {
     Sync(sync::Arguments),
     /// Load a KMIP server and measure it.
     Bench(bench::Arguments),
+    /// Try out what a KMS can do for backups, and say what is missing and what that means.
+    Doctor(doctor::Arguments),
 }
 
 /// What every command works with.
@@ -110,6 +114,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Sync(arguments) => sync::run(&session, &arguments),
         Command::Bench(arguments) => bench::run(&session, arguments),
+        Command::Doctor(arguments) => doctor::run(&session, arguments),
     };
     result.unwrap_or_else(|error| session.output.error(&error))
 }

@@ -1,0 +1,243 @@
+//! Which of several servers is asked, and when.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod scripted;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kms_client::{BoxedStream, Connect, Error, TlsFault, limits};
+use kms_protocol::operation::{CreateKeyPairRequest, LocateRequest, LocateResponse};
+use scripted::{Ask, InMemory, Reply, Unreachable, answer, in_1_4, read_message, yes};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
+
+fn found(ask: &Ask<'_>) -> Reply {
+    yes(ask, &LocateResponse { located_items: None, unique_identifiers: vec!["1".into()] })
+}
+
+#[tokio::test]
+async fn a_server_that_fails_is_stood_in_for() {
+    let client = Unreachable::with(InMemory::replying(in_1_4(found)));
+    client.locate(&LocateRequest::default()).await.expect("the second server answers");
+    // Nothing of a creation has been sent to the first: the second may be asked.
+    let error =
+        client.create_key_pair(&CreateKeyPairRequest::default()).await.expect_err("its payload is wrong");
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_stood_in_for_after_the_attempt_deadline() {
+    let silent =
+        InMemory::new(|_, mut stream| async move { while read_message(&mut stream).await.is_some() {} });
+    let asked = Arc::clone(&silent.connections);
+    let client =
+        silent.builder().over(Box::new(InMemory::replying(in_1_4(found)))).build().expect("settings");
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect("the second server answers");
+    let added = start.elapsed();
+    assert!(added >= limits::ATTEMPT && added < limits::ATTEMPT * 2, "{added:?}");
+    // From then on the second one is asked first.
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect("found");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // Until the first has had time to come back.
+    tokio::time::sleep(limits::RETURN_FIRST * 4).await;
+    client.locate(&LocateRequest::default()).await.expect("found");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_outlasts_a_restart() {
+    let start = Instant::now();
+    let server = InMemory::new(move |_, mut stream| async move {
+        if start.elapsed() < Duration::from_secs(2) {
+            return;
+        }
+        while let Some(request) = read_message(&mut stream).await {
+            if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
+                return;
+            }
+        }
+    });
+    let client = server.builder().patience(Duration::from_secs(10)).build().expect("settings");
+    client.locate(&LocateRequest::default()).await.expect("it is back in time");
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(3), "{took:?}");
+}
+
+/// A server that answers after `delay`, and how often it is asked.
+fn slow(delay: impl Fn() -> Duration + Send + Sync + 'static) -> (InMemory, Arc<AtomicUsize>) {
+    let asked = Arc::<AtomicUsize>::default();
+    let (counted, delay) = (Arc::clone(&asked), Arc::new(delay));
+    let server = InMemory::new(move |_, mut stream| {
+        let (counted, delay) = (Arc::clone(&counted), Arc::clone(&delay));
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(delay()).await;
+                if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    (server, asked)
+}
+
+const QUICK: Duration = Duration::from_millis(5);
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_request_takes_the_first_answer_and_a_server_that_always_loses_is_asked_last() {
+    let (first, asked_first) = slow(|| Duration::from_secs(1));
+    let (second, asked_second) = slow(|| QUICK);
+    let hedge = Duration::from_millis(50);
+    let client = first.builder().over(Box::new(second)).hedge_after(hedge).build().expect("settings");
+    client.version().await.expect("agreed");
+    for _ in 1..limits::OUTPACED {
+        let start = Instant::now();
+        client.locate(&LocateRequest::default()).await.expect("the second server answers");
+        assert_eq!(start.elapsed(), hedge + QUICK);
+    }
+    let (first, second) = (asked_first.load(Ordering::SeqCst), asked_second.load(Ordering::SeqCst));
+    assert_eq!((first, second), (limits::OUTPACED as usize, limits::OUTPACED as usize));
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect("found");
+    assert_eq!(start.elapsed(), QUICK, "nobody waits for the first any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_something_is_never_hedged() {
+    let (first, _) = slow(|| Duration::from_secs(1));
+    let (second, asked_second) = slow(|| QUICK);
+    let hedge = Duration::from_millis(50);
+    let client = first.builder().over(Box::new(second)).hedge_after(hedge).build().expect("settings");
+    client.version().await.expect("agreed");
+    let before = asked_second.load(Ordering::SeqCst);
+    let _ = client.create_key_pair(&CreateKeyPairRequest::default()).await;
+    assert_eq!(asked_second.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_finds_out_whether_a_server_is_back_and_does_not_pay_for_it() {
+    let silent = Arc::new(AtomicBool::new(true));
+    let now_silent = Arc::clone(&silent);
+    let never = Duration::from_secs(3600);
+    let (first, asked) = slow(move || if now_silent.load(Ordering::SeqCst) { never } else { QUICK });
+    let (second, _) = slow(|| QUICK);
+    let client = first.builder().over(Box::new(second)).build().expect("settings");
+    client.version().await.expect("agreed with the second");
+    for tries in 2..5 {
+        tokio::time::sleep(limits::RETURN_MOST).await;
+        let start = Instant::now();
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let client = client.clone();
+            all.spawn(async move { client.locate(&LocateRequest::default()).await });
+        }
+        while let Some(done) = all.join_next().await {
+            done.expect("no panic").expect("found");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), tries, "one of twenty tries the first server");
+        assert!(start.elapsed() <= limits::TRIAL + QUICK * 3, "{:?}", start.elapsed());
+    }
+    silent.store(false, Ordering::SeqCst);
+    tokio::time::sleep(limits::RETURN_MOST).await;
+    for back in 5..10 {
+        client.locate(&LocateRequest::default()).await.expect("found");
+        assert_eq!(asked.load(Ordering::SeqCst), back, "from then on it is asked first again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_between_rounds_grow_but_never_past_the_callers_patience() {
+    let dead = InMemory::new(|_, _| async {});
+    let tried = Arc::clone(&dead.connections);
+    let client = dead.builder().patience(Duration::from_secs(20)).build().expect("settings");
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect_err("nobody answers");
+    assert_eq!(start.elapsed(), Duration::from_secs(20));
+    let tried = tried.load(Ordering::SeqCst);
+    assert!((20..45).contains(&tried), "{tried} tries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_request_whose_last_server_fails_waits_for_the_others() {
+    let never = Duration::from_secs(3600);
+    let late = Duration::from_millis(900);
+    let dead = InMemory::new(|_, mut stream| async move {
+        let _ = read_message(&mut stream).await;
+        tokio::time::sleep(QUICK).await;
+    });
+    let client = slow(move || never)
+        .0
+        .builder()
+        .over(Box::new(slow(move || late).0))
+        .over(Box::new(dead))
+        .hedge_after(Duration::from_millis(50))
+        .build()
+        .expect("settings");
+    let start = Instant::now();
+    client.version().await.expect("the second server answers");
+    assert_eq!(start.elapsed(), Duration::from_millis(50) + late);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_not_asked_is_not_taken_for_failed_again() {
+    let down = Arc::new(AtomicBool::new(true));
+    let flags = [Arc::new(AtomicBool::new(true)), Arc::clone(&down)];
+    let never = Duration::from_secs(3600);
+    let [(first, _), (second, asked)] =
+        flags.clone().map(|down| slow(move || if down.load(Ordering::SeqCst) { never } else { QUICK }));
+    let (third, _) = slow(|| QUICK);
+    let client = first.builder().over(Box::new(second)).over(Box::new(third)).build().expect("settings");
+    client.version().await.expect("the third server answers");
+    let [first_down, _] = &flags;
+    first_down.store(false, Ordering::SeqCst);
+    down.store(false, Ordering::SeqCst);
+    tokio::time::sleep(limits::RETURN_MOST).await;
+    for _ in 0..20 {
+        client.locate(&LocateRequest::default()).await.expect("the first server is back");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "nobody needed the second one since");
+    first_down.store(true, Ordering::SeqCst);
+    client.locate(&LocateRequest::default()).await.expect("the second server stands in");
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "its turn comes before the third one's");
+}
+
+/// A server whose certificate is never trusted.
+struct Distrusted;
+
+impl Connect for Distrusted {
+    fn address(&self) -> &str {
+        "distrusted"
+    }
+
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {
+        Box::pin(async {
+            Err(Error::Tls { address: "distrusted".to_owned(), fault: TlsFault::Expired { not_after: None } })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_needs_a_person_does_not_end_the_wait_for_one_that_restarts() {
+    let start = Instant::now();
+    let restarting = InMemory::new(move |_, mut stream| async move {
+        if start.elapsed() < Duration::from_secs(2) {
+            return;
+        }
+        while let Some(request) = read_message(&mut stream).await {
+            if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
+                return;
+            }
+        }
+    });
+    let builder = restarting.builder().over(Box::new(Distrusted));
+    let client = builder.patience(Duration::from_secs(10)).build().expect("settings");
+    client.locate(&LocateRequest::default()).await.expect("the first server is back in time");
+}
