@@ -169,6 +169,19 @@ fn instances_after_the_first_carry_their_index_in_1x() {
     assert_eq!(text.matches("Attribute Index").count(), 1, "{text}");
 }
 
+/// As many as a message holds; a look back from each of them at all before it would take minutes.
+#[test]
+fn a_hundred_thousand_instances_are_numbered() {
+    let groups = GetAttributesResponse {
+        unique_identifier: "1".into(),
+        attributes: AttributeList(vec![Attribute::ObjectGroup("g".into()); 100_000]),
+    };
+    let mut writer = Writer::new(Version::V1_4);
+    groups.write(&mut writer, Tag::RESPONSE_PAYLOAD);
+    let last = 99_999_i32.to_be_bytes();
+    assert_eq!(writer.into_bytes().windows(last.len()).filter(|bytes| *bytes == last).count(), 1);
+}
+
 fn built<R: Request>(version: Version, requests: &[R]) -> Secret {
     let mut builder = RequestBuilder::new(RequestHeader::new(version));
     for (at, request) in requests.iter().enumerate() {

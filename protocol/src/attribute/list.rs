@@ -1,5 +1,7 @@
 //! Lists of attributes and of attributes' names, as each family of versions writes them.
 
+use std::collections::HashMap;
+
 use crate::Tag;
 use crate::attribute::{Attribute, AttributeKind, CustomAttribute, custom_name, split_custom_name};
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -105,17 +107,31 @@ fn read_all(reader: &mut Reader<'_>) -> Result<Vec<Attribute>, DecodeError> {
 }
 
 fn write_all(writer: &mut Writer, list: &[Attribute]) {
-    for (at, attribute) in list.iter().enumerate() {
-        let earlier = list.get(..at).unwrap_or_default();
-        let index = earlier.iter().filter(|other| same_attribute(other, attribute)).count();
-        write_attribute(writer, attribute, i32::try_from(index).ok().filter(|index| *index > 0));
+    // 2.x tells instances apart by their order alone.
+    if writer.version().is_2x() {
+        return list.iter().for_each(|attribute| write_attribute(writer, attribute, None));
+    }
+    let mut instances: HashMap<Which<'_>, i32> = HashMap::with_capacity(list.len());
+    for attribute in list {
+        let next = instances.entry(Which::of(attribute)).or_default();
+        write_attribute(writer, attribute, Some(*next).filter(|index| *index > 0));
+        *next = next.saturating_add(1);
     }
 }
 
-fn same_attribute(a: &Attribute, b: &Attribute) -> bool {
-    match (a, b) {
-        (Attribute::Custom(a), Attribute::Custom(b)) => a.vendor == b.vendor && a.name == b.name,
-        _ => a.kind() == b.kind(),
+/// What attributes are instances of.
+#[derive(PartialEq, Eq, Hash)]
+enum Which<'a> {
+    Standard(AttributeKind),
+    Custom { vendor: &'a str, name: &'a str },
+}
+
+impl<'a> Which<'a> {
+    fn of(attribute: &'a Attribute) -> Self {
+        match attribute {
+            Attribute::Custom(custom) => Self::Custom { vendor: &custom.vendor, name: &custom.name },
+            other => Self::Standard(other.kind()),
+        }
     }
 }
 
