@@ -227,8 +227,10 @@ impl Kms {
     /// The private key of an object, parsed, from the cache where it is there.
     fn private_key(&self, object: &Object) -> Result<Arc<PrivateKey>, Refusal> {
         // Key material never changes under an identifier, so a cached key serves every revision.
-        self.keys.find_or_load(&object.id, 0, || {
-            let Some(Material::Sealed(sealed)) = &object.material else { return Err(no_key_value()) };
+        self.keys.find_or_load(&object.id, || {
+            // Read anew: what was destroyed since the object was read shall not come back into the cache.
+            let material = self.fetch(&object.id)?.and_then(|object| object.material);
+            let Some(Material::Sealed(sealed)) = material else { return Err(no_key_value()) };
             let pkcs8 = self.unseal(&object.id, &sealed.0)?;
             Ok(PrivateKey::from_pkcs8(&pkcs8)?)
         })
