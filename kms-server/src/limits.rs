@@ -112,8 +112,14 @@ pub const PAGE: usize = 256;
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
 
-/// Rotations between two looks at whether the server stops.
+/// Rotations in one round, after which what was done is told and others get their turn.
 pub const ROTATIONS_AT_ONCE: usize = 8_192;
+
+/// After a failure of the store, before sealing it anew goes on.
+pub const REKEY_RETRY: Duration = Duration::from_secs(1);
+
+/// Damaged records that are remembered, so that each is told once.
+pub const DAMAGED: usize = 1_000;
 
 /// Policies: each is asked each second for what it has due.
 pub const POLICIES: usize = 1_000;

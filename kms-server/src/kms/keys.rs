@@ -6,11 +6,11 @@ use kms_protocol::enums::{LinkType, ObjectType, State};
 use uuid::Uuid;
 use wildmatch::WildMatch;
 
-use super::due::automatic;
 use super::model::{self, Object};
 use super::policy::Policy;
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
+use super::rotations::automatic;
 use super::{Cause, Event, Kms, lifecycle};
 use crate::limits;
 use crate::store::{Batch, Hit, Index, Key, Keys, Scan, StoreError};
@@ -111,8 +111,8 @@ impl Kms {
                 return Ok(KeyPage { next: None, ..page });
             }
             for hit in hits {
-                if let Some(object) = self.fetch(&hit.id)? {
-                    let view = self.view(&object, now);
+                if let Some(Some(object)) = self.unless_damaged(self.fetch(&hit.id))? {
+                    let view = self.view(&object, now)?;
                     if matches(query, &view) {
                         page.keys.push(view);
                     }
@@ -133,7 +133,7 @@ impl Kms {
     /// When there is none, or the store cannot be read.
     pub fn key(&self, id: &str, now: DateTime) -> Result<KeyView, Refusal> {
         let object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
-        Ok(self.view(&object, now))
+        Ok(self.view(&object, now)?)
     }
 
     /// Rotates a pair now, named by either half, the way that its policy would.
@@ -148,12 +148,13 @@ impl Kms {
                 (ObjectType::PublicKey, Some(id)) => self.fetch(id)?.ok_or_else(Refusal::not_found)?,
                 _ => object,
             };
-            self.rotate(private, [&none, &none, &none], automatic, By::Operator("rotate", now))
+            let by = By::Operator("rotate", now);
+            self.rotate(private, [&none, &none, &none], automatic, Cause::Operator, by)
         })?;
         tracing::info!("{}", Event::rotated(&rotation, Cause::Operator));
         Ok(Rotated {
-            private: self.view(&rotation.new.private, now),
-            public: self.view(&rotation.new.public, now),
+            private: self.view(&rotation.new.private, now)?,
+            public: self.view(&rotation.new.public, now)?,
         })
     }
 
@@ -170,14 +171,14 @@ impl Kms {
             Ok(object)
         })?;
         tracing::info!(id, "the operator brought a destroyed key back");
-        Ok(self.view(&object, now))
+        Ok(self.view(&object, now)?)
     }
 
-    fn view(&self, object: &Object, now: DateTime) -> KeyView {
+    fn view(&self, object: &Object, now: DateTime) -> Result<KeyView, StoreError> {
         let policies = self.policies.load();
-        let policy = policies.of(object);
+        let policy = self.policy_of(&policies, object)?;
         let linked = |link_type| object.linked(link_type).map(str::to_owned);
-        KeyView {
+        Ok(KeyView {
             id: object.id.clone(),
             owner: object.owner.clone(),
             object_type: object.object_type,
@@ -187,7 +188,7 @@ impl Kms {
             groups: object.groups().map(str::to_owned).collect(),
             generation: object.generation().unwrap_or(0),
             policy: policy.map(|policy| policy.name.clone()),
-            other_half: linked(LinkType::PublicKeyLink).or_else(|| linked(LinkType::PrivateKeyLink)),
+            other_half: object.other_half().map(str::to_owned),
             predecessor: linked(LinkType::ReplacedObjectLink),
             successor: linked(LinkType::ReplacementObjectLink),
             initial_date: object.initial_date(),
@@ -195,7 +196,7 @@ impl Kms {
             deactivation_date: object.deactivation_date(),
             rotates_at: rotates_at(object, policy),
             restorable_until: object.withheld.as_ref().map(|withheld| withheld.until),
-        }
+        })
     }
 }
 

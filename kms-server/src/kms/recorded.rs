@@ -6,7 +6,7 @@ use kms_protocol::enums::{Enumeration as _, Operation, ResultReason};
 use kms_protocol::message::RequestHeader;
 use kms_protocol::{DateTime, Version};
 
-use super::event::{Cause, Event};
+use super::event::Event;
 use super::refusal::{Reason, Refusal};
 use super::{Caller, Context, Kms};
 use crate::audit::{Access, Record, Shut, Source, bounded};
@@ -115,15 +115,6 @@ impl By<'_, '_> {
         match self {
             Self::Client(context) => context.now,
             Self::Operator(_, now) | Self::Schedule(_, now) => *now,
-        }
-    }
-
-    /// What rotates a pair; whatever falls due says so itself.
-    pub(super) fn cause(&self) -> Cause {
-        match self {
-            Self::Client(_) => Cause::Client,
-            Self::Operator(..) => Cause::Operator,
-            Self::Schedule(..) => Cause::Wish,
         }
     }
 }
