@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
@@ -13,9 +12,6 @@ use crate::kms::{Fired, Round};
 use crate::limits;
 use crate::service::Service;
 use crate::shutdown::Stop;
-
-/// KMIP's time has whole seconds, so a look each second is never late, and nobody need tell of new due times.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Runs what is due, one at a time, whether the clock ticks or is moved.
 pub struct Rotator {
@@ -63,7 +59,7 @@ impl Rotator {
     /// Looks each second for what is due, until the server stops.
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.clone();
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(limits::TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut recovery = tokio::time::interval(limits::RECOVERY);
         recovery.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
