@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::lifecycle;
 use super::model::Object;
 use super::rotation::{Pair, Rotation};
+use crate::audit::brief;
 
 /// Something that happened because it fell due.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -185,6 +186,24 @@ impl Event {
         }
     }
 
+    /// About how many bytes its texts have.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = match self {
+            Self::Created { names, .. }
+            | Self::Rotated { names, .. }
+            | Self::StateChanged { names, .. }
+            | Self::Destroyed { names, .. } => names.iter().map(String::len).sum(),
+            Self::RotationFailed { names, reason, .. } => {
+                names.iter().map(String::len).sum::<usize>() + reason.len()
+            }
+            Self::StoreReadOnly { reason } => reason.len(),
+            Self::CertificateExpires { subject, .. } => subject.len(),
+            Self::Purged { .. } | Self::StoreWritable => 0,
+        };
+        let ids: usize = self.objects().iter().map(String::len).sum();
+        texts + ids + self.owner().map_or(0, str::len)
+    }
+
     /// Whose objects it is about, where it is about any.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
@@ -236,7 +255,7 @@ impl Event {
             owner: private.owner.clone(),
             private: private.id.clone(),
             names: names(private).collect(),
-            reason: reason.to_owned(),
+            reason: brief(reason.to_owned()),
         }
     }
 

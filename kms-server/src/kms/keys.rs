@@ -1,5 +1,7 @@
 //! What the operator sees of keys and does to them, whoever owns them. Never a byte of key material.
 
+use core::net::SocketAddr;
+
 use kms_protocol::DateTime;
 use kms_protocol::attribute::Attributes;
 use kms_protocol::enums::{LinkType, ObjectType, State};
@@ -80,6 +82,24 @@ pub struct KeyView {
     pub restorable_until: Option<DateTime>,
 }
 
+/// What an operator asks for: when, and as the audit log knows them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The server's time.
+    pub now: DateTime,
+    /// From where, if that is known.
+    pub peer: Option<SocketAddr>,
+    /// What all records of the request share.
+    pub correlation: String,
+}
+
+impl From<DateTime> for Order {
+    /// An order of somebody of whom nothing is known.
+    fn from(now: DateTime) -> Self {
+        Self { now, peer: None, correlation: String::new() }
+    }
+}
+
 /// A pair that was rotated by hand.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rotated {
@@ -140,7 +160,9 @@ impl Kms {
     ///
     /// # Errors
     /// When there is no such pair or it cannot be rotated.
-    pub fn rotate_key(&self, id: &str, now: DateTime) -> Result<Rotated, Refusal> {
+    pub fn rotate_key(&self, id: &str, order: impl Into<Order>) -> Result<Rotated, Refusal> {
+        let order = order.into();
+        let now = order.now;
         let none = Attributes::default();
         let rotation = until_alone(|| {
             let object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
@@ -148,7 +170,7 @@ impl Kms {
                 (ObjectType::PublicKey, Some(id)) => self.fetch(id)?.ok_or_else(Refusal::not_found)?,
                 _ => object,
             };
-            let by = By::Operator("rotate", now);
+            let by = By::Operator("rotate", &order);
             self.rotate(private, [&none, &none, &none], automatic, Cause::Operator, by)
         })?;
         tracing::info!("{}", Event::rotated(&rotation, Cause::Operator));
@@ -162,12 +184,14 @@ impl Kms {
     ///
     /// # Errors
     /// When there is no such key or nothing to bring back (any more).
-    pub fn undelete_key(&self, id: &str, now: DateTime) -> Result<KeyView, Refusal> {
+    pub fn undelete_key(&self, id: &str, order: impl Into<Order>) -> Result<KeyView, Refusal> {
+        let order = order.into();
+        let now = order.now;
         let object = until_alone(|| {
             let mut object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
             lifecycle::undelete(&mut object, now)?;
             let event = Event::state_changed(&object, lifecycle::state_at(&object, now));
-            self.commit(Batch::new().put(object.put()), vec![event], By::Operator("undelete", now))?;
+            self.commit(Batch::new().put(object.put()), vec![event], By::Operator("undelete", &order))?;
             Ok(object)
         })?;
         tracing::info!(id, "the operator brought a destroyed key back");

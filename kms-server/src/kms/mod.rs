@@ -41,7 +41,7 @@ use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
 pub use due::Round;
 pub use event::{Cause, Event, Fired, Ids};
-pub use keys::{KeyPage, KeyQuery, KeyView, Rotated};
+pub use keys::{KeyPage, KeyQuery, KeyView, Order, Rotated};
 pub use refusal::{Reason, Refusal};
 
 use access::Verdict;
