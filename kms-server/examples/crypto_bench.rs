@@ -221,20 +221,20 @@ fn around(period: Duration, pairs: &[kms_server::crypto::KeyPair]) {
     let p256 = generate(KeySpec::P256).unwrap();
     let load = || PrivateKey::from_pkcs8(&p256.private);
     for id in &ids {
-        cache.find_or_load(id, 1, load).unwrap();
+        cache.find_or_load(id, load).unwrap();
     }
     let next = AtomicU64::new(0);
     for threads in [1, 2, 8] {
         let result = rate(threads, period, || {
             let number = next.fetch_add(1, Ordering::Relaxed) % 4096;
             let id = ids.get(usize::try_from(number).unwrap()).unwrap();
-            black_box(cache.find(id, 1).unwrap());
+            black_box(cache.find_or_load(id, load).unwrap());
         });
         line(&format!("a hit in a full cache of 4,096, threads: {threads}"), result);
     }
     let evicting = median(501, || {
         let id = format!("new {}", next.fetch_add(1, Ordering::Relaxed));
-        drop(cache.find_or_load(&id, 1, load).unwrap());
+        drop(cache.find_or_load(&id, load).unwrap());
     });
     line("a miss in a full cache: P-256 load and eviction, median", format!("{evicting:.1?}"));
     let loading = median(501, || drop(load().unwrap()));

@@ -127,6 +127,8 @@ fn pair(number: u32, key: &StoreKey) -> (Object, Object) {
         policy: None,
         former_names: Vec::new(),
         is_kept: false,
+        is_left_alone: false,
+        is_brought_back: false,
         withheld: None,
         revision: None,
     };

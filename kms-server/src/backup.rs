@@ -15,12 +15,10 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 use crate::kms::check::{self, Report};
+use crate::limits;
 use crate::store::copy::{self, CopyError};
 use crate::store::{SledOptions, SledStore};
 use crate::store_key::{self, Given, read_secret};
-
-/// The work that an age passphrase may ask for, as a power of two: about a minute.
-const MAX_WORK_FACTOR: u8 = 22;
 
 /// What a backup is sealed for, or opened with.
 pub enum Seal {
@@ -95,7 +93,7 @@ impl Seal {
         let opened = match self {
             Self::Passphrase(passphrase) => {
                 let mut identity = age::scrypt::Identity::new(passphrase.clone());
-                identity.set_max_work_factor(MAX_WORK_FACTOR);
+                identity.set_max_work_factor(limits::MAX_WORK_FACTOR);
                 decryptor.decrypt(std::iter::once(&identity as &dyn Identity))
             }
             Self::Key(key) => decryptor.decrypt(std::iter::once(&**key as &dyn Identity)),

@@ -84,6 +84,13 @@ pub const EVENTS_WAIT: Duration = Duration::from_secs(30);
 /// For a webhook to answer. Who needs longer takes the event first and works on it later.
 pub const WEBHOOK_ANSWER: Duration = Duration::from_secs(5);
 
+/// How often is looked for events that webhooks want. Each is sent within this time of its commit.
+pub const WEBHOOK_LOOK: Duration = Duration::from_millis(200);
+
+/// Looks after which is noted how far a webhook is that wants none of what happens: a minute, so that little is read again
+/// after a restart and little is written before.
+pub const WEBHOOK_LOOKS: u32 = 300;
+
 /// Before an event is sent to a webhook again; twice as long each time.
 pub const WEBHOOK_RETRY: Duration = Duration::from_millis(500);
 
@@ -112,8 +119,27 @@ pub const PAGE: usize = 256;
 /// Rotations that share one commit; each writes four records.
 pub const ROTATIONS_PER_COMMIT: usize = 128;
 
-/// Rotations between two looks at whether the server stops.
+/// Rotations in one round, after which what was done is told and others get their turn.
 pub const ROTATIONS_AT_ONCE: usize = 8_192;
+
+/// After a failure of the store, before sealing it anew goes on.
+pub const REKEY_RETRY: Duration = Duration::from_secs(1);
+
+/// The work that an age passphrase may ask for, as a power of two: about a minute.
+pub const MAX_WORK_FACTOR: u8 = 22;
+
+/// Problems that a check of the store lists one by one; more are only counted.
+pub const PROBLEMS: usize = 1_000;
+
+/// How often something is looked at that changes while the store is checked.
+pub const LOOKS: u32 = 5;
+
+/// How often the rotator looks for what is due. KMIP's time has whole seconds, so a look each second is never late, and
+/// nobody need tell of new due times.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// Damaged records that are remembered, so that each is told once.
+pub const DAMAGED: usize = 1_000;
 
 /// Policies: each is asked each second for what it has due.
 pub const POLICIES: usize = 1_000;
@@ -138,6 +164,9 @@ pub const KDF_PASSES: u32 = 16;
 
 /// From one look of a standby for the store's lock to the next: it takes over well within a second.
 pub const STANDBY_LOOK: Duration = Duration::from_millis(100);
+
+/// Chunks of a copy of the store that wait to be sent.
+pub const COPY_CHUNKS: usize = 4;
 
 /// Bytes of a copy of the store that are sent at a time.
 pub const COPY_CHUNK: usize = 64 << 10;

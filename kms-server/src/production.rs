@@ -31,6 +31,7 @@ pub fn keep_memory_private() -> Result<(), Failure> {
 pub fn check_secrets(config: &Config) -> Result<(), Failure> {
     let tls = config.tls.iter().flat_map(|tls| &tls.certificates).map(|pair| pair.key.as_path());
     tls.chain(config.store_key.as_deref())
+        .chain(config.webhooks.iter().map(|hook| hook.secret_file.as_path()))
         .chain(config.store_passphrase.as_deref().filter(|file| *file != Path::new("-")))
         .try_for_each(only_owner_reads)
 }

@@ -1,26 +1,25 @@
 //! Does what falls due, as time passes and as it is moved.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use kms_protocol::DateTime;
 use tracing::{error, info, warn};
 
 use crate::audit::Trail;
 use crate::clock::{self, Change, Clock, ClockError};
-use crate::kms::Fired;
+use crate::kms::{Fired, Round};
 use crate::limits;
 use crate::service::Service;
 use crate::shutdown::Stop;
-
-/// KMIP's time has whole seconds, so a look each second is never late, and nobody need tell of new due times.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Runs what is due, one at a time, whether the clock ticks or is moved.
 pub struct Rotator {
     service: Arc<dyn Service>,
     clock: Arc<Clock>,
     turn: Mutex<()>,
+    /// How many wait for the turn: what falls due by itself gives way to them.
+    waiting: AtomicUsize,
     stop: Stop,
 }
 
@@ -42,7 +41,7 @@ impl Rotator {
     /// A rotator that works on `service` by `clock` until `stop`.
     #[must_use]
     pub fn new(service: Arc<dyn Service>, clock: Arc<Clock>, stop: Stop) -> Self {
-        Self { service, clock, turn: Mutex::new(()), stop }
+        Self { service, clock, turn: Mutex::new(()), waiting: AtomicUsize::new(0), stop }
     }
 
     /// Where what happens is recorded.
@@ -60,7 +59,7 @@ impl Rotator {
     /// Looks each second for what is due, until the server stops.
     pub async fn run(self: Arc<Self>) {
         let mut stop = self.stop.clone();
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(limits::TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut recovery = tokio::time::interval(limits::RECOVERY);
         recovery.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -77,22 +76,37 @@ impl Rotator {
         }
     }
 
-    /// Does what is due by now. After real downtime the service catches up with one step. What could not be done, or fell
-    /// due by being done, is left to the next tick.
+    /// Does what is due by now. After real downtime the service catches up with one step. What could not be done, fell due
+    /// by being done, or is still to do when somebody else wants the turn, is left to the next tick.
     pub fn catch_up(&self) -> Vec<Fired> {
         let _turn = self.take_turn();
         let now = self.clock.now();
         if self.service.next_due().is_none_or(|due| due > now) {
             return Vec::new();
         }
-        let fired = self.service.run_due(now);
-        log(&fired);
-        fired
+        self.run_due(now, &|| !self.stop.is_requested() && self.waiting.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Does what is due at `now`, round after round.
+    fn run_due(&self, now: DateTime, go_on: &dyn Fn() -> bool) -> Vec<Fired> {
+        let mut all = Vec::new();
+        loop {
+            let Round { fired, is_cut_short, error } = self.service.run_due(now, go_on);
+            log(&fired);
+            if let Some(error) = &error {
+                error!(%error, hint = error.hint(), "the store failed at something that was due; it is tried again");
+            }
+            let is_over = !is_cut_short || fired.is_empty() || error.is_some() || !go_on();
+            all.extend(fired);
+            if is_over {
+                return all;
+            }
+        }
     }
 
     /// Lets `change` change what falls due when, and files all keys anew where it has to be.
     pub fn change<T>(&self, change: impl FnOnce() -> T) -> T {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.wait_for_turn();
         let result = change();
         self.adopt();
         drop(turn);
@@ -102,6 +116,14 @@ impl Rotator {
     fn take_turn(&self) -> MutexGuard<'_, ()> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.adopt();
+        turn
+    }
+
+    /// The turn for somebody whom what falls due by itself gives way to.
+    fn wait_for_turn(&self) -> MutexGuard<'_, ()> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         turn
     }
 
@@ -118,7 +140,8 @@ impl Rotator {
     /// # Errors
     /// [`ClockError`] when the clock refuses; then nothing happened.
     pub fn move_clock(&self, change: &Change) -> Result<Moved, ClockError> {
-        let _turn = self.take_turn();
+        let _turn = self.wait_for_turn();
+        self.adopt();
         self.clock.target(change)?;
         self.service
             .stamp_moved_clock(clock::system_now())
@@ -146,12 +169,11 @@ impl Rotator {
                 break;
             }
             self.clock.step(due);
-            let done = self.service.run_due(self.clock.now());
+            let done = self.run_due(self.clock.now(), &|| !self.stop.is_requested());
             if done.is_empty() && self.service.next_due() == Some(first) {
                 warn!(due = clock::text(due), "what fell due was not done; it is tried again each second");
                 break;
             }
-            log(&done);
             moved.note(done);
         }
         if moved.is_cut_short {

@@ -10,7 +10,7 @@ use crate::config::{self, Config, PolicyBook};
 use crate::crypto::{CryptoError, KeyPool, SealError, Workers};
 use crate::failure::{Failure, Kind};
 use crate::kms::notes::MovedClock;
-use crate::kms::{Caller, Fired, Kms, Parts, Work};
+use crate::kms::{Caller, Kms, Parts, Round, Work};
 use crate::store::{MemoryStore, SledOptions, SledStore, Store, StoreError};
 use crate::store_key::{self, Given};
 
@@ -25,8 +25,8 @@ pub trait Service: Send + Sync + 'static {
     /// When something (a rotation, an activation, a deactivation) falls due next.
     fn next_due(&self) -> Option<DateTime>;
 
-    /// Does what is due at `now`, in the order in which it fell due, and says what that was.
-    fn run_due(&self, now: DateTime) -> Vec<Fired>;
+    /// Does what is due at `now`, for as long as `go_on` says so, and says what that was.
+    fn run_due(&self, now: DateTime, go_on: &dyn Fn() -> bool) -> Round;
 
     /// Files the next page of keys under policies that have changed; whether there may be more to do.
     fn adopt_some(&self) -> bool {
@@ -71,11 +71,8 @@ impl Service for Kms {
         })
     }
 
-    fn run_due(&self, now: DateTime) -> Vec<Fired> {
-        Kms::run_due(self, now).unwrap_or_else(|error| {
-            tracing::error!(%error, "the store failed at something that was due; it is tried again");
-            Vec::new()
-        })
+    fn run_due(&self, now: DateTime, go_on: &dyn Fn() -> bool) -> Round {
+        Kms::run_due(self, now, go_on)
     }
 
     fn adopt_some(&self) -> bool {

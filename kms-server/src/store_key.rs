@@ -104,7 +104,7 @@ impl Given {
                 memory_kib: MEMORY_KIB,
                 passes: PASSES,
                 lanes: LANES,
-                salt: hex::encode(random::<SALT_BYTES>()?),
+                salt: hex::encode(*random::<SALT_BYTES>()?),
             }),
         };
         let key = self.store_key(kdf.as_ref())?;
@@ -224,10 +224,16 @@ pub fn only_owner_reads(file: &Path) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] when it cannot be read or is no text.
 pub fn read_secret(file: &Path) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::with_capacity(limits::SECRET));
-    let limit = u64::try_from(limits::SECRET).unwrap_or(u64::MAX);
+    // Room for one byte more: a secret that is cut would be another, and nobody would know.
+    let most = limits::SECRET + 1;
+    let mut text = Zeroizing::new(String::with_capacity(most));
     let source = fs::File::open(file).map_err(|error| unreadable(file, &error))?;
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
     source.take(limit).read_to_string(&mut text).map_err(|error| unreadable(file, &error))?;
+    if text.len() == most {
+        let what = format!("{} has more than the {} bytes of a secret", file.display(), limits::SECRET);
+        return Err(Failure::new(Kind::State, what).hint("is it the right file?"));
+    }
     Ok(text)
 }
 
@@ -245,15 +251,15 @@ pub fn write_new_key(file: &Path) -> Result<(), Failure> {
         return Err(Failure::new(Kind::State, format!("{} is already there", file.display()))
             .hint("a key that is overwritten opens nothing any more: choose another name"));
     }
-    let key = Zeroizing::new(random::<KEY_BYTES>()?);
+    let key = random::<KEY_BYTES>()?;
     let text = Zeroizing::new(hex::encode(*key));
     kms_certs::replace_file(file, text.as_bytes(), kms_certs::Access::Private)
         .map_err(|error| Failure::new(Kind::State, error.to_string()).hint("name a file that can be written"))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes)
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
+    let mut bytes = Zeroizing::new([0; N]);
+    aws_lc_rs::rand::fill(bytes.as_mut())
         .map_err(|_| Failure::new(Kind::State, "the system gives no random bytes"))?;
     Ok(bytes)
 }

@@ -4,30 +4,26 @@
 //! the audit log, so a webhook that is away for days costs no memory and misses nothing that is kept.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use kms_certs::{Access, replace_file};
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use zeroize::Zeroizing;
 
 use crate::audit::{Events, Told, Trail};
 use crate::config;
 use crate::failure::{Failure, Kind};
 use crate::limits;
+use crate::store_key::{only_owner_reads, read_secret};
 
 /// The header that proves who sent an event: `sha256=` and the HMAC-SHA-256 of the body under the secret, in hexadecimal.
 pub const SIGNATURE: &str = "KMS-Signature";
-
-/// How often is looked for events. Each is sent within this time of its commit.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Webhooks at work. Dropping it stops them; what was not taken is sent after the next start.
 #[derive(Debug)]
@@ -87,6 +83,8 @@ struct Sender {
     trail: Arc<Trail>,
     file: Option<PathBuf>,
     after: u64,
+    /// What the file says.
+    kept: Option<u64>,
 }
 
 impl Sender {
@@ -107,16 +105,22 @@ impl Sender {
         let after = after.min(last);
         let kinds = hook.events.iter().map(|kind| kind.0.clone()).collect();
         let (key, agent) = (signer(&hook.secret_file)?, agent(hook.trusted.as_deref())?);
-        let sender = Self { url, kinds, key, agent, trail: Arc::clone(trail), file, after };
+        let trail = Arc::clone(trail);
+        let mut sender = Self { url, kinds, key, agent, trail, file, after, kept: None };
         sender.keep();
         Ok(sender)
     }
 
     /// Sends what comes until told to stop.
     fn run(mut self, stopped: &Receiver<()>) {
-        let mut wait = LOOK;
+        let mut wait = limits::WEBHOOK_LOOK;
+        let mut looks = 0;
         while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            wait = LOOK;
+            wait = limits::WEBHOOK_LOOK;
+            looks = (looks + 1) % limits::WEBHOOK_LOOKS;
+            if looks == 0 {
+                self.keep();
+            }
             let found = match self.trail.events(self.after) {
                 Ok(found) => found,
                 Err(error) => {
@@ -126,9 +130,10 @@ impl Sender {
                 }
             };
             if !self.pass_on(found, stopped) {
-                return;
+                break;
             }
         }
+        self.keep();
     }
 
     /// Sends these events, each until it is taken; false once it is time to stop.
@@ -179,14 +184,15 @@ impl Sender {
     }
 
     /// Notes what was taken. Where that fails, an event may be sent twice after a restart.
-    fn keep(&self) {
-        let Some(file) = &self.file else { return };
+    fn keep(&mut self) {
+        let Some(file) = self.file.as_ref().filter(|_| self.kept != Some(self.after)) else { return };
         let taken = Taken { url: self.url.clone(), after: self.after };
         let written = serde_json::to_vec(&taken)
             .map_err(|error| error.to_string())
             .and_then(|json| replace_file(file, &json, Access::Private).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!(error, url = self.url, "what a webhook has taken cannot be noted");
+        match written {
+            Ok(()) => self.kept = Some(self.after),
+            Err(error) => tracing::warn!(error, url = self.url, "what a webhook has taken cannot be noted"),
         }
     }
 }
@@ -212,11 +218,9 @@ fn signer(file: &Path) -> Result<hmac::Key, Failure> {
         Failure::new(Kind::Config, format!("cannot read a webhook's secret in {}: {cause}", file.display()))
             .hint("make one with `openssl rand -hex 32`, readable by the server's user alone")
     };
-    let mut secret = Zeroizing::new(Vec::new());
-    let most = *limits::WEBHOOK_SECRET.end() as u64 + 64;
-    let source = fs::File::open(file).map_err(|error| bad(error.to_string()))?;
-    source.take(most).read_to_end(&mut secret).map_err(|error| bad(error.to_string()))?;
-    let secret = secret.trim_ascii();
+    only_owner_reads(file)?;
+    let text = read_secret(file)?;
+    let secret = text.trim().as_bytes();
     if !limits::WEBHOOK_SECRET.contains(&secret.len()) {
         let (least, most) = (limits::WEBHOOK_SECRET.start(), limits::WEBHOOK_SECRET.end());
         return Err(bad(format!("it has {} bytes, and needs {least} to {most}", secret.len())));

@@ -103,9 +103,8 @@ fn use_a_key(mask: HashingAlgorithm) -> Vec<Needle> {
     let oaep = Oaep::new(Some(HashingAlgorithm::Sha256), Some(mask), b"").unwrap();
     let public = PublicKey::from_spki(&pair.public).unwrap();
     drop(pair);
-    let key = cache
-        .find_or_load("id", 1, || PrivateKey::from_pkcs8(&store_key.open("id", &sealed).unwrap()))
-        .unwrap();
+    let key =
+        cache.find_or_load("id", || PrivateKey::from_pkcs8(&store_key.open("id", &sealed).unwrap())).unwrap();
     let plaintext: Vec<u8> = (0..32).map(|number| number * 7 + 3).collect();
     let ciphertext = public.encrypt(&oaep, &plaintext).unwrap();
     let answer = workers.run(move || key.decrypt(&oaep, &ciphertext).unwrap()).unwrap();

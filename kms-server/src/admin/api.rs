@@ -56,11 +56,17 @@ pub struct StoreStatus {
     pub rekey: Progress,
     /// Why the store takes no writes, if it does not.
     pub read_only: Option<String>,
+    /// Whether keys are still to be filed under policies that have changed.
+    #[serde(default)]
+    pub adopting: bool,
+    /// How many damaged records were met since the start, and left out.
+    #[serde(default)]
+    pub damaged: usize,
 }
 
 impl fmt::Display for StoreStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, previous_key, rekey, read_only } = self;
+        let Self { key, previous_key, rekey, read_only, adopting, damaged } = self;
         write!(f, "sealed with key {key}")?;
         if let Some(previous) = previous_key {
             write!(f, ", records of key {previous} are being sealed anew")?;
@@ -71,9 +77,15 @@ impl fmt::Display for StoreStatus {
         if let Some(failed) = &rekey.failed {
             write!(f, ", which stands still: {failed}")?;
         }
-        match read_only {
-            Some(why) => write!(f, "; takes no writes: {why}"),
-            None => Ok(()),
+        if let Some(why) = read_only {
+            write!(f, "; takes no writes: {why}")?;
+        }
+        if *adopting {
+            f.write_str("; keys are being filed under changed policies")?;
+        }
+        match damaged {
+            0 => Ok(()),
+            some => write!(f, "; {some} damaged records met: `kms-server ctl store check` names them"),
         }
     }
 }

@@ -123,12 +123,8 @@ async fn change_clock(
     State(admin): State<Arc<Admin>>,
     change: Result<Json<Change>, JsonRejection>,
 ) -> Result<(Extension<Detail>, Json<api::Moved>), Problem> {
-    let Json(change) = change.map_err(|rejection| Problem {
-        status: rejection.status(),
-        error: rejection.body_text(),
-        hint: r#"send {"advance": "90d"}, {"set": "2027-01-01T00:00:00Z"}, "freeze" or "resume" as application/json"#
-            .into(),
-    })?;
+    let hint = r#"send {"advance": "90d"}, {"set": "2027-01-01T00:00:00Z"}, "freeze" or "resume" as application/json"#;
+    let Json(change) = change.map_err(|rejection| Problem::body(&rejection, hint))?;
     let mover = Arc::clone(&admin);
     // It may generate keys on the way.
     let moved = tokio::task::spawn_blocking(move || {
@@ -174,6 +170,11 @@ struct Problem {
 }
 
 impl Problem {
+    /// A body that is not what was to be sent.
+    fn body(rejection: &JsonRejection, hint: &str) -> Self {
+        Self { status: rejection.status(), error: rejection.body_text(), hint: hint.into() }
+    }
+
     fn defect() -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,

@@ -2,17 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use kms_protocol::enums::{Enumeration as _, State as KeyState};
 use wildmatch::WildMatch;
 
 use super::{Admin, Problem, api};
 use crate::config::PolicyBook;
 use crate::failure::{Failure, Kind};
-use crate::kms::{KeyPage, KeyQuery, Kms, Reason, Refusal};
+use crate::kms::{KeyPage, KeyQuery, Kms, Order, Reason, Refusal};
 
 /// What the operator acts on.
 pub struct Operator {
@@ -76,11 +76,8 @@ pub(super) async fn change_policy(
     State(admin): State<Arc<Admin>>,
     change: Result<Json<api::PolicyChange>, JsonRejection>,
 ) -> Result<Json<api::Policies>, Problem> {
-    let Json(change) = change.map_err(|rejection| Problem {
-        status: rejection.status(),
-        error: rejection.body_text(),
-        hint: r#"send {"set": {"name": "tape", "settings": {"rotate-every": "90d"}}} or {"remove": {"name": "tape"}} as application/json"#.into(),
-    })?;
+    let hint = r#"send {"set": {"name": "tape", "settings": {"rotate-every": "90d"}}} or {"remove": {"name": "tape"}} as application/json"#;
+    let Json(change) = change.map_err(|rejection| Problem::body(&rejection, hint))?;
     blocking(&admin, move |admin, operator| {
         admin.rotator.change(|| operator.change(&change))?;
         tracing::info!(?change, "policies changed");
@@ -143,21 +140,18 @@ pub(super) async fn show_key(
 pub(super) async fn change_key(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<String>,
+    Extension(order): Extension<Order>,
     change: Result<Json<api::KeyChange>, JsonRejection>,
 ) -> Result<Json<api::Keys>, Problem> {
-    let Json(change) = change.map_err(|rejection| Problem {
-        status: rejection.status(),
-        error: rejection.body_text(),
-        hint: r#"send "rotate" or "undelete" as application/json"#.into(),
-    })?;
-    blocking(&admin, move |admin, operator| {
-        let now = admin.clock.now();
+    let hint = r#"send "rotate" or "undelete" as application/json"#;
+    let Json(change) = change.map_err(|rejection| Problem::body(&rejection, hint))?;
+    blocking(&admin, move |_, operator| {
         let keys = match change {
             api::KeyChange::Rotate => {
-                let rotated = operator.kms.rotate_key(&id, now)?;
+                let rotated = operator.kms.rotate_key(&id, order)?;
                 vec![rotated.private.into(), rotated.public.into()]
             }
-            api::KeyChange::Undelete => vec![operator.kms.undelete_key(&id, now)?.into()],
+            api::KeyChange::Undelete => vec![operator.kms.undelete_key(&id, order)?.into()],
         };
         Ok(api::Keys { keys, next: None })
     })

@@ -10,17 +10,23 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Admin, Problem};
 use crate::audit::{Access, Source, bounded};
+use crate::kms::Order;
 
 /// What a handler says of a change, for the audit log; it travels as an extension of the response.
 #[derive(Clone, Debug)]
 pub(super) struct Detail(pub String);
 
-/// Lets a change through where it can be recorded, and records how it ended.
-pub(super) async fn record(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+/// Lets a change through where it can be recorded, and records how it ended, also where nobody waits for that any more.
+pub(super) async fn record(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
+    let trail = admin.trail().map(Arc::clone);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    let correlation = trail.as_ref().map(|trail| trail.correlation()).unwrap_or_default();
+    let order = Order { now: admin.clock.now(), peer, correlation };
+    request.extensions_mut().insert(order.clone());
     // A copy of the store changes nothing, and takes everything along.
     let is_question = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && request.uri().path() != super::STORE_COPY;
-    let Some(trail) = admin.trail().filter(|_| !is_question) else { return next.run(request).await };
+    let Some(trail) = trail.filter(|_| !is_question) else { return next.run(request).await };
     if let Err(shut) = trail.admit(Access::Change) {
         let problem = Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -29,18 +35,23 @@ pub(super) async fn record(State(admin): State<Arc<Admin>>, request: Request, ne
         };
         return problem.into_response();
     }
-    let mut record = trail.record(Source::Operator, "").at(admin.clock.now());
-    record.operation = format!("{} {}", request.method(), bounded(request.uri().path())).into();
-    record.peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    record.correlation = trail.correlation();
-    let response = next.run(request).await;
-    if let Some(Detail(detail)) = response.extensions().get() {
-        record = record.detail(detail);
-    }
-    let status = response.status();
-    trail.note(match status.is_success() {
-        true => record,
-        false => record.refused(status.canonical_reason().unwrap_or("Refused")),
+    let operation = format!("{} {}", bounded(request.method().as_str()), bounded(request.uri().path()));
+    let mut record = trail.record(Source::Operator, "").at(order.now);
+    record.operation = operation.into();
+    record.peer = order.peer;
+    record.correlation = order.correlation;
+    // A peer that hangs up ends what waits here, and not the change.
+    let changed = tokio::spawn(async move {
+        let response = next.run(request).await;
+        if let Some(Detail(detail)) = response.extensions().get() {
+            record = record.detail(detail);
+        }
+        let status = response.status();
+        trail.note(match status.is_success() {
+            true => record,
+            false => record.refused(status.canonical_reason().unwrap_or("Refused")),
+        });
+        response
     });
-    response
+    changed.await.unwrap_or_else(|_| Problem::defect().into_response())
 }

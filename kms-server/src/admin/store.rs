@@ -22,9 +22,6 @@ use crate::limits;
 use crate::store::{StoreError, copy};
 use crate::store_key::Given;
 
-/// Chunks of a copy that wait to be sent.
-const WAITING_CHUNKS: usize = 4;
-
 impl Admin {
     fn kms(&self) -> Result<Arc<Kms>, Problem> {
         Arc::clone(self.rotator.service()).kms().ok_or_else(Problem::defect)
@@ -38,6 +35,8 @@ impl Admin {
             previous_key: keyring.previous().map(|key| key.to_string()),
             rekey: kms.rekey_progress(),
             read_only: kms.store().writable().err().map(|error| error.to_string()),
+            adopting: kms.is_adopting(),
+            damaged: kms.damaged(),
         })
     }
 }
@@ -57,7 +56,7 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>) -> Result<Json<Report
 /// Sends the store as one stream. A failure on the way cuts the answer off, and its end is missing.
 pub(super) async fn copy(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
     let kms = admin.kms()?;
-    let (chunks, mut waiting) = mpsc::channel(WAITING_CHUNKS);
+    let (chunks, mut waiting) = mpsc::channel(limits::COPY_CHUNKS);
     info!("the store is being copied");
     tokio::task::spawn_blocking(move || {
         let mut sender = Sender { chunks, chunk: Vec::with_capacity(limits::COPY_CHUNK) };
@@ -96,11 +95,8 @@ pub(super) async fn rekey(
     State(admin): State<Arc<Admin>>,
     origin: Result<Json<Origin>, JsonRejection>,
 ) -> Result<Json<Progress>, Problem> {
-    let Json(origin) = origin.map_err(|rejection| Problem {
-        status: rejection.status(),
-        error: rejection.body_text(),
-        hint: r#"send {"key-file": "/path"} or {"passphrase-file": "/path"} as application/json"#.into(),
-    })?;
+    let hint = r#"send {"key-file": "/path"} or {"passphrase-file": "/path"} as application/json"#;
+    let Json(origin) = origin.map_err(|rejection| Problem::body(&rejection, hint))?;
     let (Origin::KeyFile(file) | Origin::PassphraseFile(file)) = &origin;
     if !file.is_absolute() {
         return Err(Problem {

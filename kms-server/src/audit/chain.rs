@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::limits::BLOCK;
 use super::line::{self, Marks, Position};
 use super::record::{Record, Source};
 use super::segment::{self, Lines, Next};
-
-/// Bytes that are written and synced at once: more gain nothing.
-const BLOCK: usize = 1 << 20;
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]

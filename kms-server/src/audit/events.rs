@@ -101,6 +101,10 @@ impl Ring {
 /// Reads events behind line `after` from the log in `folder`, one segment at most, and none behind line `last`: what the
 /// file holds beyond it is not synced yet.
 pub(super) fn read(folder: &Path, after: u64, last: u64, limit: usize) -> io::Result<Events> {
+    segment::unless_given_up(|| read_listed(folder, after, last, limit))
+}
+
+fn read_listed(folder: &Path, after: u64, last: u64, limit: usize) -> io::Result<Events> {
     let mut found = Events { next: after, ..Events::default() };
     let Some(number) = segments_from(folder, after)?.first().copied() else { return Ok(found) };
     let path = segment::path(folder, number);

@@ -36,7 +36,20 @@ pub const OBJECTS: usize = 16;
 /// Characters of a text that a peer made up: a correlation value, an identifier.
 pub const TEXT: usize = 128;
 
-/// Bytes of one line. Records are bounded by the limits above; a longer line is none that this program wrote.
+/// Characters of what the server says in its own words, such as the names of all policies; the rest is left out.
+pub const DETAIL: usize = 4_096;
+
+/// Bytes that are written and synced at once: more gain nothing.
+pub const BLOCK: usize = 1 << 20;
+
+/// Entries deleted from the store in one batch: its batches are bounded.
+pub const DELETED_AT_ONCE: usize = 500;
+
+/// How often a reader begins anew because the segment that it wanted was given up meanwhile. Each time 8 MiB were written.
+pub const LOOKS: u32 = 5;
+
+/// Bytes of one line. Records are bounded by the limits above, and one that is longer all the same is cut; a longer line is
+/// none that this program wrote.
 pub const LINE_BYTES: usize = 64 << 10;
 
 /// Events held in memory for those who follow; older ones are read from the log.

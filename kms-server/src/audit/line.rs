@@ -8,6 +8,7 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::limits::LINE_BYTES;
 use super::record::Record;
 
 const BEFORE_HASH: &[u8] = br#"{"hash":""#;
@@ -69,8 +70,25 @@ pub struct Line {
     pub record: Record,
 }
 
-/// Appends the line behind `before` to `block`, and returns where the chain then ends.
+/// Appends the line behind `before` to `block`, and returns where the chain then ends. What is longer than [`LINE_BYTES`]
+/// is cut.
 pub fn write(
+    block: &mut Vec<u8>,
+    before: &Position,
+    marks: &Marks,
+    record: &Record,
+) -> std::io::Result<Position> {
+    let start = block.len();
+    let end = write_whole(block, before, marks, record)?;
+    if block.len() - start <= LINE_BYTES {
+        return Ok(end);
+    }
+    // Nobody could read it any more, and no server start on it.
+    block.truncate(start);
+    write_whole(block, before, marks, &record.cut())
+}
+
+fn write_whole(
     block: &mut Vec<u8>,
     before: &Position,
     marks: &Marks,

@@ -27,7 +27,7 @@ pub use chain::{OpenError, Segments};
 pub use events::{Events, Told};
 pub use line::{Line, Marks, Position};
 pub use outbox::is_entry;
-pub use record::{Outcome, Record, Source, bounded};
+pub use record::{Outcome, Record, Source, bounded, brief};
 pub use show::{Filter, show};
 pub use trail::{Access, OnFull, Options, Shut, Trail, TrailError};
 pub use verify::{Fault, Report, verify};

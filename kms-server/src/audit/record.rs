@@ -141,7 +141,7 @@ impl Record {
     /// Says more.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(brief(detail.into()));
         self
     }
 
@@ -180,8 +180,31 @@ impl Record {
         let texts = [&self.principal, &self.owner, &self.client_correlation, &self.detail];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         let objects: usize = self.objects.iter().map(|id| id.len() + size_of::<String>()).sum();
-        size_of::<Self>() + texts + objects + self.correlation.len()
+        let event = self.event.as_ref().map_or(0, |event| size_of::<Event>() + event.weight());
+        size_of::<Self>() + texts + objects + self.correlation.len() + event
     }
+
+    /// What a line says of a record that is longer than a line may be. It names the event by its kind alone.
+    pub(super) fn cut(&self) -> Self {
+        let event = self.event.as_ref().map_or("", |event| event.kind());
+        let mut cut = Self { event: None, operation: bounded(&self.operation).into(), ..self.clone() };
+        cut.detail =
+            Some(format!("the record was longer than a line may be, and was cut; its event: {event:?}"));
+        for text in [&mut cut.principal, &mut cut.owner] {
+            *text = text.as_deref().map(bounded);
+        }
+        cut
+    }
+}
+
+/// A text of the server's own, cut to what a record takes.
+#[must_use]
+pub fn brief(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(limits::DETAIL) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A text of a peer's, cut to what a record takes.

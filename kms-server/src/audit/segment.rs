@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::limits::LINE_BYTES;
+use super::limits::{LINE_BYTES, LOOKS};
 use super::line::{self, Line, Position};
 
 /// The file that says where the chain ended when it was last synced.
@@ -41,6 +41,20 @@ pub fn list(folder: &Path) -> io::Result<Vec<u32>> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Reads segments, and begins anew where the server that writes them gave one up between listing and reading it.
+///
+/// # Errors
+/// As `read`'s.
+pub fn unless_given_up<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut looks = 1;
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && looks < LOOKS => looks += 1,
+            done => return done,
+        }
+    }
 }
 
 /// Where the chain ended when the log was last synced; `None` where that was never said, or not so that it can be read.

@@ -59,7 +59,11 @@ pub fn show(
     mut each: impl FnMut(&str, &Line) -> io::Result<()>,
 ) -> io::Result<()> {
     for number in segment::list(folder)? {
-        let mut lines = Lines::open(&segment::path(folder, number))?;
+        let mut lines = match Lines::open(&segment::path(folder, number)) {
+            // The server gave it up since it was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            lines => lines?,
+        };
         while let Next::Line(text) = lines.next_line()? {
             let Ok(line) = line::read(text) else { continue };
             if filter.shows(&line) {

@@ -89,6 +89,8 @@ pub(super) struct Shared {
     pub waiting_bytes: AtomicUsize,
     /// Commits whose records are not in the log yet.
     pub waiting_commits: AtomicUsize,
+    /// The store's entries of commits of which nobody knows yet whether they happened.
+    pub unconfirmed: Mutex<Vec<String>>,
     /// Whether there were commits since the store was last looked at.
     pub committed: AtomicBool,
     pub ring: Mutex<Ring>,
@@ -177,6 +179,7 @@ impl Trail {
             refused: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),
             waiting_commits: AtomicUsize::new(0),
+            unconfirmed: Mutex::default(),
             committed: AtomicBool::new(true),
             ring: Mutex::new(Ring::behind(last)),
             latest: watch::Sender::new(last),
@@ -259,9 +262,9 @@ impl Trail {
     /// Makes a change happen together with its records: both or neither.
     ///
     /// # Errors
-    /// As [`Store::commit`]; [`StoreError::ReadOnly`] while the log cannot be written.
+    /// As [`Store::commit`]; [`StoreError::Unrecorded`] while the log cannot be written.
     pub fn commit(&self, store: &dyn Store, batch: Batch, records: Vec<Record>) -> Result<u64, StoreError> {
-        self.admit(Access::Change).map_err(|shut| StoreError::ReadOnly { cause: shut.to_string() })?;
+        self.admit(Access::Change).map_err(|shut| StoreError::Unrecorded { cause: shut.cause })?;
         if !self.is_written() {
             let revision = store.commit(batch)?;
             records.into_iter().for_each(|record| self.shared.tell(record));
@@ -269,12 +272,15 @@ impl Trail {
         }
         let after = lock(&self.shared.ring).last();
         let put = Commit { after, records }.put()?;
+        let entry = put.id.clone();
         self.shared.waiting_commits.fetch_add(1, Ordering::Relaxed);
         let committed = store.commit(batch.put(put));
-        if committed.is_err() {
-            self.shared.one_commit_less();
+        match &committed {
+            Ok(_) => {}
+            // Whether it happened is seen once the store can be read again.
+            Err(StoreError::Unconfirmed { .. }) => lock(&self.shared.unconfirmed).push(entry),
+            Err(_) => self.shared.one_commit_less(),
         }
-        // Also after a failure: a commit whose outcome is unknown may have happened.
         self.shared.committed.store(true, Ordering::Release);
         let mut buffer = lock(&self.shared.buffer);
         buffer.is_urgent = true;

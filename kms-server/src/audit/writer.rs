@@ -7,16 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::chain::{Chain, Entry};
-use super::limits::{DELAY, DELETED_TOGETHER, RETRY};
+use super::limits::{DELAY, DELETED_AT_ONCE, DELETED_TOGETHER, RETRY};
 use super::line::Marks;
 use super::outbox::{self, Found};
-use super::record::{Record, Source};
+use super::record::{Record, Source, brief};
 use super::trail::{OnFull, Shared, TrailError, gate, lock};
 use crate::kms::Event;
 use crate::store::{Batch, Store, StoreError};
-
-/// Entries deleted in one batch at most: the store's batches are bounded.
-const DELETED_AT_ONCE: usize = 500;
 
 /// The thread's state.
 pub struct Writer {
@@ -135,8 +132,13 @@ impl Writer {
     fn look(&mut self) {
         self.chain.restock();
         self.shared.close_window(&mut lock(&self.shared.buffer));
-        let event = match (self.store.writable(), self.is_store_writable) {
-            (Err(error), true) => Event::StoreReadOnly { reason: error.to_string() },
+        let writable = self.store.writable();
+        if writable.is_ok() && !lock(&self.shared.unconfirmed).is_empty() {
+            // What was not confirmed may have happened, and can be seen from now on.
+            self.shared.committed.store(true, Ordering::Release);
+        }
+        let event = match (writable, self.is_store_writable) {
+            (Err(error), true) => Event::StoreReadOnly { reason: brief(error.to_string()) },
             (Ok(()), false) => Event::StoreWritable,
             _ => return,
         };
@@ -158,11 +160,30 @@ impl Writer {
         if !self.shared.committed.swap(false, Ordering::AcqRel) {
             return;
         }
+        let unconfirmed = mem::take(&mut *lock(&self.shared.unconfirmed));
         match outbox::waiting(self.store.as_ref(), |commit| self.taken.contains_key(commit)) {
-            Ok(found) => found.into_iter().for_each(|entry| self.take(entry, 0)),
+            Ok(found) => {
+                found.into_iter().for_each(|entry| self.take(entry, 0));
+                self.confirm(unconfirmed);
+            }
             Err(error) => {
                 tracing::error!(%error, "the store does not tell what belongs into the audit log; it is asked again");
                 self.shared.committed.store(true, Ordering::Release);
+                lock(&self.shared.unconfirmed).extend(unconfirmed);
+            }
+        }
+    }
+
+    /// Counts commits out that have not happened, as the store says once it works again.
+    fn confirm(&mut self, unconfirmed: Vec<String>) {
+        for entry in unconfirmed {
+            if self.taken.keys().any(|commit| outbox::store_id(commit) == entry) {
+                continue;
+            }
+            if self.store.writable().is_ok() {
+                self.shared.one_commit_less();
+            } else {
+                lock(&self.shared.unconfirmed).push(entry);
             }
         }
     }

@@ -7,8 +7,7 @@ use super::{PrivateKey, lock};
 
 /// A bounded cache of parsed private keys by object ID, which forgets the least recently used.
 ///
-/// A key is kept for one revision of its object: a lookup that names another revision misses. A key leaves memory,
-/// zeroized, when the cache has let go of it and the last operation that uses it has ended.
+/// A key leaves memory, zeroized, when the cache has let go of it and the last operation that uses it has ended.
 #[derive(Debug)]
 pub struct KeyCache {
     capacity: usize,
@@ -20,11 +19,12 @@ struct Entries {
     by_id: HashMap<String, Entry>,
     /// Counts lookups: the time by which the least recently used entry is known.
     lookups: u64,
+    /// Counts what was forgotten: what was loaded before is not kept after.
+    forgotten: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    revision: u64,
     key: Arc<PrivateKey>,
     last_used: u64,
 }
@@ -36,48 +36,40 @@ impl KeyCache {
         Self { capacity, entries: Mutex::default() }
     }
 
-    /// The key of an object at a revision, if it is kept.
-    #[must_use]
-    pub fn find(&self, id: &str, revision: u64) -> Option<Arc<PrivateKey>> {
-        let mut entries = lock(&self.entries);
-        entries.lookups += 1;
-        let now = entries.lookups;
-        let entry = entries.by_id.get_mut(id).filter(|entry| entry.revision == revision)?;
-        entry.last_used = now;
-        Some(Arc::clone(&entry.key))
-    }
-
-    /// The key of an object at a revision, loaded if it is not kept.
+    /// The key of an object, loaded if it is not kept.
     ///
-    /// Loading happens outside the lock; two that miss at the same time both load, and one result is kept.
+    /// Loading happens outside the lock; two that miss at the same time both load, and one result is kept. None is if
+    /// something was [forgotten](Self::forget) meanwhile: so a key that is forgotten once its object is destroyed does
+    /// not come back, as long as `load` reads the object itself.
     ///
     /// # Errors
     /// What `load` returns.
     pub fn find_or_load<E>(
         &self,
         id: &str,
-        revision: u64,
         load: impl FnOnce() -> Result<PrivateKey, E>,
     ) -> Result<Arc<PrivateKey>, E> {
-        if let Some(key) = self.find(id, revision) {
-            return Ok(key);
-        }
+        let forgotten = {
+            let mut entries = lock(&self.entries);
+            entries.lookups += 1;
+            let now = entries.lookups;
+            if let Some(entry) = entries.by_id.get_mut(id) {
+                entry.last_used = now;
+                return Ok(Arc::clone(&entry.key));
+            }
+            entries.forgotten
+        };
         let key = Arc::new(load()?);
-        self.keep(id, revision, Arc::clone(&key));
+        self.keep(id, forgotten, Arc::clone(&key));
         Ok(key)
     }
 
-    /// Forgets an object, at every revision: it was destroyed, or its key must not be used again.
-    ///
-    /// A load under way may bring it back once; a caller that destroys names a new revision afterwards.
+    /// Forgets an object for good: it was destroyed, or its key must not be used again.
     pub fn forget(&self, id: &str) {
-        let forgotten = lock(&self.entries).by_id.remove(id);
-        drop(forgotten);
-    }
-
-    /// Forgets everything.
-    pub fn clear(&self) {
-        let forgotten = std::mem::take(&mut lock(&self.entries).by_id);
+        let mut entries = lock(&self.entries);
+        entries.forgotten += 1;
+        let forgotten = entries.by_id.remove(id);
+        drop(entries);
         drop(forgotten);
     }
 
@@ -94,19 +86,15 @@ impl KeyCache {
     }
 
     /// Keys are let go of after the lock: freeing one zeroizes it, which takes its time.
-    fn keep(&self, id: &str, revision: u64, key: Arc<PrivateKey>) {
-        if self.capacity == 0 {
-            return;
-        }
+    fn keep(&self, id: &str, forgotten: u64, key: Arc<PrivateKey>) {
         let mut entries = lock(&self.entries);
-        let last_used = entries.lookups;
-        let known = entries.by_id.get(id).map(|entry| entry.revision);
-        if known.is_some_and(|known| known > revision) {
+        if self.capacity == 0 || entries.forgotten != forgotten {
             return;
         }
-        let evicted =
-            if known.is_none() && entries.by_id.len() >= self.capacity { entries.evict() } else { None };
-        let replaced = entries.by_id.insert(id.to_owned(), Entry { revision, key, last_used });
+        let last_used = entries.lookups;
+        let is_full = entries.by_id.len() >= self.capacity && !entries.by_id.contains_key(id);
+        let evicted = if is_full { entries.evict() } else { None };
+        let replaced = entries.by_id.insert(id.to_owned(), Entry { key, last_used });
         drop(entries);
         drop((evicted, replaced));
     }

@@ -10,13 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::model::{Material, Object};
 use super::notes::is_object;
 use crate::crypto::Keyring;
+use crate::limits::{LOOKS, PROBLEMS};
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Hit, Index, Keys, Record, Scan, Store, StoreError, Term};
-
-/// Problems that are listed one by one; more are only counted.
-const LISTED: usize = 1_000;
-/// How often something is looked at that changes while it is looked at.
-const LOOKS: u32 = 5;
 
 /// What a look at a store found.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -88,7 +84,7 @@ struct Look {
 
 impl Checker<'_> {
     fn problem(&mut self, at: &str, what: impl Into<String>) {
-        if self.report.problems.len() < LISTED {
+        if self.report.problems.len() < PROBLEMS {
             self.report.problems.push(Problem { at: at.to_owned(), what: what.into() });
         } else {
             self.report.omitted += 1;

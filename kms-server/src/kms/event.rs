@@ -7,8 +7,10 @@ use kms_protocol::DateTime;
 use kms_protocol::enums::{ObjectType, State};
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle;
 use super::model::Object;
 use super::rotation::{Pair, Rotation};
+use crate::audit::brief;
 
 /// Something that happened because it fell due.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,6 +186,24 @@ impl Event {
         }
     }
 
+    /// About how many bytes its texts have.
+    pub(crate) fn weight(&self) -> usize {
+        let texts = match self {
+            Self::Created { names, .. }
+            | Self::Rotated { names, .. }
+            | Self::StateChanged { names, .. }
+            | Self::Destroyed { names, .. } => names.iter().map(String::len).sum(),
+            Self::RotationFailed { names, reason, .. } => {
+                names.iter().map(String::len).sum::<usize>() + reason.len()
+            }
+            Self::StoreReadOnly { reason } => reason.len(),
+            Self::CertificateExpires { subject, .. } => subject.len(),
+            Self::Purged { .. } | Self::StoreWritable => 0,
+        };
+        let ids: usize = self.objects().iter().map(String::len).sum();
+        texts + ids + self.owner().map_or(0, str::len)
+    }
+
     /// Whose objects it is about, where it is about any.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
@@ -235,12 +255,12 @@ impl Event {
             owner: private.owner.clone(),
             private: private.id.clone(),
             names: names(private).collect(),
-            reason: reason.to_owned(),
+            reason: brief(reason.to_owned()),
         }
     }
 
     pub(super) fn rotated(rotation: &Rotation, cause: Cause) -> Self {
-        let Rotation { old, new } = rotation;
+        let Rotation { old, new, .. } = rotation;
         Self::Rotated {
             cause,
             owner: new.private.owner.clone(),
@@ -251,15 +271,21 @@ impl Event {
         }
     }
 
-    /// What a rotation is to those who follow: the rotation, and the end of those halves that it ended at once.
-    pub(super) fn of_rotation(rotation: &Rotation, cause: Cause, now: DateTime) -> Vec<Self> {
-        let old = [&rotation.old.private, &rotation.old.public];
-        let ended = old.into_iter().filter(|half| {
-            half.written_state() == Some(State::Deactivated) && half.deactivation_date() == Some(now)
-        });
-        let rotated = Self::rotated(rotation, cause);
-        let ended = ended.map(|half| Self::state_changed(half, State::Deactivated));
-        std::iter::once(rotated).chain(ended).collect()
+    /// What a rotation is to those who follow: the rotation, and what became of the halves that were replaced.
+    pub(super) fn of_rotation(rotation: &Rotation, cause: Cause) -> Vec<Self> {
+        std::iter::once(Self::rotated(rotation, cause)).chain(rotation.ended.iter().cloned()).collect()
+    }
+
+    /// Writes down what dates have brought about, and says what that was.
+    pub(super) fn settle(object: &mut Object, now: DateTime) -> Option<Self> {
+        let was_withheld = object.withheld.is_some();
+        if !lifecycle::settle(object, now) {
+            return None;
+        }
+        match object.written_state() {
+            _ if was_withheld && object.withheld.is_none() => Some(Self::purged(object)),
+            state => Some(Self::state_changed(object, state?)),
+        }
     }
 }
 

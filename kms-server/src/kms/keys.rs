@@ -1,16 +1,18 @@
 //! What the operator sees of keys and does to them, whoever owns them. Never a byte of key material.
 
+use core::net::SocketAddr;
+
 use kms_protocol::DateTime;
 use kms_protocol::attribute::Attributes;
 use kms_protocol::enums::{LinkType, ObjectType, State};
 use uuid::Uuid;
 use wildmatch::WildMatch;
 
-use super::due::automatic;
 use super::model::{self, Object};
 use super::policy::Policy;
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
+use super::rotations::automatic;
 use super::{Cause, Event, Kms, lifecycle};
 use crate::limits;
 use crate::store::{Batch, Hit, Index, Key, Keys, Scan, StoreError};
@@ -80,6 +82,24 @@ pub struct KeyView {
     pub restorable_until: Option<DateTime>,
 }
 
+/// What an operator asks for: when, and as the audit log knows them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The server's time.
+    pub now: DateTime,
+    /// From where, if that is known.
+    pub peer: Option<SocketAddr>,
+    /// What all records of the request share.
+    pub correlation: String,
+}
+
+impl From<DateTime> for Order {
+    /// An order of somebody of whom nothing is known.
+    fn from(now: DateTime) -> Self {
+        Self { now, peer: None, correlation: String::new() }
+    }
+}
+
 /// A pair that was rotated by hand.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rotated {
@@ -111,8 +131,8 @@ impl Kms {
                 return Ok(KeyPage { next: None, ..page });
             }
             for hit in hits {
-                if let Some(object) = self.fetch(&hit.id)? {
-                    let view = self.view(&object, now);
+                if let Some(Some(object)) = self.unless_damaged(self.fetch(&hit.id))? {
+                    let view = self.view(&object, now)?;
                     if matches(query, &view) {
                         page.keys.push(view);
                     }
@@ -133,14 +153,16 @@ impl Kms {
     /// When there is none, or the store cannot be read.
     pub fn key(&self, id: &str, now: DateTime) -> Result<KeyView, Refusal> {
         let object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
-        Ok(self.view(&object, now))
+        Ok(self.view(&object, now)?)
     }
 
     /// Rotates a pair now, named by either half, the way that its policy would.
     ///
     /// # Errors
     /// When there is no such pair or it cannot be rotated.
-    pub fn rotate_key(&self, id: &str, now: DateTime) -> Result<Rotated, Refusal> {
+    pub fn rotate_key(&self, id: &str, order: impl Into<Order>) -> Result<Rotated, Refusal> {
+        let order = order.into();
+        let now = order.now;
         let none = Attributes::default();
         let rotation = until_alone(|| {
             let object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
@@ -148,12 +170,13 @@ impl Kms {
                 (ObjectType::PublicKey, Some(id)) => self.fetch(id)?.ok_or_else(Refusal::not_found)?,
                 _ => object,
             };
-            self.rotate(private, [&none, &none, &none], automatic, By::Operator("rotate", now))
+            let by = By::Operator("rotate", &order);
+            self.rotate(private, [&none, &none, &none], automatic, Cause::Operator, by)
         })?;
         tracing::info!("{}", Event::rotated(&rotation, Cause::Operator));
         Ok(Rotated {
-            private: self.view(&rotation.new.private, now),
-            public: self.view(&rotation.new.public, now),
+            private: self.view(&rotation.new.private, now)?,
+            public: self.view(&rotation.new.public, now)?,
         })
     }
 
@@ -161,23 +184,25 @@ impl Kms {
     ///
     /// # Errors
     /// When there is no such key or nothing to bring back (any more).
-    pub fn undelete_key(&self, id: &str, now: DateTime) -> Result<KeyView, Refusal> {
+    pub fn undelete_key(&self, id: &str, order: impl Into<Order>) -> Result<KeyView, Refusal> {
+        let order = order.into();
+        let now = order.now;
         let object = until_alone(|| {
             let mut object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
             lifecycle::undelete(&mut object, now)?;
             let event = Event::state_changed(&object, lifecycle::state_at(&object, now));
-            self.commit(Batch::new().put(object.put()), vec![event], By::Operator("undelete", now))?;
+            self.commit(Batch::new().put(object.put()), vec![event], By::Operator("undelete", &order))?;
             Ok(object)
         })?;
         tracing::info!(id, "the operator brought a destroyed key back");
-        Ok(self.view(&object, now))
+        Ok(self.view(&object, now)?)
     }
 
-    fn view(&self, object: &Object, now: DateTime) -> KeyView {
+    fn view(&self, object: &Object, now: DateTime) -> Result<KeyView, StoreError> {
         let policies = self.policies.load();
-        let policy = policies.of(object);
+        let policy = self.policy_of(&policies, object)?;
         let linked = |link_type| object.linked(link_type).map(str::to_owned);
-        KeyView {
+        Ok(KeyView {
             id: object.id.clone(),
             owner: object.owner.clone(),
             object_type: object.object_type,
@@ -187,7 +212,7 @@ impl Kms {
             groups: object.groups().map(str::to_owned).collect(),
             generation: object.generation().unwrap_or(0),
             policy: policy.map(|policy| policy.name.clone()),
-            other_half: linked(LinkType::PublicKeyLink).or_else(|| linked(LinkType::PrivateKeyLink)),
+            other_half: object.other_half().map(str::to_owned),
             predecessor: linked(LinkType::ReplacedObjectLink),
             successor: linked(LinkType::ReplacementObjectLink),
             initial_date: object.initial_date(),
@@ -195,7 +220,7 @@ impl Kms {
             deactivation_date: object.deactivation_date(),
             rotates_at: rotates_at(object, policy),
             restorable_until: object.withheld.as_ref().map(|withheld| withheld.until),
-        }
+        })
     }
 }
 

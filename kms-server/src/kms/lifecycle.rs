@@ -8,6 +8,10 @@ use super::model::{Object, Withheld};
 use super::policy::Decision;
 use super::refusal::{Reason, Refusal};
 
+/// The last date that a client may set: the end of the year 9999, the last that is written with four digits. Dates that
+/// are reckoned from others stay within it.
+pub const LAST_DATE: DateTime = DateTime(253_402_300_799);
+
 /// The state at `now`: what is written, moved on by those dates that have passed.
 #[must_use]
 pub fn state_at(object: &Object, now: DateTime) -> State {
@@ -136,6 +140,7 @@ pub fn undelete(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
         });
     };
     object.material = Some(material);
+    object.is_brought_back = true;
     object.remove(AttributeKind::DestroyDate);
     object.set(Attribute::State(state));
     object.set(Attribute::LastChangeDate(now));
@@ -171,11 +176,22 @@ pub fn may_process(state: State, when_deactivated: Decision) -> Result<(), Refus
     }
 }
 
-/// The date attributes that a client sets for the future, checked against each other.
+/// The date attributes that a client sets for the future, checked against each other and [`LAST_DATE`].
 ///
 /// # Errors
-/// When they contradict each other.
+/// When they contradict each other, or one is later than any date that can be written.
 pub fn check_dates(object: &Object) -> Result<(), Refusal> {
+    let too_late = object.attributes.iter().find(|attribute| match attribute {
+        Attribute::ActivationDate(date)
+        | Attribute::DeactivationDate(date)
+        | Attribute::ProcessStartDate(date)
+        | Attribute::ProtectStopDate(date) => *date > LAST_DATE,
+        _ => false,
+    });
+    if let Some(date) = too_late {
+        let name = date.kind().name();
+        return Err(Refusal::new(Reason::InvalidField, format!("the {name} lies beyond the year 9999")));
+    }
     if let (Some(activation), Some(deactivation)) = (object.activation_date(), object.deactivation_date())
         && deactivation < activation
     {

@@ -19,9 +19,13 @@ mod recorded;
 mod refusal;
 pub mod rekey;
 mod rotation;
+mod rotations;
+mod together;
 
 use core::net::SocketAddr;
-use std::sync::{Arc, Mutex, Weak};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
@@ -31,19 +35,20 @@ use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::audit::{Record, Trail};
 use crate::crypto;
-use crate::crypto::{KeyCache, KeyPool, KeySpec, Keyring, PrivateKey, SealError, Secret, Workers};
+use crate::crypto::{KeyCache, KeyPool, Keyring, PrivateKey, SealError, Secret, Workers};
 use crate::limits;
 use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
+pub use due::Round;
 pub use event::{Cause, Event, Fired, Ids};
-pub use keys::{KeyPage, KeyQuery, KeyView, Rotated};
+pub use keys::{KeyPage, KeyQuery, KeyView, Order, Rotated};
 pub use refusal::{Reason, Refusal};
 
 use access::Verdict;
 use adoption::Adoption;
 use model::{Material, Object};
 use notes::is_object;
-use policy::Policies;
+use policy::{Policies, Policy};
 use recorded::By;
 
 /// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
@@ -109,6 +114,10 @@ pub struct Kms {
     policies: ArcSwap<Policies>,
     /// Keys that are still to be filed under the policies in force.
     adoption: Mutex<Option<Adoption>>,
+    /// Whether each key is filed under the policy that it belongs under.
+    is_all_filed: AtomicBool,
+    /// Records that cannot be read and were left out, the first [`limits::DAMAGED`] of them.
+    damaged: Mutex<BTreeSet<String>>,
     rekey: Mutex<rekey::Progress>,
 }
 
@@ -128,6 +137,8 @@ impl Kms {
             me: me.clone(),
             policies,
             adoption: Mutex::default(),
+            is_all_filed: AtomicBool::new(false),
+            damaged: Mutex::default(),
             rekey: Mutex::default(),
         })
     }
@@ -161,8 +172,9 @@ impl Kms {
         change: impl FnOnce(&mut Object) -> Result<Event, Refusal>,
     ) -> Result<Object, Refusal> {
         let mut object = self.find(id, context)?;
-        let event = change(&mut object)?;
-        self.commit(Batch::new().put(object.put()), vec![event], By::Client(context))?;
+        let settled = Event::settle(&mut object, context.now);
+        let events = settled.into_iter().chain([change(&mut object)?]).collect();
+        self.commit(Batch::new().put(object.put()), events, By::Client(context))?;
         Ok(object)
     }
 
@@ -224,11 +236,53 @@ impl Kms {
         record.map(|record| Object::from_record(id, &record)).transpose()
     }
 
+    /// The other half of a key's pair.
+    fn other_half(&self, object: &Object) -> Result<Option<Object>, StoreError> {
+        object.other_half().map(|id| self.fetch(id)).transpose().map(Option::flatten)
+    }
+
+    /// What a walk over many objects makes of a damaged record: it is told, once, and left out, lest all others wait for it.
+    fn unless_damaged<T>(&self, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match read {
+            Err(StoreError::Corrupt { what, at }) => {
+                let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+                if damaged.len() < limits::DAMAGED && damaged.insert(at.clone()) {
+                    tracing::error!(at, what, "a record is damaged; what falls due is done without it");
+                }
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// How many damaged records were met and left out since the start.
+    #[must_use]
+    pub fn damaged(&self) -> usize {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The policy that governs an object: the one that its pair is filed under, while that exists, or would be.
+    fn policy_of<'p>(
+        &self,
+        policies: &'p Policies,
+        object: &Object,
+    ) -> Result<Option<&'p Policy>, StoreError> {
+        let filed = policies.filed(object);
+        if filed.is_some() || (object.policy.is_none() && self.is_all_filed.load(Ordering::Acquire)) {
+            return Ok(filed);
+        }
+        let other = self.other_half(object)?;
+        let pair: Vec<&Object> = std::iter::once(object).chain(&other).collect();
+        Ok(policies.matching(&pair))
+    }
+
     /// The private key of an object, parsed, from the cache where it is there.
     fn private_key(&self, object: &Object) -> Result<Arc<PrivateKey>, Refusal> {
         // Key material never changes under an identifier, so a cached key serves every revision.
-        self.keys.find_or_load(&object.id, 0, || {
-            let Some(Material::Sealed(sealed)) = &object.material else { return Err(no_key_value()) };
+        self.keys.find_or_load(&object.id, || {
+            // Read anew: what was destroyed since the object was read shall not come back into the cache.
+            let material = self.fetch(&object.id)?.and_then(|object| object.material);
+            let Some(Material::Sealed(sealed)) = material else { return Err(no_key_value()) };
             let pkcs8 = self.unseal(&object.id, &sealed.0)?;
             Ok(PrivateKey::from_pkcs8(&pkcs8)?)
         })
@@ -262,13 +316,6 @@ impl Kms {
     #[must_use]
     pub fn trail(&self) -> &Arc<Trail> {
         &self.trail
-    }
-
-    /// Makes pairs of these kinds ready before anybody asks.
-    pub fn warm(&self, specs: &[KeySpec]) {
-        for spec in specs {
-            self.pool.warm(*spec);
-        }
     }
 }
 

@@ -29,6 +29,8 @@ mod tags {
     pub const KEPT: Tag = Tag(0x54_0007);
     pub const WITHHELD: Tag = Tag(0x54_0008);
     pub const UNTIL: Tag = Tag(0x54_0009);
+    pub const LEFT_ALONE: Tag = Tag(0x54_000A);
+    pub const BROUGHT_BACK: Tag = Tag(0x54_000B);
 }
 
 /// A managed object.
@@ -50,6 +52,10 @@ pub struct Object {
     pub former_names: Vec<String>,
     /// Whether its time to be destroyed has come while the other half was still in use: then it goes with that.
     pub is_kept: bool,
+    /// Whether it could not be rotated when it was due, and is not tried again.
+    pub is_left_alone: bool,
+    /// Whether the operator brought it back after it was destroyed: then no policy destroys it again.
+    pub is_brought_back: bool,
     /// Key material of a destroyed object that the operator can still bring back.
     pub withheld: Option<Withheld>,
     /// The revision that was read; `None` for an object that is not stored yet.
@@ -248,6 +254,8 @@ impl Object {
         let former_names = reader.field(tags::FORMER_NAME)?;
         let is_kept = reader.field::<Option<bool>>(tags::KEPT)?.unwrap_or(false);
         let withheld = reader.take(tags::WITHHELD)?.map(read_withheld).transpose()?;
+        let is_left_alone = reader.field::<Option<bool>>(tags::LEFT_ALONE)?.unwrap_or(false);
+        let is_brought_back = reader.field::<Option<bool>>(tags::BROUGHT_BACK)?.unwrap_or(false);
         let material = read_material(&mut reader)?;
         let attributes = reader.take(Tag::ATTRIBUTES)?.ok_or_else(|| reader.missing(Tag::ATTRIBUTES))?;
         let attributes = read_stored(attributes)?;
@@ -261,6 +269,8 @@ impl Object {
             policy,
             former_names,
             is_kept,
+            is_left_alone,
+            is_brought_back,
             withheld,
             revision: None,
         })
@@ -284,6 +294,8 @@ impl Object {
                     writer.field(Tag::STATE, state);
                 });
             }
+            writer.field(tags::LEFT_ALONE, &self.is_left_alone.then_some(true));
+            writer.field(tags::BROUGHT_BACK, &self.is_brought_back.then_some(true));
             if let Some(material) = &self.material {
                 write_material(writer, material);
             }
@@ -326,7 +338,8 @@ impl Object {
             };
             return Some((Index::Rotation, key));
         }
-        let since = self.retired_since().filter(|_| !self.is_kept && !self.is_newest())?;
+        let may_go = !self.is_kept && !self.is_brought_back && !self.is_newest();
+        let since = self.retired_since().filter(|_| may_go)?;
         Some((Index::Retired, rotation_key(self.policy.as_deref()?, since)))
     }
 
@@ -336,19 +349,25 @@ impl Object {
         self.linked(LinkType::ReplacementObjectLink).is_none()
     }
 
-    /// Whether it is the private key of a newest generation that is in use or will be.
+    /// Whether it is the private key of a newest generation that is in use or will be, and can be rotated.
     #[must_use]
     pub fn is_up_for_rotation(&self) -> bool {
         let in_use = matches!(self.written_state(), Some(State::PreActive | State::Active));
-        in_use && self.is_newest() && self.object_type == ObjectType::PrivateKey
+        in_use && self.is_newest() && self.object_type == ObjectType::PrivateKey && !self.is_left_alone
     }
 
-    /// Since when it is out of use, and not destroyed.
+    /// Its other half.
+    #[must_use]
+    pub fn other_half(&self) -> Option<&str> {
+        self.linked(LinkType::PublicKeyLink).or_else(|| self.linked(LinkType::PrivateKeyLink))
+    }
+
+    /// Since when it is out of use, and not destroyed. A compromise ends its use before a Deactivation Date to come.
     #[must_use]
     pub fn retired_since(&self) -> Option<DateTime> {
         match self.written_state()? {
             State::Deactivated | State::Compromised => {
-                self.deactivation_date().or_else(|| self.compromise_date())
+                [self.deactivation_date(), self.compromise_date()].into_iter().flatten().min()
             }
             _ => None,
         }

@@ -12,9 +12,10 @@ use super::policy::Policies;
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
-use super::{Context, Event, Kms, lifecycle};
-use crate::crypto::{KeyPair, KeySpec, Sealing, format, sha256};
-use crate::store::{Batch, StoreError};
+use super::{Cause, Context, Event, Kms, lifecycle};
+use crate::crypto::seal::sealed_with;
+use crate::crypto::{KeyId, KeyPair, KeySpec, Sealing, Secret, format, sha256};
+use crate::store::{Batch, Put, StoreError};
 
 impl Kms {
     /// Makes a pair with the attributes that a request asks for, and commits it.
@@ -34,16 +35,17 @@ impl Kms {
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
         }
-        self.policies.load().check_new(&pair.private, &pair.public, &spec.to_string())?;
-        let sealing = self.keyring.sealing();
-        let digests = self.fill(&mut pair, spec, &sealing)?;
+        // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
+        let policies = self.policies.load_full();
+        policies.check_new(&pair, &spec.to_string())?;
+        let (secret, digests) = self.fill(&mut pair, spec)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
-        // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
-        let policies = self.policies.load_full();
         policies.file(&mut pair.private, &mut pair.public);
+        let sealing = self.keyring.sealing();
+        self.seal(&mut pair.private, &secret, &sealing)?;
         let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
         self.commit(batch, vec![Event::created(&pair)], By::Client(context))?;
         Ok(pair)
@@ -59,73 +61,62 @@ impl Kms {
         private: Object,
         attributes: [&Attributes; 3],
         by: impl Fn(&Policies, &Pair) -> (Dates, Option<i64>),
+        cause: Cause,
         who: By<'_, '_>,
     ) -> Result<Rotation, Refusal> {
-        let now = who.now();
-        let pair = self.pair_of(private)?;
+        let public = self.other_half(&private)?;
+        let pair = joined(private, public)?;
         let policies = self.policies.load_full();
-        let sealing = self.keyring.sealing();
         let how = by(&policies, &pair);
-        let rotation = self.plan_rotation(&policies, pair, attributes, how, now, &sealing)?;
-        let events = Event::of_rotation(&rotation, who.cause(), now);
-        self.commit(rotation_batch(Batch::new(), &rotation), events, who)?;
+        let (mut rotation, secret) = self.plan_rotation(&policies, pair, attributes, how, who.now())?;
+        let sealing = self.keyring.sealing();
+        self.seal(&mut rotation.new.private, &secret, &sealing)?;
+        let events = Event::of_rotation(&rotation, cause);
+        let batch = Batch { puts: rotation_puts(&rotation), deletes: Vec::new() };
+        self.commit(batch, events, who)?;
         Ok(rotation)
     }
 
-    /// Works out the rotation of a pair, new key material included, without committing it.
+    /// Works out the rotation of a pair, new key material included, without committing it. The new private key is still
+    /// to be sealed.
     pub(super) fn plan_rotation(
         &self,
         policies: &Policies,
         old: Pair,
-        [common, private, public]: [&Attributes; 3],
+        attributes: [&Attributes; 3],
         (dates, retire_after): (Dates, Option<i64>),
         now: DateTime,
-        sealing: &Sealing<'_>,
-    ) -> Result<Rotation, Refusal> {
+    ) -> Result<(Rotation, Secret), Refusal> {
         rotation::may_rotate(&old, now)?;
+        let [common, private, public] = attributes;
         let spec = spec_of(&old.private)?;
-        let mut fresh = Pair {
+        let before = old.clone();
+        let fresh = Pair {
             private: new_half(&old.private.owner, ObjectType::PrivateKey, requested(common, private)?),
             public: new_half(&old.public.owner, ObjectType::PublicKey, requested(common, public)?),
         };
-        let digests = self.fill(&mut fresh, spec, sealing)?;
-        for (half, digest) in [&mut fresh.private, &mut fresh.public].into_iter().zip(digests) {
-            half.set_default(Attribute::CryptographicLength(spec.bits()));
-            if let Some(algorithm) = old.private.algorithm() {
-                half.set_default(Attribute::CryptographicAlgorithm(algorithm));
-            }
-            let format = half.default_format();
-            describe_material(half, format, digest);
-        }
+        check_same_kind(&old, &fresh, spec)?;
         let mut planned = rotation::rotate(old, fresh, dates, retire_after, now);
         let Pair { private, public } = &mut planned.new;
-        for half in [&*private, &*public] {
+        for half in [&mut *private, &mut *public] {
+            half.set_default(Attribute::CryptographicLength(spec.bits()));
             lifecycle::check_dates(half)?;
         }
         policies.file(private, public);
-        Ok(planned)
+        if attributes.iter().any(|attributes| !attributes.list.is_empty()) {
+            policies.check_successor(&before, &planned.new, &spec.to_string())?;
+        }
+        let (secret, digests) = self.fill(&mut planned.new, spec)?;
+        for (half, digest) in [&mut planned.new.private, &mut planned.new.public].into_iter().zip(digests) {
+            let format = half.default_format();
+            describe_material(half, format, digest);
+        }
+        Ok((planned, secret))
     }
 
-    /// The pair of a private key.
-    pub(super) fn pair_of(&self, private: Object) -> Result<Pair, Refusal> {
-        if private.object_type != ObjectType::PrivateKey {
-            return Err(Refusal::new(
-                Reason::WrongObjectType,
-                format!("this is a {}; name the pair by its private key", private.object_type),
-            ));
-        }
-        let public = private.linked(LinkType::PublicKeyLink).map(|id| self.fetch(id)).transpose()?.flatten();
-        match public.filter(|public| public.owner == private.owner) {
-            Some(public) => Ok(Pair { private, public }),
-            None => Err(Refusal::new(
-                Reason::Denied,
-                "the private key has no public half here to be replaced with it",
-            )),
-        }
-    }
-
-    /// Gives a pair of objects new key material; returns the digests of their default formats.
-    fn fill(&self, pair: &mut Pair, spec: KeySpec, sealing: &Sealing<'_>) -> Result<[[u8; 32]; 2], Refusal> {
+    /// Gives a pair of objects new key material, but for the private key, which is returned to be sealed; and the digests
+    /// of their default formats.
+    fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<(Secret, [[u8; 32]; 2]), Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
         let digests = match spec.curve() {
             None => {
@@ -133,17 +124,53 @@ impl Kms {
             }
             Some(_) => [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)],
         };
-        let sealed = sealing.seal(&pair.private.id, &private)?;
-        pair.private.material = Some(Material::Sealed(Bytes(sealed)));
         pair.public.material = Some(Material::Public(Bytes(public)));
-        Ok(digests)
+        Ok((private, digests))
+    }
+
+    /// Gives a private key its material. `sealing` is held from here to the commit, and not while keys are generated:
+    /// whoever changes the store's key waits for it.
+    pub(super) fn seal(
+        &self,
+        private: &mut Object,
+        secret: &Secret,
+        sealing: &Sealing<'_>,
+    ) -> Result<(), Refusal> {
+        let sealed = sealing.seal(&private.id, secret)?;
+        private.material = Some(Material::Sealed(Bytes(sealed)));
+        Ok(())
     }
 }
 
-/// The change that a rotation is: all four halves or none.
-pub(super) fn rotation_batch(batch: Batch, rotation: &Rotation) -> Batch {
-    let Rotation { old, new } = rotation;
-    batch.put(old.private.put()).put(old.public.put()).put(new.private.put()).put(new.public.put())
+/// Whether a private key is sealed with this key of the store.
+pub(super) fn is_sealed_with(private: &Object, key: KeyId) -> bool {
+    match &private.material {
+        Some(Material::Sealed(sealed)) => sealed_with(&sealed.0).is_ok_and(|with| with == key),
+        _ => false,
+    }
+}
+
+/// The pair of a private key and its other half.
+pub(super) fn joined(private: Object, public: Option<Object>) -> Result<Pair, Refusal> {
+    if private.object_type != ObjectType::PrivateKey {
+        return Err(Refusal::new(
+            Reason::WrongObjectType,
+            format!("this is a {}; name the pair by its private key", private.object_type),
+        ));
+    }
+    match public.filter(|public| public.owner == private.owner) {
+        Some(public) => Ok(Pair { private, public }),
+        None => Err(Refusal::new(
+            Reason::Denied,
+            "the private key has no public half here to be replaced with it",
+        )),
+    }
+}
+
+/// What a rotation writes: all four halves.
+pub(super) fn rotation_puts(rotation: &Rotation) -> Vec<Put> {
+    let Rotation { old, new, .. } = rotation;
+    [&old.private, &old.public, &new.private, &new.public].map(Object::put).to_vec()
 }
 
 fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) -> Object {
@@ -156,9 +183,31 @@ fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) ->
         policy: None,
         former_names: Vec::new(),
         is_kept: false,
+        is_left_alone: false,
+        is_brought_back: false,
         withheld: None,
         revision: None,
     }
+}
+
+/// A pair is replaced by one of its own kind: what a request says of that has to be so.
+fn check_same_kind(old: &Pair, fresh: &Pair, spec: KeySpec) -> Result<(), Refusal> {
+    for (old, half) in [(&old.private, &fresh.private), (&old.public, &fresh.public)] {
+        let differs = |stated: bool, same: bool| stated && !same;
+        if differs(half.algorithm().is_some(), half.algorithm() == old.algorithm())
+            || differs(half.length().is_some(), half.length() == Some(spec.bits()))
+            || differs(half.curve().is_some(), half.curve() == spec.curve())
+        {
+            return Err(Refusal::new(
+                Reason::InvalidField,
+                format!(
+                    "the pair is {spec}, and its replacement is of the same kind: leave out Cryptographic Algorithm, \
+                     Cryptographic Length and Cryptographic Domain Parameters, or create a new pair"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The kind of pair that a private key belongs to.
@@ -172,18 +221,18 @@ fn spec_of(private: &Object) -> Result<KeySpec, Refusal> {
 /// The key of an object in a format that a client asked for.
 pub(super) fn in_format(
     object: &Object,
-    material: &kms_protocol::Secret,
+    material: &Secret,
     wanted: KeyFormatType,
-) -> Result<kms_protocol::Secret, Refusal> {
+) -> Result<Secret, Refusal> {
     let rsa = object.default_format() == KeyFormatType::Pkcs1;
-    let copy = |bytes: &[u8]| kms_protocol::Secret::from(bytes);
+    let copy = |bytes: &[u8]| Secret::from(bytes);
     match (object.object_type, wanted) {
         (ObjectType::PrivateKey, KeyFormatType::Pkcs8) => Ok(copy(material.expose())),
         (ObjectType::PrivateKey, KeyFormatType::Pkcs1) if rsa => Ok(format::pkcs8_to_pkcs1(material)?),
         (ObjectType::PrivateKey, KeyFormatType::EcPrivateKey) if !rsa => Ok(format::pkcs8_to_sec1(material)?),
         (ObjectType::PublicKey, KeyFormatType::X509) => Ok(copy(material.expose())),
         (ObjectType::PublicKey, KeyFormatType::Pkcs1) if rsa => {
-            Ok(kms_protocol::Secret::new(format::spki_to_pkcs1(material.expose())?))
+            Ok(Secret::new(format::spki_to_pkcs1(material.expose())?))
         }
         (_, other) => Err(Refusal::new(
             Reason::KeyFormat,

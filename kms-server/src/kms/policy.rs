@@ -12,6 +12,7 @@ use wildmatch::WildMatch;
 use super::access::Access;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
+use super::rotation::Pair;
 use crate::period::Period;
 
 /// Under what the pairs are filed whose client asked for rotation itself (2.1 Rotate Interval and Rotate Automatic).
@@ -238,11 +239,26 @@ impl Policies {
         self.list.iter().find(|policy| policy.name == name)
     }
 
-    /// The policy that governs an object: the one that it is filed under, while that exists.
+    /// The policy that an object is filed under, while that exists.
     #[must_use]
-    pub fn of(&self, object: &Object) -> Option<&Policy> {
-        let filed = object.policy.as_deref().and_then(|name| self.named(name));
-        filed.or_else(|| self.matching(&[object]))
+    pub fn filed(&self, object: &Object) -> Option<&Policy> {
+        object.policy.as_deref().and_then(|name| self.named(name))
+    }
+
+    /// The policy that governs a pair: the one that it is filed under, or would be.
+    #[must_use]
+    pub fn of(&self, pair: &Pair) -> Option<&Policy> {
+        self.filed(&pair.private).or_else(|| self.matching(&[&pair.private, &pair.public]))
+    }
+
+    /// When the pair of this private key is rotated without being asked, if it is at all.
+    #[must_use]
+    pub fn rotation_of(&self, private: &Object) -> Option<DateTime> {
+        if !private.is_up_for_rotation() {
+            return None;
+        }
+        let by_policy = || self.filed(private)?.due(&private.id, private.initial_date()?);
+        private.wished_rotation().or_else(by_policy)
     }
 
     /// Files the halves of a pair under the policy that they belong under; whether that is another than before.
@@ -253,6 +269,7 @@ impl Policies {
             if half.policy != policy {
                 half.policy.clone_from(&policy);
                 half.is_kept = false;
+                half.is_left_alone = false;
                 changed = true;
             }
         }
@@ -263,11 +280,26 @@ impl Policies {
     ///
     /// # Errors
     /// [`Reason::Denied`] by the policy, [`Reason::InvalidField`] for a wish that nobody could fulfil.
-    pub fn check_new(&self, private: &Object, public: &Object, kind: &str) -> Result<(), Refusal> {
-        let policy = self.matching(&[private, public]);
-        if let Some(policy) = policy {
+    pub fn check_new(&self, pair: &Pair, kind: &str) -> Result<(), Refusal> {
+        if let Some(policy) = self.matching(&[&pair.private, &pair.public]) {
             policy.check_pair(kind)?;
         }
+        self.check_wish(pair)
+    }
+
+    /// Whether a client may have what it asks for in place of a pair of this kind. One that stays under its policy stays
+    /// what it is, whatever that policy allows by now.
+    ///
+    /// # Errors
+    /// As [`Policies::check_new`]'s.
+    pub fn check_successor(&self, old: &Pair, new: &Pair, kind: &str) -> Result<(), Refusal> {
+        let name = |pair: &Pair| self.matching(&[&pair.private, &pair.public]).map(|policy| &policy.name);
+        if name(old) == name(new) { self.check_wish(new) } else { self.check_new(new, kind) }
+    }
+
+    fn check_wish(&self, pair: &Pair) -> Result<(), Refusal> {
+        let Pair { private, public } = pair;
+        let policy = self.matching(&[private, public]);
         for half in [private, public] {
             let Some(interval) = half.rotate_interval() else { continue };
             let seconds = i64::from(interval.0);

@@ -6,9 +6,9 @@ use kms_protocol::enums::{Enumeration as _, Operation, ResultReason};
 use kms_protocol::message::RequestHeader;
 use kms_protocol::{DateTime, Version};
 
-use super::event::{Cause, Event};
-use super::refusal::{Reason, Refusal};
-use super::{Caller, Context, Kms};
+use super::event::Event;
+use super::refusal::{Reason, Refusal, UNRECORDED};
+use super::{Caller, Context, Kms, Order};
 use crate::audit::{Access, Record, Shut, Source, bounded};
 use crate::store::{Batch, StoreError};
 
@@ -64,13 +64,16 @@ impl Kms {
     /// # Errors
     /// As [`crate::store::Store::commit`].
     pub(super) fn commit(&self, batch: Batch, events: Vec<Event>, by: By<'_, '_>) -> Result<(), StoreError> {
-        let (source, operation, now) = match by {
+        let record = match by {
             By::Client(context) => return self.commit_item(batch, events, context),
-            By::Operator(operation, now) => (Source::Operator, operation, now),
-            By::Schedule(operation, now) => (Source::Schedule, operation, now),
+            By::Operator(operation, Order { now, peer, correlation }) => Record {
+                peer: *peer,
+                correlation: correlation.clone(),
+                ..self.trail.record(Source::Operator, operation).at(*now)
+            },
+            By::Schedule(operation, now) => self.trail.record(Source::Schedule, operation).at(now),
         };
-        let record = |event| self.trail.record(source, operation).at(now).with(event);
-        let records = events.into_iter().map(record).collect();
+        let records = events.into_iter().map(|event| record.clone().with(event)).collect();
         self.trail.commit(self.store.as_ref(), batch, records).map(|_| ())
     }
 
@@ -104,8 +107,8 @@ impl Kms {
 pub(super) enum By<'c, 'a> {
     /// An item of a request.
     Client(&'c mut Context<'a>),
-    /// The operator, what they do, and when.
-    Operator(&'static str, DateTime),
+    /// The operator, and what they do.
+    Operator(&'static str, &'c Order),
     /// A date that has passed, what that brings, and when.
     Schedule(&'static str, DateTime),
 }
@@ -114,16 +117,8 @@ impl By<'_, '_> {
     pub(super) fn now(&self) -> DateTime {
         match self {
             Self::Client(context) => context.now,
-            Self::Operator(_, now) | Self::Schedule(_, now) => *now,
-        }
-    }
-
-    /// What rotates a pair; whatever falls due says so itself.
-    pub(super) fn cause(&self) -> Cause {
-        match self {
-            Self::Client(_) => Cause::Client,
-            Self::Operator(..) => Cause::Operator,
-            Self::Schedule(..) => Cause::Wish,
+            Self::Operator(_, order) => order.now,
+            Self::Schedule(_, now) => *now,
         }
     }
 }
@@ -140,10 +135,7 @@ impl Context<'_> {
 
 impl From<Shut> for Refusal {
     fn from(_: Shut) -> Self {
-        Self::new(
-            Reason::Unavailable,
-            "the server does nothing that it cannot record, and its audit log cannot be written: its own log says why",
-        )
+        Self::new(Reason::Unavailable, UNRECORDED)
     }
 }
 

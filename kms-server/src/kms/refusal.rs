@@ -184,39 +184,38 @@ impl From<StoreError> for Refusal {
                 "the object was changed by another request at the same moment; look at it and try again",
             ),
             StoreError::TooLarge { .. } => Self::new(Reason::Limit, error.to_string()),
-            StoreError::Full { .. } => Self::new(
-                Reason::Unavailable,
-                "the server's disk is full: nothing is changed until there is room again; reading and decrypting go on",
+            StoreError::Full { .. } => unavailable(
+                "the disk of the server's store is full: nothing is changed until there is room again; reading and decrypting \
+                 go on",
             ),
             StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
-                Self::new(
-                    Reason::Unavailable,
+                unavailable(
                     "the server's disk is read-only: nothing is changed until it is not; reading and decrypting go on",
                 )
             }
-            StoreError::ReadOnly { .. } => Self::new(
-                Reason::Unavailable,
+            StoreError::ReadOnly { .. } => unavailable(
                 "the server's store is read-only since its disk failed: nothing is changed until that works again; reading \
                  and decrypting go on",
             ),
+            StoreError::Unrecorded { .. } => unavailable(UNRECORDED),
+            StoreError::Unconfirmed { .. } => {
+                tracing::error!(%error, "the store failed");
+                unavailable(
+                    "the disk of the server's store failed in this moment: look whether the request was carried out before \
+                     you repeat it; the server's log says why",
+                )
+            }
             _ => {
                 tracing::error!(%error, "the store failed");
-                let message = match error {
-                    StoreError::Full { .. } => {
-                        "the disk of the server's store is full: nothing can be changed until it has room, the rest goes on"
-                    }
-                    StoreError::ReadOnly { .. } => {
-                        "the disk of the server's store takes no writes: nothing can be changed until it does, the rest goes \
-                         on; the server's log says why"
-                    }
-                    StoreError::Unconfirmed { .. } => {
-                        "the disk of the server's store failed in this moment: look whether the request was carried out before \
-                         you repeat it; the server's log says why"
-                    }
-                    _ => "the store cannot do this at the moment; the server's log says more",
-                };
-                Self::new(Reason::Unavailable, message)
+                unavailable("the store cannot do this at the moment; the server's log says more")
             }
         }
     }
+}
+
+/// What is said of whatever cannot be recorded.
+pub(super) const UNRECORDED: &str = "the server does nothing that it cannot record, and its audit log cannot be written: its own log says why";
+
+fn unavailable(message: &'static str) -> Refusal {
+    Refusal::new(Reason::Unavailable, message)
 }

@@ -5,7 +5,6 @@
 
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
 
 use kms_protocol::ttlv::Bytes;
 use serde::{Deserialize, Serialize};
@@ -14,16 +13,15 @@ use super::Kms;
 use super::model::{Material, Object};
 use super::notes::{KeyNote, Previous, is_object};
 use super::pairs::is_conflict;
+use super::together::{Change, Fate, commit_each};
 use crate::crypto::seal::sealed_with;
 use crate::crypto::{SealError, Sealing, StoreKey};
+use crate::limits::REKEY_RETRY;
 use crate::store::limits::COPY_PAGE;
 use crate::store::{Batch, StoreError};
 
 /// What the previous key is sealed as, under the new one.
 pub const PREVIOUS_KEY: &str = "the previous store key";
-
-/// After a failure of the store, before the next try.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// How far it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -34,6 +32,9 @@ pub struct Progress {
     pub looked_at: u64,
     /// Records sealed anew.
     pub resealed: u64,
+    /// Records that are damaged and were left out. While there are any, the previous key is kept.
+    #[serde(default)]
+    pub left_out: u64,
     /// Why it stands still, if it does; it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
@@ -112,31 +113,40 @@ impl Kms {
         }
     }
 
-    /// Seals the records behind `after` anew; the ID of the last, and how many were sealed with the old key.
-    fn reseal_page(&self, after: Option<&str>) -> Result<Option<(String, u64)>, StoreError> {
-        let page = self.store.records(after, COPY_PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(None) };
-        let last = last.clone();
-        let looked_at = page.len() as u64;
-        let mut batch = Batch::new();
+    /// Seals the records behind `walk.after` anew; false where there are none.
+    fn reseal_page(&self, walk: &mut Walk) -> Result<bool, StoreError> {
+        let page = self.store.records(walk.after.as_deref(), COPY_PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(false) };
+        let (mut changes, mut left_out) = (Vec::new(), 0);
         for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
-            batch.puts.extend(self.resealed(Object::from_record(id, record)?)?.map(|object| object.put()));
-        }
-        let found = batch.puts.len() as u64;
-        let ids: Vec<String> = batch.puts.iter().map(|put| put.id.clone()).collect();
-        match if ids.is_empty() { Ok(0) } else { self.store.commit(batch) } {
-            Err(error) if is_conflict(&error) => {
-                for id in &ids {
-                    self.reseal_one(id)?;
-                }
+            let object = Object::from_record(id, record).and_then(|object| self.resealed(object));
+            match self.unless_damaged(object)? {
+                Some(object) => changes.extend(object.map(|object| Change::quiet(vec![object.put()]))),
+                None => left_out += 1,
             }
-            other => _ = other?,
         }
+        let ids: Vec<String> =
+            changes.iter().flat_map(|change| &change.puts).map(|put| put.id.clone()).collect();
+        let (fates, failed) = commit_each(changes, |batch, _| self.store.commit(batch).map(drop));
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        for (id, fate) in ids.iter().zip(fates) {
+            match fate {
+                Fate::Done => {}
+                Fate::Conflict => self.reseal_one(id)?,
+                // It was stored before, and is no longer now.
+                Fate::TooLarge(error) => return Err(error),
+            }
+        }
+        walk.after = Some(last.clone());
+        walk.found += ids.len() as u64;
+        walk.left_out += left_out;
         let mut progress = self.rekey_lock();
-        progress.looked_at += looked_at;
-        progress.resealed += found;
+        progress.looked_at += page.len() as u64;
+        progress.resealed += ids.len() as u64;
         progress.failed = None;
-        Ok(Some((last, found)))
+        Ok(true)
     }
 
     fn reseal_one(&self, id: &str) -> Result<(), StoreError> {
@@ -183,8 +193,23 @@ impl Kms {
         sealing.seal(id, &self.keyring.open(id, sealed)?).map(Some)
     }
 
-    /// Nothing is sealed with the old key any more: it is forgotten, on disk first.
-    fn finish_rekey(&self) -> Result<(), StoreError> {
+    /// Nothing is sealed with the old key any more: it is forgotten, on disk first. Where damaged records may be, it is
+    /// kept, since whoever mends them needs it.
+    fn finish_rekey(&self, left_out: u64) -> Result<(), StoreError> {
+        if left_out > 0 {
+            let mut progress = self.rekey_lock();
+            progress.running = false;
+            progress.left_out = left_out;
+            progress.failed = Some(format!(
+                "{left_out} damaged records may be sealed with the previous key, which is kept; check the store, and start \
+                 the server again once they are mended or deleted"
+            ));
+            tracing::error!(
+                left_out,
+                "the store is sealed anew but for damaged records: its previous key is kept"
+            );
+            return Ok(());
+        }
         if let Some(note) = KeyNote::read(self.store())? {
             KeyNote { previous: None, ..note }.write(self.store())?;
         }
@@ -196,22 +221,29 @@ impl Kms {
     }
 }
 
+/// One walk over all records.
+#[derive(Default)]
+struct Walk {
+    /// The last record that had its turn.
+    after: Option<String>,
+    /// How many were sealed with the old key.
+    found: u64,
+    /// How many are damaged.
+    left_out: u64,
+}
+
 /// Walks all records until a whole walk finds none that is sealed with the old key. Lets go of the server between pages,
 /// so that it can stop.
 fn reseal_all(kms: &Weak<Kms>) {
-    let (mut after, mut found): (Option<String>, u64) = (None, 0);
+    let mut walk = Walk::default();
     while let Some(kms) = kms.upgrade() {
-        let step = match kms.reseal_page(after.as_deref()) {
-            Ok(Some((last, more))) => {
-                after = Some(last);
-                found += more;
+        let step = match kms.reseal_page(&mut walk) {
+            Ok(true) => Ok(()),
+            Ok(false) if walk.found > 0 => {
+                walk = Walk::default();
                 Ok(())
             }
-            Ok(None) if found > 0 => {
-                (after, found) = (None, 0);
-                Ok(())
-            }
-            Ok(None) => match kms.finish_rekey() {
+            Ok(false) => match kms.finish_rekey(walk.left_out) {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
@@ -221,7 +253,7 @@ fn reseal_all(kms: &Weak<Kms>) {
             tracing::error!(%error, "sealing the store anew stands still; it is tried again");
             kms.rekey_lock().failed = Some(error.to_string());
             drop(kms);
-            thread::sleep(RETRY);
+            thread::sleep(REKEY_RETRY);
         }
     }
 }

@@ -4,12 +4,12 @@
 //! One function serves Re-key Key Pair on the wire, policies and the operator; they differ in [`Dates`] alone.
 
 use kms_protocol::DateTime;
-use kms_protocol::attribute::{Attribute, AttributeKind};
+use kms_protocol::attribute::{Attribute, AttributeKind, UsageLimits};
 use kms_protocol::enums::{LinkType, State};
 
-use super::lifecycle;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
+use super::{Event, lifecycle};
 
 /// How the new pair's dates follow from the old one's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,8 @@ pub struct Rotation {
     pub old: Pair,
     /// The pair that replaces it.
     pub new: Pair,
+    /// What time and the rotation have done to the pair that is replaced.
+    pub ended: Vec<Event>,
 }
 
 /// Attributes that belong to one generation alone and are not passed on.
@@ -87,7 +89,7 @@ pub fn may_rotate(old: &Pair, now: DateTime) -> Result<(), Refusal> {
     }
 }
 
-/// Turns `fresh`, a pair with key material and nothing else, into the successor of `old`, which is Deactivated
+/// Turns `fresh`, a pair with nothing but what its client asks for, into the successor of `old`, which is Deactivated
 /// `retire_after` seconds after its successor's Activation, or not at all.
 pub fn rotate(
     mut old: Pair,
@@ -96,15 +98,17 @@ pub fn rotate(
     retire_after: Option<i64>,
     now: DateTime,
 ) -> Rotation {
+    let settled = [&mut old.private, &mut old.public].map(|half| Event::settle(half, now));
+    let mut ended: Vec<Event> = settled.into_iter().flatten().collect();
     inherit(&mut old.private, &mut fresh.private, dates, now);
     inherit(&mut old.public, &mut fresh.public, dates, now);
     fresh.private.set_link(LinkType::PublicKeyLink, &fresh.public.id);
     fresh.public.set_link(LinkType::PrivateKeyLink, &fresh.private.id);
     if let Some(after) = retire_after {
-        retire(&mut old.private, fresh.private.activation_date(), after, now);
-        retire(&mut old.public, fresh.public.activation_date(), after, now);
+        ended.extend(retire(&mut old.private, fresh.private.activation_date(), after, now));
+        ended.extend(retire(&mut old.public, fresh.public.activation_date(), after, now));
     }
-    Rotation { old, new: fresh }
+    Rotation { old, new: fresh, ended }
 }
 
 fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
@@ -113,7 +117,7 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
         .attributes
         .iter()
         .filter(|attribute| !NOT_INHERITED.contains(&attribute.kind()) && !given.contains(&attribute.kind()));
-    new.attributes.extend(inherited.cloned());
+    new.attributes.extend(inherited.map(renewed));
     let names: Vec<String> = old.names().map(|name| name.value.clone()).collect();
     old.former_names.extend(names);
     old.remove(AttributeKind::Name);
@@ -139,8 +143,18 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
     old.set_default(Attribute::RotateGeneration(generation));
     old.set(Attribute::RotateDate(now));
     old.set(Attribute::RotateLatest(false));
-    lifecycle::settle(old, now);
     old.set(Attribute::LastChangeDate(now));
+}
+
+/// An attribute as a new generation has it. Its uses are counted anew (1.4 table 177).
+fn renewed(attribute: &Attribute) -> Attribute {
+    match attribute {
+        Attribute::UsageLimits(limits) => {
+            let count = limits.count.map(|_| limits.total);
+            Attribute::UsageLimits(UsageLimits { count, ..limits.clone() })
+        }
+        other => other.clone(),
+    }
 }
 
 fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Option<DateTime>) {
@@ -154,21 +168,24 @@ fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Op
             Some(date) => date.max(now.plus(offset)),
         },
     };
-    let lifetime = old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
-    (Some(activation), lifetime.filter(|lifetime| *lifetime > 0).map(|lifetime| activation.plus(lifetime)))
+    let lifetime =
+        old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0.saturating_sub(start.0));
+    // What was to be used for ever is so again.
+    let end = |lifetime| activation.plus(lifetime).min(lifecycle::LAST_DATE);
+    (Some(activation), lifetime.filter(|lifetime| *lifetime > 0).map(end))
 }
 
 /// The old half ends some time after the new one begins; an end that it had anyway and that comes sooner stays.
-fn retire(old: &mut Object, successor_active: Option<DateTime>, after: i64, now: DateTime) {
-    let Some(end) = successor_active.map(|date| date.max(now).plus(after)) else { return };
+fn retire(old: &mut Object, successor_active: Option<DateTime>, after: i64, now: DateTime) -> Option<Event> {
+    let end = successor_active?.max(now).plus(after).min(lifecycle::LAST_DATE);
     let will_be_used = match lifecycle::state_at(old, now) {
         State::Active => true,
         State::PreActive => old.activation_date().is_some(),
         _ => false,
     };
     if !will_be_used || old.deactivation_date().is_some_and(|date| date <= end) {
-        return;
+        return None;
     }
     old.set(Attribute::DeactivationDate(end));
-    lifecycle::settle(old, now);
+    Event::settle(old, now)
 }

@@ -91,7 +91,7 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<(), CopyError> {
             break;
         }
     }
-    // Whoever changes notes keeps copies away meanwhile: they say under which key the records are sealed.
+    // Notes say under which key the records are sealed. They are no records, so what follows changes does not see them.
     if store.notes()? != notes {
         return Err(StoreError::LostSight { cause: "the store's notes were changed" }.into());
     }

@@ -119,6 +119,12 @@ pub enum StoreError {
         /// The failure.
         cause: String,
     },
+    /// Nothing is changed that cannot be recorded, and the audit log cannot be written. Nothing was written.
+    #[error("the audit log cannot be written: {cause}")]
+    Unrecorded {
+        /// Why not.
+        cause: String,
+    },
     /// What followed the store's changes missed some: too many came, or the store was opened anew. Start again.
     #[error("the changes of the store were lost sight of: {cause}")]
     LostSight {
@@ -149,6 +155,7 @@ impl StoreError {
             Self::Full { .. } => "free space on the store's disk",
             Self::Unconfirmed { .. } => "fetch the records and compare their revisions before trying again",
             Self::ReadOnly { .. } => "free space or mend the disk: the store then starts writing again",
+            Self::Unrecorded { .. } => "free space on the audit log's disk; the server goes on by itself",
             Self::LostSight { .. } => "start again, at a time when less is changed",
             Self::Closed => "open the store again, or restart the server",
         }

@@ -8,20 +8,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use rustix::fs::{Dir, StatVfsMountFlags};
 
 use super::layout::{FORMAT, FORMAT_KEY, LAST_KEY};
-use super::limits::{MIN_CACHE_BYTES, RECOVERY_PROBE_BYTES, SEGMENT_BYTES};
+use super::limits::{MIN_CACHE_BYTES, RECOVERY_PROBE_BYTES, REOPEN_PAUSE, REOPEN_TRIES, SEGMENT_BYTES};
 use super::mark::Mark;
 use super::view::{caught, engine};
 use super::{StoreError, view};
-
-/// sled's background threads may hold its file for a moment after it was closed; our own lock keeps all
-/// others out, so only they can be meant, and waiting is right. 10 ms, up to 5 s.
-const REOPEN_PAUSE: Duration = Duration::from_millis(10);
-const REOPEN_TRIES: u32 = 500;
 
 /// A folder that this process alone uses.
 #[derive(Debug)]

@@ -5,6 +5,8 @@
 //! it splits (16, and 3 that a merge may add), an index node up to 319 (256, and 63). So an entry stays
 //! below 13 KB and a key below 820 bytes, whatever a peer sends.
 
+use std::time::Duration;
+
 /// The unit in which sled writes and reuses its file. Fixed when a store is created; sled refuses another.
 pub const SEGMENT_BYTES: usize = 1024 * 1024;
 
@@ -61,6 +63,13 @@ pub const RECOVERY_PROBE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A note and its name. Notes are a handful, each a few hundred bytes; an entry of the database holds it whole.
 pub const MAX_NOTE_BYTES: usize = 4 * 1024;
+
+/// Between two tries to open a store that was closed a moment ago. sled's background threads may still hold its file; our
+/// own lock keeps all others out, so only they can be meant, and waiting is right.
+pub const REOPEN_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many such tries: 5 s in all.
+pub const REOPEN_TRIES: u32 = 500;
 
 /// Records read between two looks at the store while it is copied or checked, so that little memory is held.
 pub const COPY_PAGE: usize = 256;

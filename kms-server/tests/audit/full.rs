@@ -117,7 +117,7 @@ fn a_log_on_a_full_disk_holds_up_everything_until_there_is_room() {
         assert!(log.noted > 500, "{} reads until then", log.noted);
         let refused = log.change().unwrap_err();
         assert!(
-            matches!(&refused, StoreError::ReadOnly { cause } if cause.contains("disk is full")),
+            matches!(&refused, StoreError::Unrecorded { cause } if cause.contains("disk is full")),
             "{refused}"
         );
         assert!(log.trail.admit(Access::Change).is_err());

@@ -16,6 +16,8 @@ mod asking;
 mod followed;
 mod full;
 mod killed;
+mod limits;
+mod operators;
 mod recorded;
 mod tampered;
 mod webhooks;

@@ -1,7 +1,9 @@
 //! Webhooks against a server that fails first.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -75,6 +77,7 @@ fn listen(statuses: &'static [u16]) -> (SocketAddr, Receiver<Sent>) {
 fn hook(folder: &Path, address: SocketAddr, events: &[&str]) -> Vec<Webhook> {
     let secret = folder.join("secret");
     std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     let text = format!(
         "[[webhook]]\nurl = \"http://{address}/kms\"\nevents = {events:?}\nsecret-file = {:?}",
         secret.display().to_string()
@@ -187,6 +190,39 @@ fn a_new_webhook_begins_with_what_comes() {
     let _webhooks = Webhooks::start(&hook(folder.path(), address, &[]), kms.trail(), Some(&audit)).unwrap();
     kms.activate(&private);
     assert_eq!(next(&sent).json()["kind"], "state-changed");
+}
+
+#[test]
+fn a_webhook_that_wants_nothing_of_what_happens_does_not_read_it_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit");
+    let kms = server(&audit, "");
+    let hooks = hook(folder.path(), "127.0.0.1:1".parse().unwrap(), &["rotated"]);
+    let taken = || {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, hooks[0].url.url.as_bytes());
+        let file = audit.join(format!("webhook-{}.json", hex::encode(&digest.as_ref()[..8])));
+        let json: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        json["after"].as_u64().unwrap()
+    };
+    drop(Webhooks::start(&hooks, kms.trail(), Some(&audit)).unwrap());
+    kms.pair(&pair_request("job", 2048));
+    let begin = std::time::Instant::now();
+    while kms.trail().events(0).unwrap().events.is_empty() || taken() < kms.trail().last() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{} of {}", taken(), kms.trail().last());
+        let webhooks = Webhooks::start(&hooks, kms.trail(), Some(&audit)).unwrap();
+        std::thread::sleep(kms_server::limits::WEBHOOK_LOOK * 2);
+        drop(webhooks);
+    }
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let kms = server(&folder.path().join("audit"), "");
+    let hooks = hook(folder.path(), "127.0.0.1:1".parse().unwrap(), &[]);
+    std::fs::set_permissions(&hooks[0].secret_file, Permissions::from_mode(0o640)).unwrap();
+    let refused = Webhooks::start(&hooks, kms.trail(), None).expect_err("others can read it").to_string();
+    assert!(refused.contains("others can read it"), "{refused}");
 }
 
 #[test]

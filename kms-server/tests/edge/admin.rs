@@ -4,7 +4,7 @@ use std::time::Instant;
 use kms_protocol::{DateTime, Secret};
 use kms_server::admin::{self, Admin};
 use kms_server::clock::Clock;
-use kms_server::kms::{Caller, Event, Fired, Work};
+use kms_server::kms::{Caller, Event, Fired, Round, Work};
 use kms_server::rotator::Rotator;
 use kms_server::service::Service;
 use kms_server::shutdown;
@@ -28,10 +28,11 @@ impl Service for Ticking {
         Some(DateTime(*self.0.lock().unwrap()))
     }
 
-    fn run_due(&self, now: DateTime) -> Vec<Fired> {
+    fn run_due(&self, now: DateTime, _go_on: &dyn Fn() -> bool) -> Round {
         let mut due = self.0.lock().unwrap();
         let at = std::mem::replace(&mut *due, now.0 + 10);
-        vec![Fired { at: DateTime(at), event: Event::StoreWritable }]
+        let fired = vec![Fired { at: DateTime(at), event: Event::StoreWritable }];
+        Round { fired, ..Round::default() }
     }
 }
 

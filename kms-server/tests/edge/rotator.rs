@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use kms_protocol::{DateTime, Secret};
 use kms_server::clock::{Change, Clock};
-use kms_server::kms::{Caller, Event, Fired, Work};
+use kms_server::kms::{Caller, Event, Fired, Round, Work};
 use kms_server::limits::CLOCK_STEPS;
 use kms_server::rotator::Rotator;
 use kms_server::service::Service;
@@ -18,6 +18,8 @@ struct Keys {
     is_broken: bool,
     /// How many more events each rotation is accompanied by.
     company: usize,
+    /// How many rotate in one round, if not all.
+    in_a_round: Option<usize>,
 }
 
 impl Keys {
@@ -40,20 +42,25 @@ impl Service for Keys {
         self.due.lock().unwrap().values().map(|(due, _)| *due).min()
     }
 
-    fn run_due(&self, now: DateTime) -> Vec<Fired> {
+    fn run_due(&self, now: DateTime, go_on: &dyn Fn() -> bool) -> Round {
         self.asked_at.lock().unwrap().push(now.0);
-        let mut fired = Vec::new();
+        let mut round = Round::default();
         if self.is_broken {
-            return fired;
+            return round;
         }
         for (name, (due, every)) in self.due.lock().unwrap().iter_mut() {
             if *due <= now {
+                let is_enough = self.in_a_round.is_some_and(|most| round.fired.len() >= most);
+                if is_enough || !(round.fired.is_empty() || go_on()) {
+                    round.is_cut_short = true;
+                    break;
+                }
                 let fire = Fired { at: *due, event: rotated(name) };
-                fired.extend(std::iter::repeat_n(fire, self.company + 1));
+                round.fired.extend(std::iter::repeat_n(fire, self.company + 1));
                 *due = now.plus(*every);
             }
         }
-        fired
+        round
     }
 }
 
@@ -98,6 +105,23 @@ fn a_moved_clock_steps_through_every_due_time_in_order() {
     // What is due at the very time is done, what is due later is not.
     assert_eq!(told(&rotator.move_clock(&advance("5s")).unwrap().fired), [(40, "daily")]);
     assert_eq!(told(&rotator.move_clock(&advance("9s")).unwrap().fired), []);
+}
+
+#[test]
+fn what_one_round_leaves_is_done_in_the_next() {
+    let keys = Keys::rotating(&[("a", 10, 100), ("b", 10, 100), ("c", 10, 100)]);
+    let (keys, rotator, trigger) =
+        rotator(Keys { in_a_round: Some(1), ..keys }, Clock::frozen_at(DateTime(10)));
+    assert_eq!(told(&rotator.catch_up()), [(10, "a"), (10, "b"), (10, "c")]);
+    assert_eq!(*keys.asked_at.lock().unwrap(), [10, 10, 10]);
+    let moved = rotator.move_clock(&advance("100s")).unwrap();
+    assert_eq!(told(&moved.fired), [(110, "a"), (110, "b"), (110, "c")]);
+    assert!(!moved.is_cut_short, "rounds are no due times");
+    // A server that stops does not begin another.
+    drop(rotator.move_clock(&advance("99s")).unwrap());
+    trigger.stop();
+    let moved = rotator.move_clock(&advance("1s")).unwrap();
+    assert_eq!(told(&moved.fired), []);
 }
 
 #[test]

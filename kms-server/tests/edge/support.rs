@@ -11,7 +11,7 @@ use kms_certs::{Authority, Issued, KeyKind, Request};
 use kms_protocol::{DateTime, Secret};
 use kms_server::clock::Clock;
 use kms_server::connection::Shared;
-use kms_server::kms::{Caller, Fired, Work};
+use kms_server::kms::{Caller, Round, Work};
 use kms_server::server::{Parts, Server};
 use kms_server::service::Service;
 use kms_server::tls::{Identity, ServerTls};
@@ -88,8 +88,8 @@ impl Service for Echo {
         None
     }
 
-    fn run_due(&self, _now: DateTime) -> Vec<Fired> {
-        Vec::new()
+    fn run_due(&self, _now: DateTime, _go_on: &dyn Fn() -> bool) -> Round {
+        Round::default()
     }
 }
 

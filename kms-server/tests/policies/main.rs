@@ -16,7 +16,9 @@ mod adoption;
 mod asking;
 mod engine;
 mod lifecycle;
+mod meanwhile;
 mod policy;
+mod successor;
 
 use std::sync::{Arc, OnceLock};
 
@@ -48,11 +50,20 @@ fn pair_of_kind(spec: KeySpec) -> Result<KeyPair, kms_server::crypto::CryptoErro
 
 /// A server on a store, under the policies of a configuration file's text.
 fn server_on(store: Arc<dyn Store>, config: &str) -> Arc<Kms> {
+    generating(store, config, pair_of_kind)
+}
+
+/// The same, with a source of key material of the test's own.
+fn generating(
+    store: Arc<dyn Store>,
+    config: &str,
+    generator: impl Fn(KeySpec) -> Result<KeyPair, kms_server::crypto::CryptoError> + Send + Sync + 'static,
+) -> Arc<Kms> {
     let kms = Kms::new(Parts {
         trail: Arc::new(Trail::open(&audit::Options::default(), &store).expect("a trail")),
         store,
         keyring: Keyring::new(StoreKey::from_bytes(Secret::new(vec![7; 32])).expect("a key")),
-        pool: Arc::new(KeyPool::with_generator(0, pair_of_kind).expect("a pool")),
+        pool: Arc::new(KeyPool::with_generator(0, generator).expect("a pool")),
         workers: Arc::new(Workers::new(1).expect("workers")),
     });
     kms.adopt(policies(config)).expect("adopted");

@@ -17,8 +17,9 @@ pub(in crate::kms) fn decrypt(
         return Err(streaming());
     }
     of_type(&object, ObjectType::PrivateKey, "decrypts")?;
-    let when_deactivated =
-        kms.policies.load().of(&object).map(|policy| policy.decrypt_when_deactivated).unwrap_or_default();
+    let policies = kms.policies.load();
+    let policy = kms.policy_of(&policies, &object)?;
+    let when_deactivated = policy.map(|policy| policy.decrypt_when_deactivated).unwrap_or_default();
     lifecycle::may_process(lifecycle::state_at(&object, context.now), when_deactivated)?;
     allowed(&object, CryptographicUsageMask::DECRYPT, "Decrypt")?;
     let parameters = parameters(&object, request.cryptographic_parameters);

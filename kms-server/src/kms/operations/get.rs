@@ -71,7 +71,8 @@ fn may_leave(kms: &Kms, object: &Object, context: &Context<'_>) -> Result<(), Re
         return Err(Refusal::new(Reason::Sensitive, "the key's attribute Sensitive is True"));
     }
     let policies = kms.policies.load();
-    let rule = policies.of(object).map_or(MayLeave::Allow, |policy| policy.private_keys_may_leave);
+    let rule =
+        kms.policy_of(&policies, object)?.map_or(MayLeave::Allow, |policy| policy.private_keys_may_leave);
     match (rule, lifecycle::state_at(object, context.now)) {
         (MayLeave::Allow, _) | (MayLeave::RefuseWhenDeactivated, State::PreActive | State::Active) => Ok(()),
         (MayLeave::RefuseWhenDeactivated, state) => Err(Refusal::new(

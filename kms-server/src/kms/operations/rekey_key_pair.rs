@@ -6,7 +6,7 @@ use kms_protocol::operation::{RekeyKeyPairRequest, RekeyKeyPairResponse};
 
 use crate::kms::recorded::By;
 use crate::kms::rotation::Dates;
-use crate::kms::{Context, Kms, Reason, Refusal};
+use crate::kms::{Cause, Context, Kms, Reason, Refusal};
 
 pub(in crate::kms) fn rekey_key_pair(
     kms: &Kms,
@@ -26,7 +26,8 @@ pub(in crate::kms) fn rekey_key_pair(
         Some(offset) => Dates::Offset(i64::from(offset.0)),
     };
     // Who re-keys by hand decides about the old pair by hand: its State does not change by itself (section 4.5).
-    let new = kms.rotate(old, attributes, |_, _| (dates, None), By::Client(context))?.new;
+    let by = |_: &_, _: &_| (dates, None);
+    let new = kms.rotate(old, attributes, by, Cause::Client, By::Client(context))?.new;
     let made_by =
         [Placeholder::RekeyKeyPair, Placeholder::RekeyKeyPairPrivateKey, Placeholder::RekeyKeyPairPublicKey];
     context.made.note_pair(made_by, &new.private.id, &new.public.id);
