@@ -67,6 +67,18 @@ pub enum BackupError {
         /// Its answer.
         source: Box<KmsError>,
     },
+    /// The KMS has been down for longer than the job may go on without it.
+    #[error("KMS server {server:?} is down, and job {job:?} may not go on without it any more: {source}")]
+    OfflineOver {
+        /// The job.
+        job: String,
+        /// The server's name.
+        server: String,
+        /// Its answer.
+        source: Box<KmsError>,
+        /// Until when it could, in seconds since 1970.
+        until: i64,
+    },
     /// The KMS answered with a key that must not be used.
     #[error("KMS server {server:?} gave a public key that cannot be used: {what}")]
     UnusableKey {
@@ -144,6 +156,40 @@ pub enum BackupError {
         /// The folder.
         path: PathBuf,
     },
+    /// A chain lacks a file that a point needs.
+    #[error("file {number} of the chain is missing")]
+    MissingFile {
+        /// Its number in the chain.
+        number: u32,
+    },
+    /// A backup of the job runs already.
+    #[error("a backup of job {job:?} runs already")]
+    Running {
+        /// The job's name.
+        job: String,
+    },
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Chance,
+    /// A backup file needs a password that was not given.
+    #[error("{} needs a password (hint: {hint:?})", file.display())]
+    NeedsPassword {
+        /// The file.
+        file: PathBuf,
+        /// What reminds of it.
+        hint: String,
+    },
+    /// No password that was given opens a file.
+    #[error("no password that was given opens {} (hint: {hint:?})", file.display())]
+    WrongPassword {
+        /// The file.
+        file: PathBuf,
+        /// What reminds of the right one.
+        hint: String,
+    },
+    /// An error that several files have.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Self>),
     /// The same name twice in one backup.
     #[error("two of the folders to back up are called {name:?}")]
     SameName {
@@ -167,7 +213,10 @@ impl BackupError {
     #[must_use]
     pub fn kms(&self) -> Option<&KmsError> {
         match self {
-            Self::Kms { source, .. } | Self::KeyUnavailable { source, .. } => Some(source.as_ref()),
+            Self::Kms { source, .. }
+            | Self::KeyUnavailable { source, .. }
+            | Self::OfflineOver { source, .. } => Some(source.as_ref()),
+            Self::Shared(error) => error.kms(),
             _ => None,
         }
     }
@@ -183,7 +232,11 @@ impl BackupError {
     pub fn is_damage(&self) -> bool {
         let undecryptable =
             self.kms().is_some_and(|error| matches!(error.kind, KmsErrorKind::DecryptionFailed));
-        undecryptable || matches!(self, Self::Damaged { .. } | Self::NotABackup { .. })
+        match self {
+            Self::Shared(error) => error.is_damage(),
+            Self::Damaged { .. } | Self::NotABackup { .. } | Self::MissingFile { .. } => true,
+            _ => undecryptable,
+        }
     }
 
     /// What to do about it, where something can be done.
@@ -200,6 +253,9 @@ impl BackupError {
             Self::Unknown { .. } => "`kms-client server list` shows the servers, `server add` registers one",
             Self::Exists { .. } => "choose another name",
             Self::Kms { source, .. } => return source.hint.clone(),
+            Self::OfflineOver { .. } => {
+                "bring the KMS back, allow a longer time with `job set --offline`, or use a password"
+            }
             Self::KeyUnavailable { source, .. } => match source.kind {
                 KmsErrorKind::NoSuchKey => {
                     "the key was destroyed, or belongs to another client: ask the KMS administrator for its owner"
@@ -215,7 +271,9 @@ impl BackupError {
             Self::NotABackup { .. } => {
                 "give a file that `kms-client backup` wrote, with a kms-client not older"
             }
-            Self::Damaged { .. } => "restore from another copy of this file",
+            Self::Damaged { .. } => {
+                "restore from another copy of this file; --salvage restores what the chain's other files hold"
+            }
             Self::UnknownServer { .. } => {
                 "register that KMS with `kms-client server add`, or name one that has its keys with --server"
             }
@@ -227,7 +285,15 @@ impl BackupError {
                 io::ErrorKind::PermissionDenied => "check the permissions, or run as a user who has them",
                 _ => return None,
             },
-            Self::Invalid { .. } => return None,
+            Self::MissingFile { .. } => {
+                "put the chain's files into one folder; --salvage restores what the others hold"
+            }
+            Self::Running { .. } => "wait until it is done",
+            Self::NeedsPassword { .. } | Self::WrongPassword { .. } => {
+                "give the password in a file with --password-file, or run the command in a terminal to be asked"
+            }
+            Self::Shared(error) => return error.hint(),
+            Self::Invalid { .. } | Self::Chance => return None,
         };
         Some(text.to_owned())
     }

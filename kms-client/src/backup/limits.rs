@@ -16,6 +16,21 @@ pub const MAX_PUBLIC_KEY: usize = 2048;
 /// RSA keys shorter than this protect nothing (NIST SP 800-131A).
 pub const MIN_RSA_BITS: usize = 2048;
 
+/// A password, in bytes: shorter ones are guessed at, whatever scrypt costs.
+pub const MIN_PASSWORD: usize = 8;
+/// A password's hint, in bytes: a line that reminds a person, in every header.
+pub const MAX_HINT: usize = 128;
+/// A password file, in bytes: a password is one line.
+pub const MAX_PASSWORD_FILE: u64 = 4096;
+/// Salt of scrypt, in bytes: what age itself uses.
+pub const PASSWORD_SALT: usize = 16;
+/// Work factor of scrypt, as a power of two: 64 MiB and about a quarter of a second.
+pub const PASSWORD_WORK: u8 = 16;
+/// The highest work factor that a file may ask for: 256 MiB and about a second.
+pub const MAX_PASSWORD_WORK: u8 = 18;
+/// How often a person is asked for one password.
+pub const PASSWORD_ATTEMPTS: u32 = 3;
+
 /// Folders inside folders, in levels: each holds a file descriptor open, of which processes get 1,024.
 pub const MAX_DEPTH: usize = 500;
 /// A path inside an archive, in bytes: [`MAX_DEPTH`] names of 255 bytes and their separators.
@@ -24,9 +39,17 @@ pub const MAX_ARCHIVE_PATH: usize = MAX_DEPTH * 256;
 pub const MAX_LINK_TARGET: usize = 4096;
 /// Extended header (pax) of one entry, in bytes: a time and a description need no more.
 pub const MAX_EXTENDED_HEADER: usize = 16 * 1024;
+/// A manifest's line, in bytes: the longest path and the longest target, escaped, and what else is said of an entry.
+pub const MAX_MANIFEST_LINE: u64 = 3 * (MAX_ARCHIVE_PATH + MAX_LINK_TARGET) as u64 + 4096;
+/// Files of one chain: their numbers are part of names, and each is looked for at a restore.
+pub const MAX_CHAIN_FILES: u32 = 1_000_000;
+/// A chain's metadata, in bytes before compression: [`MAX_CHAIN_FILES`] files are out of reach, 100,000 are not.
+pub const MAX_METADATA: u64 = 512 * 1024 * 1024;
+/// Bytes of input after which a backup begins its next file, unless told otherwise: what a kill makes a backup do again.
+pub const CHECKPOINT: u64 = 4 * 1024 * 1024 * 1024;
 /// Warnings kept word for word in a summary; the rest is only counted.
 pub const MAX_WARNINGS: usize = 1000;
-/// Backup files of one job in one second into one folder.
+/// Chains that one job begins in one second in one folder.
 pub const MAX_FILES_PER_SECOND: u32 = 1000;
 
 /// Bytes moved at a time between files, compression and encryption.

@@ -8,9 +8,11 @@
 //! The KMS is reached only through [`KeyManagement`].
 
 pub mod archive;
+pub mod chains;
 pub mod database;
 pub mod envelope;
 mod error;
+mod escape;
 pub mod jobs;
 pub mod kmip;
 mod kms;
@@ -18,7 +20,9 @@ pub mod limits;
 pub mod records;
 pub mod restore;
 mod staging;
+pub mod state;
 pub mod sync;
+pub mod unlock;
 
 pub use error::BackupError;
 pub use kms::{

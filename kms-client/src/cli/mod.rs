@@ -6,7 +6,9 @@ mod config;
 mod connect;
 mod exit;
 mod job;
+mod opening;
 mod output;
+mod quantity;
 mod restore;
 mod server;
 mod sync;
@@ -15,10 +17,10 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::{Parser, Subcommand};
-use kms_protocol::DateTime;
+use kms_protocol::{DateTime, Secret};
 
-use crate::backup::records::ServerEntry;
-use crate::backup::{KeyManagement, KmsError};
+use crate::backup::state::State;
+use crate::backup::unlock::Connect;
 
 use config::Config;
 use output::Output;
@@ -26,8 +28,8 @@ use output::Output;
 pub use connect::connect;
 pub use exit::Exit;
 
-/// A way to reach a KMS server.
-pub type Connect = dyn Fn(&ServerEntry) -> Result<Box<dyn KeyManagement>, KmsError>;
+/// Asks a question that is answered by a secret.
+pub type Ask = dyn Fn(&str) -> Option<Secret>;
 
 /// What a command line runs in.
 pub struct Context {
@@ -37,10 +39,12 @@ pub struct Context {
     pub stderr: Box<dyn Write + Send>,
     /// Whether somebody watches `stderr` on a terminal.
     pub terminal: bool,
-    /// When this is.
-    pub now: DateTime,
+    /// The clock.
+    pub now: Box<dyn Fn() -> DateTime>,
     /// How to reach a KMS server.
     pub connect: Box<Connect>,
+    /// Asks whoever is at the terminal for a secret; none when nobody is.
+    pub ask: Box<Ask>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -84,14 +88,22 @@ enum Command {
 /// What every command works with.
 struct Session {
     config: Config,
+    state: State,
     output: Output,
-    now: DateTime,
+    clock: Box<dyn Fn() -> DateTime>,
     connect: Box<Connect>,
+    ask: Box<Ask>,
+}
+
+impl Session {
+    fn now(&self) -> DateTime {
+        (self.clock)()
+    }
 }
 
 /// Runs a command line and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> Exit {
-    let Context { mut stdout, mut stderr, terminal, now, connect } = context;
+    let Context { mut stdout, mut stderr, terminal, now: clock, connect, ask } = context;
     let Arguments { config, command } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -102,7 +114,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         }
     };
     let output = Output::new(stdout, stderr, config.json, terminal);
-    let session = Session { config, output, now, connect };
+    let state = State::new(&config.state);
+    let session = Session { config, state, output, clock, connect, ask };
     let result = match command {
         Command::Server(command) => server::run(&session, command),
         Command::Job(command) => job::run(&session, command),

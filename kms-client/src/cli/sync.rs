@@ -19,7 +19,7 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandError> {
-    let database = session.config.database()?;
+    let database = session.state.database()?;
     if arguments.history {
         for run in database.sync_history()? {
             let lines: Vec<String> = lines(&run).iter().map(|line| format!("\n  {line}")).collect();
@@ -53,9 +53,9 @@ fn sync_server(
     server: &ServerEntry,
     unreachable: &mut usize,
 ) -> Result<SyncRun, CommandError> {
-    let sync = Sync::prepare(&session.config.database()?, server)?;
+    let sync = Sync::prepare(&session.state.database()?, server)?;
     let answer = (session.connect)(server).and_then(|kms| sync.ask(kms.as_ref()));
-    let run = sync.record(&mut session.config.database()?, &answer, session.now)?;
+    let run = sync.record(&mut session.state.database()?, &answer, session.now())?;
     if let Err(source) = answer {
         let error = BackupError::kms_failed(&server.name)(source);
         if session.output.error(&error.into()) == Exit::Unreachable {

@@ -10,6 +10,7 @@
 )]
 
 mod archive;
+mod chains;
 mod database;
 mod envelope;
 mod fake_kms;

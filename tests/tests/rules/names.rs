@@ -248,7 +248,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/store_key.rs", "makes the store's key of what the operator gives"),
         ("kms-server/src/kms/pairs.rs", "turns key material from one format into another"),
         ("kms-server/src/kms/operations/encrypt.rs", "hands the plaintext to the cryptography"),
-        ("kms-client/src/backup/envelope.rs", "wraps and unwraps file keys"),
+        ("kms-client/src/backup/envelope", "wraps and unwraps file keys, and puts passwords through scrypt"),
         ("kms-client/src/bench.rs", "sends encoded requests and checks the plaintext that it made itself"),
         ("kms-client/src/batch.rs", "reads an encoded response"),
         ("kms-client/src/client.rs", "sends an encoded request"),
