@@ -15,6 +15,10 @@ fn main() -> ExitCode {
         now: Box::new(now),
         connect: Box::new(cli::connect),
         ask: Box::new(ask),
+        sleep: Box::new(|time| {
+            std::thread::sleep(time);
+            true
+        }),
     };
     cli::run(std::env::args_os(), context).into()
 }

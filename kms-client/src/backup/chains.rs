@@ -51,6 +51,23 @@ pub struct Begun {
 }
 
 impl Chain {
+    /// A chain that was found in a folder.
+    pub(super) fn found(id: String, job: String, stem: String, created: i64) -> Self {
+        let (repository, paths, begun) = (String::new(), Vec::new(), Vec::new());
+        Self { id, job, stem, repository, paths, created, next: 1, complete: None, begun }
+    }
+
+    /// The chain as it is in `folder`, up to the point that file `newest` ends.
+    pub(super) fn moved(&self, folder: &Path, newest: u32) -> Self {
+        Self {
+            repository: text_of(folder),
+            next: newest + 1,
+            complete: Some(newest),
+            begun: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// The folder that its files are in.
     #[must_use]
     pub fn repository(&self) -> PathBuf {
@@ -93,11 +110,11 @@ pub struct ChainFile {
     pub stanzas: Vec<StoredStanza>,
 }
 
-fn text_of(path: &Path) -> String {
+pub(super) fn text_of(path: &Path) -> String {
     escape::escape(path.as_os_str().as_encoded_bytes())
 }
 
-fn path_of(text: &str) -> PathBuf {
+pub(super) fn path_of(text: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     std::ffi::OsString::from_vec(escape::unescape(text).unwrap_or_default()).into()
 }

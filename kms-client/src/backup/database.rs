@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sled::Batch;
 
 use super::chains::{Chain, ChainFile};
+use super::import::PendingImport;
 use super::records::{Contact, Job, JobKey, Recovery, ServerEntry, SyncRun, check_name};
 use super::{BackupError, limits};
 
@@ -28,6 +29,7 @@ const SYNCS: &str = "sync/";
 const CHAINS: &str = "chain/";
 const FILES: &str = "file/";
 const RECOVERY_KEY: &[u8] = b"recovery";
+const IMPORTS: &str = "import/";
 const CONTACTS: &str = "contact/";
 
 /// A record as it is stored.
@@ -260,6 +262,26 @@ impl Database {
             let key = format!("{FILES}{}/{:010}", chain.id, file.number).into_bytes();
             self.put(&mut batch, &key, file)?;
         }
+        self.commit(batch)
+    }
+
+    /// The imports that wait for something.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn imports(&self) -> Result<Vec<PendingImport>, BackupError> {
+        self.read_all(IMPORTS)
+    }
+
+    pub(super) fn put_import(&mut self, import: &PendingImport) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        self.put(&mut batch, &named(IMPORTS, import.key()), import)?;
+        self.commit(batch)
+    }
+
+    pub(super) fn forget_import(&mut self, path: &str) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        batch.remove(named(IMPORTS, path));
         self.commit(batch)
     }
 

@@ -162,11 +162,11 @@ pub enum BackupError {
         /// Its number in the chain.
         number: u32,
     },
-    /// A backup of the job runs already.
-    #[error("a backup of job {job:?} runs already")]
+    /// What must not run twice at once runs already.
+    #[error("{what} runs already")]
     Running {
-        /// The job's name.
-        job: String,
+        /// What runs.
+        what: String,
     },
     /// The system has no random numbers.
     #[error("the system gives no random numbers")]
@@ -250,6 +250,7 @@ impl BackupError {
             Self::Unknown { what: "job", .. } => {
                 "`kms-client job list` shows the jobs, `job create` makes one"
             }
+            Self::Unknown { what: "chain", .. } => "`kms-client chain list` shows the chains",
             Self::Unknown { .. } => "`kms-client server list` shows the servers, `server add` registers one",
             Self::Exists { .. } => "choose another name",
             Self::Kms { source, .. } => return source.hint.clone(),

@@ -68,3 +68,10 @@ pub const LOCK_ATTEMPTS: u32 = 100;
 pub const LOCK_PAUSE: core::time::Duration = core::time::Duration::from_millis(50);
 /// Memory that the configuration database may use as its cache, in bytes.
 pub const DATABASE_CACHE: u64 = 16 * 1024 * 1024;
+
+/// How long before a certificate's end the system job warns of it, in days: renewing one takes people some weeks.
+pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
+/// Period of the system job, in seconds, unless told otherwise: a day.
+pub const SYNC_PERIOD: u64 = 86_400;
+/// The longest sleep of the system job, in seconds: a machine that slept, or whose clock was set, is found out so soon.
+pub const LONGEST_SLEEP: u64 = 60;

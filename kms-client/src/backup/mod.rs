@@ -13,12 +13,14 @@ pub mod database;
 pub mod envelope;
 mod error;
 mod escape;
+pub mod import;
 pub mod jobs;
 pub mod kmip;
 mod kms;
 pub mod limits;
 pub mod records;
 pub mod restore;
+pub mod schedule;
 mod staging;
 pub mod state;
 pub mod sync;
@@ -26,6 +28,6 @@ pub mod unlock;
 
 pub use error::BackupError;
 pub use kms::{
-    Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey, OaepHash,
-    WrappedKey,
+    CertificateInUse, Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind,
+    KnownKey, OaepHash, WrappedKey,
 };

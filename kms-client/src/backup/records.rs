@@ -118,6 +118,9 @@ pub struct SyncRun {
     pub asked: u32,
     /// Everything but unchanged keys.
     pub changes: Vec<Change>,
+    /// Certificates that are about to expire.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Why the run failed as a whole.
     pub error: Option<String>,
 }

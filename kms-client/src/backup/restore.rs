@@ -58,6 +58,22 @@ impl Point {
         Ok(Self { named: file.to_owned(), files, newest })
     }
 
+    /// All files of the chain that a backup file belongs to.
+    ///
+    /// # Errors
+    /// When a file of it is no backup file.
+    pub fn of_chain(file: &Path) -> Result<Self, BackupError> {
+        let mut point = Self::of_file(file)?;
+        let Some((stem, _)) = stem_and_number(file) else { return Ok(point) };
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        for number in siblings(folder, &stem)? {
+            let path = folder.join(archive::file_name(&stem, number));
+            point.files.entry(number).or_insert_with(|| locked(&path).map_err(Arc::new));
+            point.newest = point.newest.max(number);
+        }
+        Ok(point)
+    }
+
     /// The newest complete point of a chain, by its metadata, which takes the newest key alone.
     ///
     /// # Errors
@@ -160,7 +176,15 @@ pub fn open(points: Vec<Point>, unlocker: &mut Unlocker<'_>) -> Vec<OpenPoint> {
     points.into_iter().map(open_one).collect()
 }
 
+/// A file of a point, and what opens it or why nothing does.
+pub type OpenedFile<'a> = (u32, &'a Path, Result<&'a FileKeyIdentity, &'a Arc<BackupError>>);
+
 impl OpenPoint {
+    /// Its files, oldest first.
+    pub fn files(&self) -> impl Iterator<Item = OpenedFile<'_>> {
+        self.files.iter().map(|(number, (path, identity))| (*number, path.as_path(), identity.as_ref()))
+    }
+
     /// Restores the point into `target`. With `salvage` what a file held that cannot be read is lost, and listed.
     ///
     /// # Errors

@@ -90,19 +90,40 @@ impl State {
         Ok(())
     }
 
-    /// Keeps others from working on the same chain, until the file is dropped.
+    /// Keeps others from backing the same job up, until the file is dropped.
     pub(super) fn lock_job(&self, job: &str) -> Result<File, BackupError> {
+        self.lock(job, || BackupError::Running { what: format!("a backup of job {job:?}") })
+    }
+
+    /// Keeps others from asking for rotated keys, until the file is dropped.
+    ///
+    /// # Errors
+    /// `Running` when somebody does.
+    pub fn lock_sync(&self) -> Result<File, BackupError> {
+        // No job is named so.
+        self.lock(".sync", || BackupError::Running { what: "a sync".to_owned() })
+    }
+
+    /// Keeps a second daemon from running, until the file is dropped.
+    ///
+    /// # Errors
+    /// `Running` when one runs.
+    pub fn lock_daemon(&self) -> Result<File, BackupError> {
+        self.lock(".daemon", || BackupError::Running { what: "a daemon".to_owned() })
+    }
+
+    fn lock(&self, name: &str, running: impl FnOnce() -> BackupError) -> Result<File, BackupError> {
         let folder = self.folder.join("running");
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder)
             .map_err(BackupError::io("make the folder", &folder))?;
-        let path = folder.join(job);
+        let path = folder.join(name);
         let file = File::create(&path).map_err(BackupError::io("open", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(BackupError::Running { job: job.to_owned() }),
+            Err(fs::TryLockError::WouldBlock) => Err(running()),
             Err(fs::TryLockError::Error(error)) => Err(BackupError::io("lock", &path)(error)),
         }
     }

@@ -4,9 +4,11 @@ use kms_protocol::DateTime;
 
 use super::BackupError;
 use super::database::Database;
-use super::jobs::{check_issued, job_key};
+use super::jobs::{check_issued, job_key, note_contact};
 use super::kms::{Finding, IssuedKey, KeyManagement, KmsError, KmsErrorKind, KnownKey};
 use super::records::{Change, Job, JobKey, JobKms, Outcome, ServerEntry, SyncRun};
+use super::state::State;
+use super::unlock::Connect;
 
 /// The keys of one server, to be asked about in one call.
 ///
@@ -62,11 +64,13 @@ impl Sync {
         self,
         database: &mut Database,
         answer: &Result<Vec<Finding>, KmsError>,
+        warnings: Vec<String>,
         now: DateTime,
     ) -> Result<SyncRun, BackupError> {
         let asked = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         let error = answer.as_ref().err().map(ToString::to_string);
-        let mut run = SyncRun { at: now.0, server: self.server.name, asked, changes: Vec::new(), error };
+        let mut run =
+            SyncRun { at: now.0, server: self.server.name, asked, changes: Vec::new(), warnings, error };
         let mut updates = Vec::new();
         let findings = answer.as_ref().map_or(&[][..], Vec::as_slice);
         for ((job, kms, key), finding) in self.jobs.into_iter().zip(findings) {
@@ -84,6 +88,32 @@ impl Sync {
         run.changes.retain(|change| !overtaken.contains(&change.job));
         Ok(run)
     }
+}
+
+/// Asks one server about all of its keys, takes over what it answers and records the run: what the system job does.
+///
+/// The second value is why the run failed as a whole, which is recorded too.
+///
+/// # Errors
+/// When the database fails.
+pub fn run(
+    state: &State,
+    server: &ServerEntry,
+    connect: &Connect,
+    now: DateTime,
+) -> Result<(SyncRun, Option<BackupError>), BackupError> {
+    let sync = Sync::prepare(&state.database()?, server)?;
+    let mut certificates = Vec::new();
+    let answer = connect(server).and_then(|kms| {
+        let findings = sync.ask(kms.as_ref())?;
+        certificates = kms.certificates();
+        Ok(findings)
+    });
+    let mut database = state.database()?;
+    note_contact(&mut database, &server.name, answer.as_ref().map(|_| ()), now)?;
+    let warnings = certificates.iter().filter_map(|certificate| certificate.warning(now)).collect();
+    let run = sync.record(&mut database, &answer, warnings, now)?;
+    Ok((run, answer.err().map(BackupError::kms_failed(&server.name))))
 }
 
 /// What follows from a finding.

@@ -5,14 +5,17 @@ mod bench;
 mod config;
 mod connect;
 mod exit;
+mod import;
 mod job;
 mod opening;
 mod output;
 mod quantity;
 mod restore;
 mod server;
+mod status;
 mod sync;
 
+use core::time::Duration;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -45,6 +48,8 @@ pub struct Context {
     pub connect: Box<Connect>,
     /// Asks whoever is at the terminal for a secret; none when nobody is.
     pub ask: Box<Ask>,
+    /// Waits, and says whether to go on.
+    pub sleep: Box<dyn Fn(Duration) -> bool>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -52,7 +57,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  failed
   2  wrong usage
   3  a KMS server could not be reached; nothing was done
-  4  partly done: a backup left files out, some of several files or servers failed, or a sync found keys that need attention
+  4  partly done: a backup left files out, some of several files or servers failed, or something needs attention
   5  a backup file is damaged, or is none
 
 A backup is one age file that holds a zstd-compressed tar archive. Only the KMS can unwrap its key.";
@@ -81,6 +86,15 @@ enum Command {
     Restore(restore::Arguments),
     /// Ask the KMS servers which keys were rotated and encrypt with the newest from now on.
     Sync(sync::Arguments),
+    /// Ask for rotated keys again and again, every 24 hours unless told otherwise.
+    Daemon(sync::DaemonArguments),
+    /// Take over chains that another installation wrote.
+    Import(import::Arguments),
+    /// List chains and show which keys open them.
+    #[command(subcommand)]
+    Chain(import::Command),
+    /// Say how servers, jobs and imports are, and what needs somebody.
+    Status,
     /// Load a KMIP server and measure it.
     Bench(bench::Arguments),
 }
@@ -93,6 +107,7 @@ struct Session {
     clock: Box<dyn Fn() -> DateTime>,
     connect: Box<Connect>,
     ask: Box<Ask>,
+    sleep: Box<dyn Fn(Duration) -> bool>,
 }
 
 impl Session {
@@ -103,7 +118,7 @@ impl Session {
 
 /// Runs a command line and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> Exit {
-    let Context { mut stdout, mut stderr, terminal, now: clock, connect, ask } = context;
+    let Context { mut stdout, mut stderr, terminal, now: clock, connect, ask, sleep } = context;
     let Arguments { config, command } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -115,13 +130,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
     };
     let output = Output::new(stdout, stderr, config.json, terminal);
     let state = State::new(&config.state);
-    let session = Session { config, state, output, clock, connect, ask };
+    let session = Session { config, state, output, clock, connect, ask, sleep };
     let result = match command {
         Command::Server(command) => server::run(&session, command),
         Command::Job(command) => job::run(&session, command),
         Command::Backup(arguments) => backup::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Sync(arguments) => sync::run(&session, &arguments),
+        Command::Daemon(arguments) => sync::daemon(&session, &arguments),
+        Command::Import(arguments) => import::run(&session, &arguments),
+        Command::Chain(command) => import::chain(&session, &command),
+        Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
     };
     result.unwrap_or_else(|error| session.output.error(&error))

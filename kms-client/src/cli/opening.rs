@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kms_protocol::Secret;
 
+use crate::backup::envelope::{Locks, StoredStanza};
 use crate::backup::records::ServerEntry;
 use crate::backup::unlock::{PasswordQuestion, Recovered, Unlocker};
 use crate::backup::{BackupError, limits};
@@ -84,4 +85,16 @@ pub fn read_password(path: &Path) -> Result<Secret, CommandError> {
         });
     }
     Ok(password)
+}
+
+/// Which keys open a file, in words.
+pub fn described(stanzas: &[StoredStanza]) -> String {
+    let (locks, _) = Locks::of(stanzas);
+    let keys = locks.keys.iter().map(|key| {
+        let reference = &key.reference;
+        format!("key {} (generation {}) of {}", reference.private_id, reference.generation, reference.server)
+    });
+    let passwords = locks.passwords.iter().map(|password| format!("password (hint: {})", password.hint));
+    let recovery = locks.recovery.iter().map(|_| "an Enterprise Manager".to_owned());
+    keys.chain(passwords).chain(recovery).collect::<Vec<_>>().join(", ")
 }

@@ -28,6 +28,7 @@ pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
             let server = session.config.server(&name, options)?;
             session.state.database()?.add_server(&server)?;
             session.output.data(&line(&server), &json!(server))?;
+            super::import::go_on(session)?;
         }
         Command::List => {
             let servers = session.state.database()?.servers()?;

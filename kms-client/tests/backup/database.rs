@@ -51,7 +51,14 @@ fn run(at: i64) -> SyncRun {
         to_private_id: "private-2".to_owned(),
     };
     let change = Change { job: "docs".to_owned(), generation: 1, outcome };
-    SyncRun { at, server: "lab".to_owned(), asked: 1, changes: vec![change], error: None }
+    SyncRun {
+        at,
+        server: "lab".to_owned(),
+        asked: 1,
+        changes: vec![change],
+        warnings: Vec::new(),
+        error: None,
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The flows of a backup product with a KMS, through the command line, against a KMS in memory.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use kms_client::backup::KmsErrorKind;
@@ -66,7 +69,11 @@ impl Ended {
 pub struct Installation {
     folder: TempDir,
     kms: FakeKms,
-    now: std::cell::Cell<i64>,
+    now: Rc<Cell<i64>>,
+    /// KMS servers at addresses of their own.
+    others: RefCell<BTreeMap<String, FakeKms>>,
+    /// How often the daemon may wait before it ends.
+    waits: Cell<u32>,
 }
 
 impl Installation {
@@ -79,7 +86,13 @@ impl Installation {
         let profile =
             "server = '127.0.0.1:5696'\nca = 'ca.pem'\ncertificate = 'client.pem'\nkey = 'client.key'\n";
         fs::write(folder.path().join(".kms-dev/client.toml"), profile).unwrap();
-        Self { folder, kms: kms.clone(), now: std::cell::Cell::new(1_790_000_000) }
+        Self {
+            folder,
+            kms: kms.clone(),
+            now: Rc::new(Cell::new(1_790_000_000)),
+            others: RefCell::default(),
+            waits: Cell::new(0),
+        }
     }
 
     /// An installation with a job `docs` that has a key.
@@ -98,16 +111,22 @@ impl Installation {
     /// Runs `line`, whose words are separated by blanks; `@name` is a path in the installation's folder.
     pub fn run(&self, line: &str) -> Ended {
         let (stdout, stderr) = (Captured::default(), Captured::default());
-        let (kms, now) = (self.kms.clone(), self.now.get());
+        let (kms, now, others) = (self.kms.clone(), Rc::clone(&self.now), self.others.borrow().clone());
+        let (clock, waits) = (Rc::clone(&self.now), Cell::new(self.waits.get()));
         let context = Context {
             stdout: Box::new(stdout.clone()),
             stderr: Box::new(stderr.clone()),
             terminal: false,
-            now: Box::new(move || DateTime(now)),
+            now: Box::new(move || DateTime(clock.get())),
             ask: Box::new(|_| None),
+            sleep: Box::new(move |time| {
+                now.set(now.get() + time.as_secs() as i64);
+                waits.set(waits.get().saturating_sub(1));
+                waits.get() > 0
+            }),
             connect: Box::new(move |server| match server.address.as_str() {
                 "nowhere:1" => Err(error(KmsErrorKind::Unreachable, "no route to host")),
-                _ => Ok(Box::new(kms.clone())),
+                address => Ok(Box::new(others.get(address).unwrap_or(&kms).clone())),
             }),
         };
         let (state, profile) = (self.path("state"), self.path(".kms-dev/client.toml"));
@@ -119,6 +138,21 @@ impl Installation {
         let arguments = std::iter::once("kms-client".into()).chain(own).chain(words);
         let exit = cli::run(arguments, context);
         Ended { exit, stdout: stdout.text(), stderr: stderr.text() }
+    }
+
+    /// Puts another KMS at `address`.
+    pub fn put_kms(&self, address: &str, kms: &FakeKms) {
+        self.others.borrow_mut().insert(address.to_owned(), kms.clone());
+    }
+
+    /// Runs the daemon until it has waited so often.
+    pub fn daemon(&self, line: &str, waits: u32) -> Ended {
+        self.waits.set(waits);
+        self.run(line)
+    }
+
+    pub fn now(&self) -> i64 {
+        self.now.get()
     }
 
     /// Lets so many seconds pass.

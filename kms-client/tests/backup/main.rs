@@ -16,4 +16,6 @@ mod envelope;
 mod fake_kms;
 mod flows;
 mod forged;
+mod import;
+mod system;
 mod trees;
