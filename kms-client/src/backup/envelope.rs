@@ -30,11 +30,13 @@ use super::limits;
 
 mod header;
 mod password;
+mod recovery;
 
 pub use header::{StoredStanza, wrap, write_header};
 pub use password::{
     PASSWORD_TAG, PasswordIdentity, PasswordKey, PasswordRecipient, PasswordStanza, unwrap_with,
 };
+pub use recovery::{answer, read_answer};
 
 /// Tag of our stanza.
 pub const STANZA_TAG: &str = "kmip-rsa-oaep";

@@ -31,6 +31,13 @@ pub const MAX_PASSWORD_WORK: u8 = 18;
 /// How often a person is asked for one password.
 pub const PASSWORD_ATTEMPTS: u32 = 3;
 
+/// A private key's file, in bytes: one line and some comments.
+pub const MAX_KEY_FILE: u64 = 16 * 1024;
+/// A recovery request or answer, in bytes: 100,000 files.
+pub const MAX_RECOVERY: u64 = 64 * 1024 * 1024;
+/// Files that get a new header between two notes in the database: what a kill makes look at again.
+pub const REWRAP_BATCH: usize = 500;
+
 /// Folders inside folders, in levels: each holds a file descriptor open, of which processes get 1,024.
 pub const MAX_DEPTH: usize = 500;
 /// A path inside an archive, in bytes: [`MAX_DEPTH`] names of 255 bytes and their separators.

@@ -101,6 +101,14 @@ impl Point {
         Ok(Self { named: path.to_owned(), files, newest })
     }
 
+    /// What opens its files.
+    ///
+    /// # Errors
+    /// When one of them cannot be looked at.
+    pub fn locked(self) -> Result<Vec<LockedFile>, BackupError> {
+        self.files.into_values().map(|file| file.map_err(BackupError::Shared)).collect()
+    }
+
     /// Number of the file that ends it.
     #[must_use]
     pub const fn number(&self) -> u32 {

@@ -10,7 +10,9 @@ mod job;
 mod opening;
 mod output;
 mod quantity;
+mod recovery;
 mod restore;
+mod rewrap;
 mod server;
 mod status;
 mod sync;
@@ -93,6 +95,14 @@ enum Command {
     /// List chains and show which keys open them.
     #[command(subcommand)]
     Chain(import::Command),
+    /// Open backups although their KMS is gone or their password forgotten, where that was enabled beforehand.
+    #[command(subcommand)]
+    Recovery(recovery::Command),
+    /// Give existing backups a header for a newer key, or for one of another KMS, without encrypting them anew.
+    Rewrap(rewrap::Arguments),
+    /// Look after keys.
+    #[command(subcommand)]
+    Key(rewrap::KeyCommand),
     /// Say how servers, jobs and imports are, and what needs somebody.
     Status,
     /// Load a KMIP server and measure it.
@@ -140,6 +150,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Daemon(arguments) => sync::daemon(&session, &arguments),
         Command::Import(arguments) => import::run(&session, &arguments),
         Command::Chain(command) => import::chain(&session, &command),
+        Command::Recovery(command) => recovery::run(&session, command),
+        Command::Rewrap(arguments) => rewrap::run(&session, &arguments),
+        Command::Key(command) => rewrap::key(&session, &command),
         Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
     };

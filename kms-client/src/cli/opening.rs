@@ -10,7 +10,7 @@ use kms_protocol::Secret;
 use crate::backup::envelope::{Locks, StoredStanza};
 use crate::backup::records::ServerEntry;
 use crate::backup::unlock::{PasswordQuestion, Recovered, Unlocker};
-use crate::backup::{BackupError, limits};
+use crate::backup::{BackupError, limits, recovery};
 
 use super::Session;
 use super::config::{PROFILE_SERVER, ServerOptions};
@@ -25,6 +25,9 @@ pub struct OpeningOptions {
     /// A file with a password that some backups need; may be given several times.
     #[arg(long = "password-file", value_name = "FILE")]
     pub password_files: Vec<PathBuf>,
+    /// An Enterprise Manager's answer to a request of this installation.
+    #[arg(long, value_name = "FILE")]
+    pub recovery: Option<PathBuf>,
 }
 
 impl Session {
@@ -41,7 +44,10 @@ impl Session {
             connect: &*self.connect,
             passwords: passwords.collect::<Result<_, _>>()?,
             ask,
-            recovered: Recovered::new(),
+            recovered: match &options.recovery {
+                Some(answer) => recovery::accept(&self.state, answer)?,
+                None => Recovered::new(),
+            },
         })
     }
 

@@ -17,5 +17,7 @@ mod fake_kms;
 mod flows;
 mod forged;
 mod import;
+mod recovery;
+mod rewrap;
 mod system;
 mod trees;
