@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::Batch;
 
-use super::chains::{Chain, ChainFile};
+use super::chains::{Chain, ChainFile, path_of, text_of};
 use super::import::PendingImport;
 use super::records::{Contact, Job, JobKey, Recovery, ServerEntry, SyncRun, check_name};
+use super::tape::Catalog;
 use super::{BackupError, limits};
 
 /// Version of the records that this code writes; it reads this one and, once there are any, older ones.
@@ -30,6 +31,7 @@ const CHAINS: &str = "chain/";
 const FILES: &str = "file/";
 const RECOVERY_KEY: &[u8] = b"recovery";
 const IMPORTS: &str = "import/";
+const TAPES: &str = "tape/";
 const CONTACTS: &str = "contact/";
 
 /// A record as it is stored.
@@ -49,6 +51,12 @@ struct VersionOnly {
 #[derive(Serialize, Deserialize)]
 struct Format {
     installation: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TapeRecord {
+    path: String,
+    catalog: Catalog,
 }
 
 /// The configuration database, held open by one process at a time.
@@ -261,6 +269,38 @@ impl Database {
         for file in files {
             let key = format!("{FILES}{}/{:010}", chain.id, file.number).into_bytes();
             self.put(&mut batch, &key, file)?;
+        }
+        self.commit(batch)
+    }
+
+    /// The tapes that were written or catalogued here: where each was, and what is on it.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn tapes(&self) -> Result<Vec<(PathBuf, Catalog)>, BackupError> {
+        let records: Vec<TapeRecord> = self.read_all(TAPES)?;
+        let mut tapes: Vec<(PathBuf, Catalog)> = Vec::new();
+        for TapeRecord { path, catalog } in records {
+            match tapes.last_mut() {
+                Some((_, last)) if last.set == catalog.set && last.volume == catalog.volume => {
+                    last.parts.extend(catalog.parts);
+                }
+                _ => tapes.push((path_of(&path), catalog)),
+            }
+        }
+        Ok(tapes)
+    }
+
+    /// Notes what is on a tape.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_tape(&mut self, path: &Path, catalog: &Catalog) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        for (number, parts) in catalog.parts.chunks(limits::PARTS_PER_RECORD).enumerate() {
+            let key = format!("{TAPES}{}/{:010}/{number:010}", catalog.set, catalog.volume).into_bytes();
+            let catalog = Catalog { parts: parts.to_vec(), ..catalog.clone() };
+            self.put(&mut batch, &key, &TapeRecord { path: text_of(path), catalog })?;
         }
         self.commit(batch)
     }

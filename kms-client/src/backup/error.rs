@@ -187,6 +187,33 @@ pub enum BackupError {
         /// What reminds of the right one.
         hint: String,
     },
+    /// A catalogue job of a new installation met tapes of both kinds.
+    #[error(
+        "{kms} of these tapes are encrypted by KMS keys (of {servers}) and {passwords} by passwords (hints: {hints}): \
+         a new installation takes a job for each kind"
+    )]
+    MixedTapes {
+        /// How many a KMS key encrypts.
+        kms: usize,
+        /// The KMS servers.
+        servers: String,
+        /// How many a password encrypts.
+        passwords: usize,
+        /// What reminds of the passwords.
+        hints: String,
+    },
+    /// A set of tapes lacks a volume.
+    #[error("volume {volume} of {volumes} of the set {set} of media pool {pool:?} is not among these tapes")]
+    MissingVolume {
+        /// The media pool.
+        pool: String,
+        /// The set.
+        set: String,
+        /// The volume.
+        volume: u32,
+        /// How many there are.
+        volumes: u32,
+    },
     /// An error that several files have.
     #[error(transparent)]
     Shared(std::sync::Arc<Self>),
@@ -289,6 +316,10 @@ impl BackupError {
             Self::MissingFile { .. } => {
                 "put the chain's files into one folder; --salvage restores what the others hold"
             }
+            Self::MixedTapes { .. } => {
+                "run it once with --by-kms, where the KMS is connected, and once with --by-password and a --password-file"
+            }
+            Self::MissingVolume { .. } => "load that tape, and name it too",
             Self::Running { .. } => "wait until it is done",
             Self::NeedsPassword { .. } | Self::WrongPassword { .. } => {
                 "give the password in a file with --password-file, or run the command in a terminal to be asked"

@@ -82,3 +82,12 @@ pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
 pub const SYNC_PERIOD: u64 = 86_400;
 /// The longest sleep of the system job, in seconds: a machine that slept, or whose clock was set, is found out so soon.
 pub const LONGEST_SLEEP: u64 = 60;
+
+/// The smallest tape, in bytes: a header and something behind it.
+pub const MIN_TAPE: u64 = 100_000;
+/// What a file takes on a tape beside its contents, in bytes: its line in the catalogue, tar headers and padding.
+pub const TAPE_PART: u64 = 8 * 1024;
+/// Files on a tape that one record of the database holds: sled does not sync records above 128 KiB.
+pub const PARTS_PER_RECORD: usize = 100;
+/// A stream that goes onto tapes, in bytes: as much as files can be long.
+pub const MAX_STREAM: u64 = i64::MAX as u64;

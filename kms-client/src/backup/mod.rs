@@ -26,6 +26,7 @@ pub mod schedule;
 mod staging;
 pub mod state;
 pub mod sync;
+pub mod tape;
 pub mod unlock;
 
 pub use error::BackupError;

@@ -16,6 +16,7 @@ mod rewrap;
 mod server;
 mod status;
 mod sync;
+mod tape;
 
 use core::time::Duration;
 use std::ffi::OsString;
@@ -100,6 +101,9 @@ enum Command {
     Recovery(recovery::Command),
     /// Give existing backups a header for a newer key, or for one of another KMS, without encrypting them anew.
     Rewrap(rewrap::Arguments),
+    /// Write backups onto tapes, catalogue and read them.
+    #[command(subcommand)]
+    Tape(tape::Command),
     /// Look after keys.
     #[command(subcommand)]
     Key(rewrap::KeyCommand),
@@ -153,6 +157,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Recovery(command) => recovery::run(&session, command),
         Command::Rewrap(arguments) => rewrap::run(&session, &arguments),
         Command::Key(command) => rewrap::key(&session, &command),
+        Command::Tape(command) => tape::run(&session, &command),
         Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
     };

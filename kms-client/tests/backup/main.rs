@@ -20,4 +20,5 @@ mod import;
 mod recovery;
 mod rewrap;
 mod system;
+mod tape;
 mod trees;

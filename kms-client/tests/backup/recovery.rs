@@ -12,7 +12,7 @@ use crate::trees::{self, assert_same};
 fn protected(backups: &Installation, manager: &Installation) -> Vec<String> {
     trees::write(backups.path("secret"), b"correct horse");
     let made = manager.run("recovery new --out @em.key").done();
-    backups.run(&format!("recovery enable {made}").trim_end().to_owned()).done();
+    backups.run(format!("recovery enable {made}").trim_end()).done();
     backups.run("job create offsite --password-file @secret --hint animal").done();
     let mut files = Vec::new();
     for job in ["docs", "offsite"] {
