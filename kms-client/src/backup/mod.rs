@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod kmip;
 mod kms;
 pub mod limits;
+pub mod plugin;
 pub mod records;
 pub mod recovery;
 pub mod restore;

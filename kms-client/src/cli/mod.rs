@@ -9,6 +9,7 @@ mod import;
 mod job;
 mod opening;
 mod output;
+mod plugin;
 mod quantity;
 mod recovery;
 mod restore;
@@ -104,6 +105,9 @@ enum Command {
     /// Write backups onto tapes, catalogue and read them.
     #[command(subcommand)]
     Tape(tape::Command),
+    /// Let age and rage use keys of a KMS, through age-plugin-kmip.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Look after keys.
     #[command(subcommand)]
     Key(rewrap::KeyCommand),
@@ -158,6 +162,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Rewrap(arguments) => rewrap::run(&session, &arguments),
         Command::Key(command) => rewrap::key(&session, &command),
         Command::Tape(command) => tape::run(&session, &command),
+        Command::Plugin(command) => plugin::run(&session, &command),
         Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
     };
