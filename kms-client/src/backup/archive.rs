@@ -7,20 +7,32 @@
 //! Both directions run on two threads joined by a pipe, so that compression and encryption use a core each,
 //! and take the same memory whatever the size of the data.
 
+mod contents;
+mod earlier;
 mod entry;
+mod estimate;
+mod manifest;
+mod placing;
+mod point;
 mod read;
 mod walk;
 mod write;
 
+use std::fs::File;
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::limits;
+use super::envelope::Header;
+use super::{BackupError, limits};
 
+pub use earlier::EarlierState;
+pub use estimate::{Estimate, estimate};
+pub use point::{PointFile, copy_manifest, restore_point};
 pub use read::{RestoreOptions, RestoreSummary, restore};
-pub use walk::{Totals, measure};
-pub use write::{BackupRequest, BackupSummary, write};
+pub use walk::{Root, Totals, measure, roots};
+pub use write::{BackupRequest, BackupSummary, Continuation, WrittenFile, file_name, write, write_point};
 
 /// Version of the archive's layout that this code writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -34,6 +46,45 @@ pub struct Description {
     pub job: String,
     /// When it was begun, in seconds since 1970-01-01T00:00:00Z.
     pub created: i64,
+    /// The chain that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainPosition>,
+}
+
+/// A backup file's place in a chain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChainPosition {
+    /// The chain's identifier.
+    pub id: String,
+    /// 1 for the first file.
+    pub number: u32,
+}
+
+/// What tells a backup file from any other, whatever keys open it: it stays when the header is written anew.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// The 16 random bytes that age begins what is encrypted with, in hexadecimal digits.
+    pub nonce: String,
+    /// Bytes after them.
+    pub length: u64,
+    /// Which keys open the file.
+    pub header: Header,
+}
+
+/// Reads what tells a file from any other; no key is needed for that.
+///
+/// # Errors
+/// When it is no backup file.
+pub fn facts(file: &Path) -> Result<Facts, BackupError> {
+    let opened = File::open(file).map_err(BackupError::io("open", file))?;
+    let length = opened.metadata().map_err(BackupError::io("read", file))?.len();
+    let mut input = BufReader::new(opened);
+    let not_a_backup = |what: String| BackupError::NotABackup { file: file.to_owned(), what };
+    let header = Header::read(&mut input).map_err(|error| not_a_backup(error.to_string()))?;
+    let mut nonce = [0; 16];
+    input.read_exact(&mut nonce).map_err(|_| not_a_backup("the file ends after its header".to_owned()))?;
+    let after = (header.length() + nonce.len()) as u64;
+    Ok(Facts { nonce: hex::encode(nonce), length: length.saturating_sub(after), header })
 }
 
 /// Follows a backup or restore while it runs; called from another thread than the one that started it.
@@ -85,6 +136,9 @@ pub enum Problem {
     /// Too many folders inside folders.
     #[error("lies more than {} folders deep: left out", limits::MAX_DEPTH)]
     TooDeep,
+    /// A restore that was to go on could not bring it back.
+    #[error("is lost: {0}")]
+    Lost(String),
     /// The folder that backups are written to lies within what is backed up.
     #[error("is the folder that backups go to: left out")]
     Target,

@@ -13,7 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::Batch;
 
-use super::records::{Job, JobKey, ServerEntry, SyncRun, check_name};
+use super::chains::{Chain, ChainFile, path_of, text_of};
+use super::import::PendingImport;
+use super::records::{Contact, Job, JobKey, Recovery, ServerEntry, SyncRun, check_name};
+use super::tape::Catalog;
 use super::{BackupError, limits};
 
 /// Version of the records that this code writes; it reads this one and, once there are any, older ones.
@@ -24,6 +27,12 @@ const SERVERS: &str = "server/";
 const JOBS: &str = "job/";
 const KEYS: &str = "key/";
 const SYNCS: &str = "sync/";
+const CHAINS: &str = "chain/";
+const FILES: &str = "file/";
+const RECOVERY_KEY: &[u8] = b"recovery";
+const IMPORTS: &str = "import/";
+const TAPES: &str = "tape/";
+const CONTACTS: &str = "contact/";
 
 /// A record as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -42,6 +51,12 @@ struct VersionOnly {
 #[derive(Serialize, Deserialize)]
 struct Format {
     installation: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TapeRecord {
+    path: String,
+    catalog: Catalog,
 }
 
 /// The configuration database, held open by one process at a time.
@@ -153,7 +168,7 @@ impl Database {
     /// # Errors
     /// When the record is missing or cannot be read.
     pub fn current_key(&self, job: &Job) -> Result<Option<JobKey>, BackupError> {
-        let Some(generation) = job.generation else { return Ok(None) };
+        let Some(generation) = job.kms.as_ref().and_then(|kms| kms.generation) else { return Ok(None) };
         let missing = || self.failure(format!("generation {generation} of job {:?} is missing", job.name));
         self.read(&key_of(&job.name, generation))?.ok_or_else(missing).map(Some)
     }
@@ -226,6 +241,127 @@ impl Database {
     /// When a record cannot be read.
     pub fn sync_history(&self) -> Result<Vec<SyncRun>, BackupError> {
         self.read_all(SYNCS)
+    }
+
+    /// All chains.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn chains(&self) -> Result<Vec<Chain>, BackupError> {
+        self.read_all(CHAINS)
+    }
+
+    /// The files of a chain, in their order.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn chain_files(&self, chain: &str) -> Result<Vec<ChainFile>, BackupError> {
+        self.read_all(&format!("{FILES}{chain}/"))
+    }
+
+    /// Writes a chain and some of its files, as one change.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_chain(&mut self, chain: &Chain, files: &[ChainFile]) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        self.put(&mut batch, &named(CHAINS, &chain.id), chain)?;
+        for file in files {
+            let key = format!("{FILES}{}/{:010}", chain.id, file.number).into_bytes();
+            self.put(&mut batch, &key, file)?;
+        }
+        self.commit(batch)
+    }
+
+    /// The tapes that were written or catalogued here: where each was, and what is on it.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn tapes(&self) -> Result<Vec<(PathBuf, Catalog)>, BackupError> {
+        let records: Vec<TapeRecord> = self.read_all(TAPES)?;
+        let mut tapes: Vec<(PathBuf, Catalog)> = Vec::new();
+        for TapeRecord { path, catalog } in records {
+            match tapes.last_mut() {
+                Some((_, last)) if last.set == catalog.set && last.volume == catalog.volume => {
+                    last.parts.extend(catalog.parts);
+                }
+                _ => tapes.push((path_of(&path), catalog)),
+            }
+        }
+        Ok(tapes)
+    }
+
+    /// Notes what is on a tape.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_tape(&mut self, path: &Path, catalog: &Catalog) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        for (number, parts) in catalog.parts.chunks(limits::PARTS_PER_RECORD).enumerate() {
+            let key = format!("{TAPES}{}/{:010}/{number:010}", catalog.set, catalog.volume).into_bytes();
+            let catalog = Catalog { parts: parts.to_vec(), ..catalog.clone() };
+            self.put(&mut batch, &key, &TapeRecord { path: text_of(path), catalog })?;
+        }
+        self.commit(batch)
+    }
+
+    /// The imports that wait for something.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn imports(&self) -> Result<Vec<PendingImport>, BackupError> {
+        self.read_all(IMPORTS)
+    }
+
+    pub(super) fn put_import(&mut self, import: &PendingImport) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        self.put(&mut batch, &named(IMPORTS, import.key()), import)?;
+        self.commit(batch)
+    }
+
+    pub(super) fn forget_import(&mut self, path: &str) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        batch.remove(named(IMPORTS, path));
+        self.commit(batch)
+    }
+
+    /// The Enterprise Manager, where one is enabled.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn recovery(&self) -> Result<Option<Recovery>, BackupError> {
+        self.read(RECOVERY_KEY)
+    }
+
+    /// Enables an Enterprise Manager for all backups from now on, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_recovery(&mut self, recovery: Option<&Recovery>) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        match recovery {
+            Some(recovery) => self.put(&mut batch, RECOVERY_KEY, recovery)?,
+            None => batch.remove(RECOVERY_KEY),
+        }
+        self.commit(batch)
+    }
+
+    /// How a server was when it was last asked.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn contact(&self, server: &str) -> Result<Contact, BackupError> {
+        Ok(self.read(&named(CONTACTS, server))?.unwrap_or_default())
+    }
+
+    /// Notes how a server is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_contact(&mut self, server: &str, contact: &Contact) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        self.put(&mut batch, &named(CONTACTS, server), contact)?;
+        self.commit(batch)
     }
 
     fn expect_job(&self, name: &str, expected: Option<&Job>) -> Result<(), BackupError> {

@@ -28,6 +28,16 @@ use sha2::Sha256;
 use super::kms::{OaepHash, WrappedKey};
 use super::limits;
 
+mod header;
+mod password;
+mod recovery;
+
+pub use header::{StoredStanza, wrap, write_header};
+pub use password::{
+    PASSWORD_TAG, PasswordIdentity, PasswordKey, PasswordRecipient, PasswordStanza, unwrap_with,
+};
+pub use recovery::{answer, read_answer};
+
 /// Tag of our stanza.
 pub const STANZA_TAG: &str = "kmip-rsa-oaep";
 
@@ -152,27 +162,34 @@ impl age::Recipient for KmsRecipient {
     }
 }
 
-/// Opens the one file whose key the KMS has unwrapped.
+/// Opens the one file whose file key it holds, whoever unwrapped that.
 pub struct FileKeyIdentity {
-    ciphertext: Vec<u8>,
     file_key: Secret,
 }
 
 impl FileKeyIdentity {
-    /// An identity for files that have `stanza` in their header, which the KMS unwrapped to `file_key`.
-    ///
-    /// `None` when that is no file key.
+    /// An identity for the file with this file key; `None` when that is no file key.
     #[must_use]
-    pub fn new(stanza: &KeyStanza, file_key: Secret) -> Option<Self> {
-        (file_key.len() == FILE_KEY_BYTES).then(|| Self { ciphertext: stanza.ciphertext.clone(), file_key })
+    pub fn new(file_key: Secret) -> Option<Self> {
+        (file_key.len() == FILE_KEY_BYTES).then_some(Self { file_key })
+    }
+
+    /// Another identity for the same file.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { file_key: Secret::from(self.file_key.expose()) }
+    }
+
+    /// The file key.
+    #[must_use]
+    pub const fn file_key(&self) -> &Secret {
+        &self.file_key
     }
 }
 
 impl age::Identity for FileKeyIdentity {
-    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
-        if stanza.tag != STANZA_TAG || stanza.body != self.ciphertext {
-            return None;
-        }
+    // Any stanza will do: the header's MAC proves the file key.
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<FileKey, age::DecryptError>> {
         Some(FileKey::try_init_with_mut(|bytes| match self.file_key.expose().try_into() {
             Ok(file_key) => {
                 *bytes = file_key;
@@ -183,11 +200,49 @@ impl age::Identity for FileKeyIdentity {
     }
 }
 
+/// What opens a file, out of its stanzas.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Locks {
+    /// KMS keys.
+    pub keys: Vec<KeyStanza>,
+    /// Passwords.
+    pub passwords: Vec<PasswordStanza>,
+    /// Keys of age's own kind: an Enterprise Manager's.
+    pub recovery: Vec<StoredStanza>,
+}
+
+impl Locks {
+    /// Sorts the stanzas; what is wrong with those of ours comes second.
+    #[must_use]
+    pub fn of(stanzas: &[StoredStanza]) -> (Self, Vec<HeaderError>) {
+        let (mut locks, mut unusable) = (Self::default(), Vec::new());
+        for stored in stanzas {
+            let stanza = stored.to_stanza();
+            match (KeyStanza::parse(&stanza), PasswordStanza::parse(&stanza)) {
+                (Some(Ok(key)), _) => locks.keys.push(key),
+                (_, Some(Ok(password))) => locks.passwords.push(password),
+                (Some(Err(error)), _) | (_, Some(Err(error))) => unusable.push(error),
+                (None, None) if stored.tag == "X25519" => locks.recovery.push(stored.clone()),
+                (None, None) => {}
+            }
+        }
+        (locks, unusable)
+    }
+
+    /// Whether nothing opens the file.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.passwords.is_empty() && self.recovery.is_empty()
+    }
+}
+
 /// An age header, read without any key.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
     /// The header's bytes, up to the end of its last line.
     bytes: Vec<u8>,
+    /// All stanzas that this version can make use of.
+    pub stanzas: Vec<StoredStanza>,
     /// The KMS keys that open the file.
     pub keys: Vec<KeyStanza>,
     /// What was wrong with stanzas that are ours but cannot be used.
@@ -204,7 +259,11 @@ impl Header {
         loop {
             let line = bytes.len();
             let room = (limits::MAX_HEADER - line) as u64;
-            let read = reader.by_ref().take(room).read_until(b'\n', &mut bytes).map_err(HeaderError::Io)?;
+            let read = reader
+                .by_ref()
+                .take(room)
+                .read_until(b'\n', &mut bytes)
+                .map_err(|error| HeaderError::Io(error.to_string()))?;
             if line == 0 && !bytes.starts_with(b"age-encryption.org/") {
                 return Err(HeaderError::NotAge);
             }
@@ -217,15 +276,16 @@ impl Header {
             }
         }
         let stanzas = collect_stanzas(&bytes)?;
-        let mut keys = Vec::new();
-        let mut unusable = Vec::new();
-        for parsed in stanzas.iter().filter_map(KeyStanza::parse) {
-            match parsed {
-                Ok(key) => keys.push(key),
-                Err(error) => unusable.push(error),
-            }
-        }
-        Ok(Self { bytes, keys, unusable })
+        let known = |stanza: &&Stanza| matches!(stanza.tag.as_str(), STANZA_TAG | PASSWORD_TAG | "X25519");
+        let stanzas: Vec<StoredStanza> = stanzas.iter().filter(known).map(StoredStanza::from).collect();
+        let (locks, unusable) = Locks::of(&stanzas);
+        Ok(Self { bytes, stanzas, keys: locks.keys, unusable })
+    }
+
+    /// The header's length in bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The file again from its start, for [`age::Decryptor`]; `rest` is what follows the header.
@@ -278,7 +338,7 @@ fn header_error(error: &age::DecryptError) -> HeaderError {
 }
 
 /// What is wrong with a file's header.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
     /// It does not begin as age files do.
@@ -301,7 +361,7 @@ pub enum HeaderError {
     UnknownHash(String),
     /// The file cannot be read.
     #[error("{0}")]
-    Io(io::Error),
+    Io(String),
 }
 
 /// What is wrong with a public key.

@@ -67,6 +67,18 @@ pub enum BackupError {
         /// Its answer.
         source: Box<KmsError>,
     },
+    /// The KMS has been down for longer than the job may go on without it.
+    #[error("KMS server {server:?} is down, and job {job:?} may not go on without it any more: {source}")]
+    OfflineOver {
+        /// The job.
+        job: String,
+        /// The server's name.
+        server: String,
+        /// Its answer.
+        source: Box<KmsError>,
+        /// Until when it could, in seconds since 1970.
+        until: i64,
+    },
     /// The KMS answered with a key that must not be used.
     #[error("KMS server {server:?} gave a public key that cannot be used: {what}")]
     UnusableKey {
@@ -144,6 +156,67 @@ pub enum BackupError {
         /// The folder.
         path: PathBuf,
     },
+    /// A chain lacks a file that a point needs.
+    #[error("file {number} of the chain is missing")]
+    MissingFile {
+        /// Its number in the chain.
+        number: u32,
+    },
+    /// What must not run twice at once runs already.
+    #[error("{what} runs already")]
+    Running {
+        /// What runs.
+        what: String,
+    },
+    /// The system has no random numbers.
+    #[error("the system gives no random numbers")]
+    Chance,
+    /// A backup file needs a password that was not given.
+    #[error("{} needs a password (hint: {hint:?})", file.display())]
+    NeedsPassword {
+        /// The file.
+        file: PathBuf,
+        /// What reminds of it.
+        hint: String,
+    },
+    /// No password that was given opens a file.
+    #[error("no password that was given opens {} (hint: {hint:?})", file.display())]
+    WrongPassword {
+        /// The file.
+        file: PathBuf,
+        /// What reminds of the right one.
+        hint: String,
+    },
+    /// A catalogue job of a new installation met tapes of both kinds.
+    #[error(
+        "{kms} of these tapes are encrypted by KMS keys (of {servers}) and {passwords} by passwords (hints: {hints}): \
+         a new installation takes a job for each kind"
+    )]
+    MixedTapes {
+        /// How many a KMS key encrypts.
+        kms: usize,
+        /// The KMS servers.
+        servers: String,
+        /// How many a password encrypts.
+        passwords: usize,
+        /// What reminds of the passwords.
+        hints: String,
+    },
+    /// A set of tapes lacks a volume.
+    #[error("volume {volume} of {volumes} of the set {set} of media pool {pool:?} is not among these tapes")]
+    MissingVolume {
+        /// The media pool.
+        pool: String,
+        /// The set.
+        set: String,
+        /// The volume.
+        volume: u32,
+        /// How many there are.
+        volumes: u32,
+    },
+    /// An error that several files have.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Self>),
     /// The same name twice in one backup.
     #[error("two of the folders to back up are called {name:?}")]
     SameName {
@@ -167,7 +240,10 @@ impl BackupError {
     #[must_use]
     pub fn kms(&self) -> Option<&KmsError> {
         match self {
-            Self::Kms { source, .. } | Self::KeyUnavailable { source, .. } => Some(source.as_ref()),
+            Self::Kms { source, .. }
+            | Self::KeyUnavailable { source, .. }
+            | Self::OfflineOver { source, .. } => Some(source.as_ref()),
+            Self::Shared(error) => error.kms(),
             _ => None,
         }
     }
@@ -183,7 +259,11 @@ impl BackupError {
     pub fn is_damage(&self) -> bool {
         let undecryptable =
             self.kms().is_some_and(|error| matches!(error.kind, KmsErrorKind::DecryptionFailed));
-        undecryptable || matches!(self, Self::Damaged { .. } | Self::NotABackup { .. })
+        match self {
+            Self::Shared(error) => error.is_damage(),
+            Self::Damaged { .. } | Self::NotABackup { .. } | Self::MissingFile { .. } => true,
+            _ => undecryptable,
+        }
     }
 
     /// What to do about it, where something can be done.
@@ -197,9 +277,13 @@ impl BackupError {
             Self::Unknown { what: "job", .. } => {
                 "`kms-client job list` shows the jobs, `job create` makes one"
             }
+            Self::Unknown { what: "chain", .. } => "`kms-client chain list` shows the chains",
             Self::Unknown { .. } => "`kms-client server list` shows the servers, `server add` registers one",
             Self::Exists { .. } => "choose another name",
             Self::Kms { source, .. } => return source.hint.clone(),
+            Self::OfflineOver { .. } => {
+                "bring the KMS back, allow a longer time with `job set --offline`, or use a password"
+            }
             Self::KeyUnavailable { source, .. } => match source.kind {
                 KmsErrorKind::NoSuchKey => {
                     "the key was destroyed, or belongs to another client: ask the KMS administrator for its owner"
@@ -215,7 +299,9 @@ impl BackupError {
             Self::NotABackup { .. } => {
                 "give a file that `kms-client backup` wrote, with a kms-client not older"
             }
-            Self::Damaged { .. } => "restore from another copy of this file",
+            Self::Damaged { .. } => {
+                "restore from another copy of this file; --salvage restores what the chain's other files hold"
+            }
             Self::UnknownServer { .. } => {
                 "register that KMS with `kms-client server add`, or name one that has its keys with --server"
             }
@@ -227,7 +313,19 @@ impl BackupError {
                 io::ErrorKind::PermissionDenied => "check the permissions, or run as a user who has them",
                 _ => return None,
             },
-            Self::Invalid { .. } => return None,
+            Self::MissingFile { .. } => {
+                "put the chain's files into one folder; --salvage restores what the others hold"
+            }
+            Self::MixedTapes { .. } => {
+                "run it once with --by-kms, where the KMS is connected, and once with --by-password and a --password-file"
+            }
+            Self::MissingVolume { .. } => "load that tape, and name it too",
+            Self::Running { .. } => "wait until it is done",
+            Self::NeedsPassword { .. } | Self::WrongPassword { .. } => {
+                "give the password in a file with --password-file, or run the command in a terminal to be asked"
+            }
+            Self::Shared(error) => return error.hint(),
+            Self::Invalid { .. } | Self::Chance => return None,
         };
         Some(text.to_owned())
     }

@@ -1,14 +1,11 @@
 //! Jobs: they get a key from their KMS and write backups with it.
 
-use std::path::{Path, PathBuf};
-
 use kms_protocol::DateTime;
 
-use super::archive::{self, BackupRequest, BackupSummary, Observer};
 use super::database::Database;
-use super::envelope::{KeyReference, KmsRecipient, public_key_bits};
+use super::envelope::{KeyReference, KmsRecipient, PasswordKey, public_key_bits};
 use super::kms::{IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind};
-use super::records::{Job, JobKey, ServerEntry, check_name};
+use super::records::{Contact, Job, JobKey, JobKms, ServerEntry, check_name};
 use super::{BackupError, limits};
 
 /// A job whose key is being asked for.
@@ -17,6 +14,7 @@ use super::{BackupError, limits};
 /// between, the next `job create` of the same name finds the job begun and asks for the key under the same name.
 pub struct NewJob {
     job: Job,
+    kms: JobKms,
     request: KeyRequest,
 }
 
@@ -34,35 +32,46 @@ impl NewJob {
     ) -> Result<Self, BackupError> {
         check_name("job name", name)?;
         let server = database.server(server)?;
-        let begun = match database.job(name) {
-            Ok(job)
-                if job.generation.is_none() && job.server == server.name && job.algorithm == algorithm =>
-            {
-                Some(job)
-            }
-            Ok(_) => return Err(BackupError::Exists { what: "job", name: name.to_owned() }),
+        let existing = match database.job(name) {
+            Ok(job) => Some(job),
             Err(BackupError::Unknown { .. }) => None,
             Err(error) => return Err(error),
         };
-        let retry = begun.is_some();
-        let job = match begun {
-            Some(job) => job,
+        let exists = || BackupError::Exists { what: "job", name: name.to_owned() };
+        let (job, retry) = match existing {
+            None => (Job { name: name.to_owned(), created: now.0, kms: None, password: None }, false),
+            Some(job) => match &job.kms {
+                // A job with a password gets a key as well, and goes over to it.
+                None => (job, false),
+                Some(kms)
+                    if kms.generation.is_none()
+                        && kms.server == server.name
+                        && kms.algorithm == algorithm =>
+                {
+                    (job, true)
+                }
+                Some(_) => return Err(exists()),
+            },
+        };
+        let before = job.clone();
+        let kms = match job.kms.clone() {
+            Some(kms) => kms,
             None => {
-                let job = Job {
-                    name: name.to_owned(),
+                let kms = JobKms {
                     server: server.name,
                     algorithm,
                     key_name: format!("backup/{}/{name}/{}", database.installation(), now.0),
-                    created: now.0,
                     generation: None,
                     blocked: None,
+                    offline: None,
                 };
-                database.put_job(None, &job, None)?;
-                job
+                let begun = Job { kms: Some(kms.clone()), ..job };
+                database.put_job(before.password.as_ref().map(|_| &before), &begun, None)?;
+                kms
             }
         };
-        let request = KeyRequest { name: job.key_name.clone(), algorithm, retry };
-        Ok(Self { job, request })
+        let request = KeyRequest { name: kms.key_name.clone(), algorithm, retry };
+        Ok(Self { job: Job { kms: Some(kms.clone()), ..before }, kms, request })
     }
 
     /// Asks the KMS for the key.
@@ -70,10 +79,10 @@ impl NewJob {
     /// # Errors
     /// When it gives none, or one that cannot be used.
     pub fn request(&self, kms: &dyn KeyManagement) -> Result<IssuedKey, BackupError> {
-        let failed = BackupError::kms_failed(&self.job.server);
+        let failed = BackupError::kms_failed(&self.kms.server);
         let issued = kms.request_key(&self.request).map_err(failed)?;
-        check_issued(&issued, self.job.algorithm)
-            .map_err(|what| BackupError::UnusableKey { server: self.job.server.clone(), what })?;
+        check_issued(&issued, self.kms.algorithm)
+            .map_err(|what| BackupError::UnusableKey { server: self.kms.server.clone(), what })?;
         Ok(issued)
     }
 
@@ -88,7 +97,8 @@ impl NewJob {
         now: DateTime,
     ) -> Result<(Job, JobKey), BackupError> {
         let key = job_key(issued, 1, now);
-        let job = Job { generation: Some(key.generation), ..self.job.clone() };
+        let kms = JobKms { generation: Some(key.generation), ..self.kms };
+        let job = Job { kms: Some(kms), password: None, ..self.job.clone() };
         database.put_job(Some(&self.job), &job, Some(&key))?;
         Ok((job, key))
     }
@@ -99,7 +109,10 @@ impl NewJob {
     /// When the database fails.
     pub fn give_up(self, database: &mut Database, error: &KmsError) -> Result<(), BackupError> {
         match error.kind {
-            KmsErrorKind::Refused | KmsErrorKind::Unsupported => database.forget_requested_job(&self.job),
+            KmsErrorKind::Refused | KmsErrorKind::Unsupported => match &self.job.password {
+                None => database.forget_requested_job(&self.job),
+                Some(_) => database.put_job(Some(&self.job), &Job { kms: None, ..self.job.clone() }, None),
+            },
             _ => Ok(()),
         }
     }
@@ -130,15 +143,66 @@ pub(super) fn job_key(issued: IssuedKey, generation: u32, now: DateTime) -> JobK
     }
 }
 
+/// Gives a job a password, which encrypts from now on; makes the job if there is none.
+///
+/// # Errors
+/// When the name is not acceptable or the database fails.
+pub fn set_password(
+    database: &mut Database,
+    name: &str,
+    password: PasswordKey,
+    now: DateTime,
+) -> Result<Job, BackupError> {
+    check_name("job name", name)?;
+    let existing = match database.job(name) {
+        Ok(job) => Some(job),
+        Err(BackupError::Unknown { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let new = Job { name: name.to_owned(), created: now.0, kms: None, password: None };
+    let job = Job { password: Some(password), ..existing.clone().unwrap_or(new) };
+    database.put_job(existing.as_ref(), &job, None)?;
+    Ok(job)
+}
+
+/// Has a job encrypt with its KMS key again, and sets for how many seconds it may do so while the KMS is down.
+///
+/// # Errors
+/// `Blocked` when it has no KMS key.
+pub fn use_kms(database: &mut Database, name: &str, offline: Option<u64>) -> Result<Job, BackupError> {
+    let job = database.job(name)?;
+    let Some(kms) = job.kms.clone() else {
+        let reason = "it has no KMS key; `job create` with --server gives it one".to_owned();
+        return Err(BackupError::Blocked { job: name.to_owned(), reason });
+    };
+    let changed = Job { kms: Some(JobKms { offline, ..kms }), password: None, ..job.clone() };
+    database.put_job(Some(&job), &changed, None)?;
+    Ok(changed)
+}
+
+/// What encrypts a job's backups.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Protection {
+    /// A key whose private half is in a KMS.
+    Kms {
+        /// The KMS server.
+        server: ServerEntry,
+        /// The key.
+        key: JobKey,
+    },
+    /// A password.
+    Password(PasswordKey),
+}
+
 /// What a job needs to write a backup, read from the database at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadyJob {
     /// The job.
     pub job: Job,
-    /// Its KMS server.
-    pub server: ServerEntry,
-    /// The key that encrypts.
-    pub key: JobKey,
+    /// What encrypts.
+    pub protection: Protection,
+    /// An Enterprise Manager's recipient, which every file key is wrapped for as well.
+    pub recovery: Option<String>,
 }
 
 impl ReadyJob {
@@ -148,47 +212,115 @@ impl ReadyJob {
     /// `Unknown` when there is no such job; `Blocked` when it has no key to encrypt with.
     pub fn load(database: &Database, name: &str) -> Result<Self, BackupError> {
         let job = database.job(name)?;
-        let server = database.server(&job.server)?;
+        let recovery = database.recovery()?.map(|recovery| recovery.recipient);
+        if let Some(password) = job.password.clone() {
+            return Ok(Self { job, protection: Protection::Password(password), recovery });
+        }
         let blocked = |reason| BackupError::Blocked { job: job.name.clone(), reason };
-        if let Some(reason) = &job.blocked {
+        let kms =
+            job.kms.as_ref().ok_or_else(|| blocked("it has neither a KMS key nor a password".to_owned()))?;
+        let server = database.server(&kms.server)?;
+        if let Some(reason) = &kms.blocked {
             return Err(blocked(reason.clone()));
         }
         let unfinished = || blocked("it was requested but never received; run `job create` again".to_owned());
         let key = database.current_key(&job)?.ok_or_else(unfinished)?;
-        Ok(Self { job, server, key })
+        Ok(Self { job, protection: Protection::Kms { server, key }, recovery })
     }
 
-    /// Backs up `paths` into a new file in `target`.
-    ///
-    /// Asks the KMS first: while it is down a job that encrypts with its keys fails, and writes nothing.
+    /// Who can open what the job encrypts.
     ///
     /// # Errors
-    /// When the KMS does not answer, a path does not exist, or the file cannot be written.
-    pub fn back_up(
-        &self,
-        kms: &dyn KeyManagement,
-        paths: &[PathBuf],
-        target: &Path,
-        now: DateTime,
-        observer: &dyn Observer,
-    ) -> Result<BackupSummary, BackupError> {
-        kms.check().map_err(BackupError::kms_failed(&self.server.name))?;
-        let reference = KeyReference {
-            server: self.server.name.clone(),
-            address: self.server.address.clone(),
-            private_id: self.key.private_id.clone(),
-            generation: self.key.generation,
-            oaep: self.key.oaep,
-        };
-        let recipient = KmsRecipient::new(reference, &self.key.public_key).map_err(|error| {
-            BackupError::UnusableKey { server: self.server.name.clone(), what: error.to_string() }
-        })?;
-        let request = BackupRequest {
-            job: self.job.name.clone(),
-            paths: paths.to_vec(),
-            target: target.to_owned(),
-            now,
-        };
-        archive::write(&request, &[&recipient], observer)
+    /// When a key cannot be used.
+    pub fn recipients(&self) -> Result<Vec<Box<dyn age::Recipient>>, BackupError> {
+        let mut recipients: Vec<Box<dyn age::Recipient>> = vec![self.protection.recipient()?];
+        if let Some(recovery) = &self.recovery {
+            let parsed: Result<age::x25519::Recipient, _> = recovery.parse();
+            let broken = |_| BackupError::Invalid {
+                what: "Enterprise Manager key",
+                value: recovery.clone(),
+                rule: "an age recipient, such as `recovery new` prints",
+            };
+            recipients.push(Box::new(parsed.map_err(broken)?));
+        }
+        Ok(recipients)
     }
+}
+
+impl Protection {
+    /// Whoever can open what is encrypted so.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn recipient(&self) -> Result<Box<dyn age::Recipient>, BackupError> {
+        match self {
+            Self::Password(password) => Ok(Box::new(password.recipient()?)),
+            Self::Kms { server, key } => {
+                let reference = KeyReference {
+                    server: server.name.clone(),
+                    address: server.address.clone(),
+                    private_id: key.private_id.clone(),
+                    generation: key.generation,
+                    oaep: key.oaep,
+                };
+                let recipient = KmsRecipient::new(reference, &key.public_key).map_err(|error| {
+                    BackupError::UnusableKey { server: server.name.clone(), what: error.to_string() }
+                })?;
+                Ok(Box::new(recipient))
+            }
+        }
+    }
+}
+
+/// Notes whether a KMS server answered.
+///
+/// # Errors
+/// When the database fails.
+pub fn note_contact(
+    database: &mut Database,
+    server: &str,
+    answer: Result<(), &KmsError>,
+    now: DateTime,
+) -> Result<Contact, BackupError> {
+    let before = database.contact(server)?;
+    let contact = match answer {
+        Ok(()) => Contact { answered: Some(now.0), failing_since: None, error: None },
+        Err(error) => Contact {
+            answered: before.answered,
+            failing_since: Some(before.failing_since.unwrap_or(now.0)),
+            error: Some(error.to_string()),
+        },
+    };
+    database.put_contact(server, &contact)?;
+    Ok(contact)
+}
+
+/// Whether a job may encrypt with the public key that it has although its KMS is down: where its policy says so, for so long
+/// since the KMS last answered.
+///
+/// # Errors
+/// What the KMS said, where it may not.
+pub fn allow_offline(
+    job: &Job,
+    server: &ServerEntry,
+    contact: &Contact,
+    error: KmsError,
+    now: DateTime,
+) -> Result<i64, BackupError> {
+    let down = BackupError::kms_failed(&server.name);
+    let Some(allowed) = job.kms.as_ref().and_then(|kms| kms.offline) else { return Err(down(error)) };
+    if error.kind != KmsErrorKind::Unreachable {
+        return Err(down(error));
+    }
+    let known = contact.answered.or(contact.failing_since).unwrap_or(now.0);
+    let until = known.saturating_add(i64::try_from(allowed).unwrap_or(i64::MAX));
+    if now.0 < until {
+        return Ok(until);
+    }
+    Err(BackupError::OfflineOver {
+        job: job.name.clone(),
+        server: server.name.clone(),
+        source: Box::new(error),
+        until,
+    })
 }

@@ -4,8 +4,8 @@ use kms_protocol::enums::{HashingAlgorithm, State};
 use kms_protocol::{Secret, Version};
 
 use super::kms::{
-    Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey, OaepHash,
-    WrappedKey,
+    CertificateInUse, Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind,
+    KnownKey, OaepHash, WrappedKey,
 };
 use super::records::ServerEntry;
 use crate::blocking::Client;
@@ -85,6 +85,19 @@ impl KeyManagement for Kmip {
             })
             .collect();
         self.client.decrypt_all(&wrapped).into_iter().map(|result| result.map_err(KmsError::from)).collect()
+    }
+
+    fn certificates(&self) -> Vec<CertificateInUse> {
+        // One that cannot be read has failed the connection before.
+        let certificates = self.client.certificates().unwrap_or_default();
+        let in_use = |certificate: crate::Certificate| {
+            let owner = match certificate.owner {
+                crate::Owner::Client => format!("this client ({})", certificate.subject),
+                crate::Owner::Server(address) => format!("the server at {address} ({})", certificate.subject),
+            };
+            CertificateInUse { owner, not_after: certificate.not_after.0 }
+        };
+        certificates.into_iter().map(in_use).collect()
     }
 }
 

@@ -3,9 +3,11 @@
 use core::fmt;
 use core::str::FromStr;
 
-use kms_protocol::Secret;
 use kms_protocol::enums::State;
+use kms_protocol::{DateTime, Secret};
 use serde::{Deserialize, Serialize};
+
+use super::limits;
 
 /// A KMS as the backup side sees it.
 ///
@@ -34,6 +36,34 @@ pub trait KeyManagement {
     /// RSA OAEP with the hash that each states, for OAEP and for MGF1 alike, both said explicitly: MGF1's default is
     /// SHA-1 whatever the hash (KMIP 1.4 section 3.6).
     fn unwrap_keys(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, KmsError>>;
+
+    /// The certificates that the connection stands on, where it has any.
+    fn certificates(&self) -> Vec<CertificateInUse> {
+        Vec::new()
+    }
+}
+
+/// A certificate, and when it ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateInUse {
+    /// Whose it is, in words.
+    pub owner: String,
+    /// Its last second, since 1970-01-01T00:00:00Z.
+    pub not_after: i64,
+}
+
+impl CertificateInUse {
+    /// What to say of it, where it is about to expire.
+    #[must_use]
+    pub fn warning(&self, now: DateTime) -> Option<String> {
+        let left = self.not_after.saturating_sub(now.0);
+        let days = left.div_euclid(86_400);
+        if left < 0 {
+            return Some(format!("the certificate of {} has expired", self.owner));
+        }
+        let soon = days < limits::CERTIFICATE_WARNING_DAYS;
+        soon.then(|| format!("the certificate of {} expires in {days} days: have it renewed", self.owner))
+    }
 }
 
 /// Kinds of key pairs that a job can have.

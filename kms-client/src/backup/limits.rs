@@ -16,6 +16,28 @@ pub const MAX_PUBLIC_KEY: usize = 2048;
 /// RSA keys shorter than this protect nothing (NIST SP 800-131A).
 pub const MIN_RSA_BITS: usize = 2048;
 
+/// A password, in bytes: shorter ones are guessed at, whatever scrypt costs.
+pub const MIN_PASSWORD: usize = 8;
+/// A password's hint, in bytes: a line that reminds a person, in every header.
+pub const MAX_HINT: usize = 128;
+/// A password file, in bytes: a password is one line.
+pub const MAX_PASSWORD_FILE: u64 = 4096;
+/// Salt of scrypt, in bytes: what age itself uses.
+pub const PASSWORD_SALT: usize = 16;
+/// Work factor of scrypt, as a power of two: 64 MiB and about a quarter of a second.
+pub const PASSWORD_WORK: u8 = 16;
+/// The highest work factor that a file may ask for: 256 MiB and about a second.
+pub const MAX_PASSWORD_WORK: u8 = 18;
+/// How often a person is asked for one password.
+pub const PASSWORD_ATTEMPTS: u32 = 3;
+
+/// A private key's file, in bytes: one line and some comments.
+pub const MAX_KEY_FILE: u64 = 16 * 1024;
+/// A recovery request or answer, in bytes: 100,000 files.
+pub const MAX_RECOVERY: u64 = 64 * 1024 * 1024;
+/// Files that get a new header between two notes in the database: what a kill makes look at again.
+pub const REWRAP_BATCH: usize = 500;
+
 /// Folders inside folders, in levels: each holds a file descriptor open, of which processes get 1,024.
 pub const MAX_DEPTH: usize = 500;
 /// A path inside an archive, in bytes: [`MAX_DEPTH`] names of 255 bytes and their separators.
@@ -24,9 +46,17 @@ pub const MAX_ARCHIVE_PATH: usize = MAX_DEPTH * 256;
 pub const MAX_LINK_TARGET: usize = 4096;
 /// Extended header (pax) of one entry, in bytes: a time and a description need no more.
 pub const MAX_EXTENDED_HEADER: usize = 16 * 1024;
+/// A manifest's line, in bytes: the longest path and the longest target, escaped, and what else is said of an entry.
+pub const MAX_MANIFEST_LINE: u64 = 3 * (MAX_ARCHIVE_PATH + MAX_LINK_TARGET) as u64 + 4096;
+/// Files of one chain: their numbers are part of names, and each is looked for at a restore.
+pub const MAX_CHAIN_FILES: u32 = 1_000_000;
+/// A chain's metadata, in bytes before compression: [`MAX_CHAIN_FILES`] files are out of reach, 100,000 are not.
+pub const MAX_METADATA: u64 = 512 * 1024 * 1024;
+/// Bytes of input after which a backup begins its next file, unless told otherwise: what a kill makes a backup do again.
+pub const CHECKPOINT: u64 = 4 * 1024 * 1024 * 1024;
 /// Warnings kept word for word in a summary; the rest is only counted.
 pub const MAX_WARNINGS: usize = 1000;
-/// Backup files of one job in one second into one folder.
+/// Chains that one job begins in one second in one folder.
 pub const MAX_FILES_PER_SECOND: u32 = 1000;
 
 /// Bytes moved at a time between files, compression and encryption.
@@ -45,3 +75,19 @@ pub const LOCK_ATTEMPTS: u32 = 100;
 pub const LOCK_PAUSE: core::time::Duration = core::time::Duration::from_millis(50);
 /// Memory that the configuration database may use as its cache, in bytes.
 pub const DATABASE_CACHE: u64 = 16 * 1024 * 1024;
+
+/// How long before a certificate's end the system job warns of it, in days: renewing one takes people some weeks.
+pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
+/// Period of the system job, in seconds, unless told otherwise: a day.
+pub const SYNC_PERIOD: u64 = 86_400;
+/// The longest sleep of the system job, in seconds: a machine that slept, or whose clock was set, is found out so soon.
+pub const LONGEST_SLEEP: u64 = 60;
+
+/// The smallest tape, in bytes: a header and something behind it.
+pub const MIN_TAPE: u64 = 100_000;
+/// What a file takes on a tape beside its contents, in bytes: its line in the catalogue, tar headers and padding.
+pub const TAPE_PART: u64 = 8 * 1024;
+/// Files on a tape that one record of the database holds: sled does not sync records above 128 KiB.
+pub const PARTS_PER_RECORD: usize = 100;
+/// A stream that goes onto tapes, in bytes: as much as files can be long.
+pub const MAX_STREAM: u64 = i64::MAX as u64;

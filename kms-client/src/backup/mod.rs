@@ -8,20 +8,30 @@
 //! The KMS is reached only through [`KeyManagement`].
 
 pub mod archive;
+pub mod chains;
 pub mod database;
 pub mod envelope;
 mod error;
+mod escape;
+pub mod import;
 pub mod jobs;
 pub mod kmip;
 mod kms;
 pub mod limits;
+pub mod plugin;
 pub mod records;
+pub mod recovery;
 pub mod restore;
+pub mod rewrap;
+pub mod schedule;
 mod staging;
+pub mod state;
 pub mod sync;
+pub mod tape;
+pub mod unlock;
 
 pub use error::BackupError;
 pub use kms::{
-    Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey, OaepHash,
-    WrappedKey,
+    CertificateInUse, Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind,
+    KnownKey, OaepHash, WrappedKey,
 };

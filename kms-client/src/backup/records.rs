@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::envelope::PasswordKey;
 use super::kms::{KeyAlgorithm, KnownKey, OaepHash};
 use super::{BackupError, limits};
 
@@ -27,18 +28,52 @@ pub struct ServerEntry {
 pub struct Job {
     /// Its name, part of its backup files' names.
     pub name: String,
+    /// When it was created, in seconds since 1970-01-01T00:00:00Z.
+    pub created: i64,
+    /// Its key pair in a KMS, if it has one.
+    #[serde(default)]
+    pub kms: Option<JobKms>,
+    /// Its password; where there is one, it encrypts and not the KMS key.
+    #[serde(default)]
+    pub password: Option<PasswordKey>,
+}
+
+/// A job's key pair in a KMS.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JobKms {
     /// The KMS server that holds its keys.
     pub server: String,
     /// The kind of its keys.
     pub algorithm: KeyAlgorithm,
     /// Name of its key pair in the KMS.
     pub key_name: String,
-    /// When it was created, in seconds since 1970-01-01T00:00:00Z.
-    pub created: i64,
     /// Generation of the key that encrypts; none while the key was requested but not received.
     pub generation: Option<u32>,
     /// Why the key must not encrypt any more, as the last sync found.
     pub blocked: Option<String>,
+    /// For how many seconds after the KMS was last found working the job goes on with the public key that it has.
+    #[serde(default)]
+    pub offline: Option<u64>,
+}
+
+/// The Enterprise Manager that every file key is wrapped for as well.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Its public key, as an age recipient.
+    pub recipient: String,
+    /// Since when, in seconds since 1970-01-01T00:00:00Z.
+    pub since: i64,
+}
+
+/// How a KMS server was when it was last asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Contact {
+    /// When it last answered, in seconds since 1970-01-01T00:00:00Z.
+    pub answered: Option<i64>,
+    /// Since when it has not; none while it does.
+    pub failing_since: Option<i64>,
+    /// What was wrong the last time.
+    pub error: Option<String>,
 }
 
 /// One generation of a job's key.
@@ -62,12 +97,12 @@ pub struct JobKey {
 impl JobKey {
     /// The key as a question to the KMS.
     #[must_use]
-    pub fn known(&self, job: &Job) -> KnownKey {
+    pub fn known(&self, kms: &JobKms) -> KnownKey {
         KnownKey {
             public_id: self.public_id.clone(),
             private_id: self.private_id.clone(),
-            name: job.key_name.clone(),
-            algorithm: job.algorithm,
+            name: kms.key_name.clone(),
+            algorithm: kms.algorithm,
         }
     }
 }
@@ -83,6 +118,9 @@ pub struct SyncRun {
     pub asked: u32,
     /// Everything but unchanged keys.
     pub changes: Vec<Change>,
+    /// Certificates that are about to expire.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Why the run failed as a whole.
     pub error: Option<String>,
 }

@@ -1,124 +1,226 @@
-//! Restores backup files: reads what they need, has the KMS unwrap all their keys at once, unpacks.
+//! Restores points in time: finds the files that one needs, has their keys unwrapped, unpacks.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::BackupError;
-use super::archive::{self, Observer, RestoreOptions, RestoreSummary};
-use super::envelope::{FileKeyIdentity, Header, KeyReference, KeyStanza};
-use super::kms::{KeyManagement, KmsError, KmsErrorKind, WrappedKey};
-use super::records::ServerEntry;
+use super::archive::{self, Observer, PointFile, RestoreOptions, RestoreSummary, facts};
+use super::chains::metadata::{self, Metadata};
+use super::chains::stem_and_number;
+use super::envelope::{FileKeyIdentity, Locks};
+use super::unlock::{LockedFile, Unlocker};
 
-/// Reads which keys open a file, from its header alone; no key is needed for that.
+/// Which keys open a file, from its header alone; no key is needed for that.
 ///
 /// # Errors
-/// When it is no backup file, or none that a KMS key opens.
-pub fn required_keys(file: &Path) -> Result<Vec<KeyStanza>, BackupError> {
-    let input = File::open(file).map_err(BackupError::io("open", file))?;
-    let not_a_backup = |what: String| BackupError::NotABackup { file: file.to_owned(), what };
-    let header = Header::read(&mut BufReader::new(input)).map_err(|error| not_a_backup(error.to_string()))?;
-    match header.unusable.first() {
-        Some(error) if header.keys.is_empty() => Err(not_a_backup(error.to_string())),
-        None if header.keys.is_empty() => Err(not_a_backup("no KMS key opens this file".to_owned())),
-        _ => Ok(header.keys),
+/// When it is no backup file, or nothing that this version knows opens it.
+pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
+    let header = facts(file)?.header;
+    let (locks, unusable) = Locks::of(&header.stanzas);
+    if locks.is_empty() {
+        let what = unusable.first().map_or_else(
+            || "neither a KMS key nor a password opens this file".to_owned(),
+            ToString::to_string,
+        );
+        return Err(BackupError::NotABackup { file: file.to_owned(), what });
     }
+    Ok(LockedFile { file: file.to_owned(), locks })
 }
 
-/// Finds the server that has a key, among those that this installation knows.
-///
-/// A file names its server as the installation called it that wrote it; here it may have another name, or may
-/// have moved. So: the same name and address, else the same address, else the same name.
-#[must_use]
-pub fn find_server<'a>(servers: &'a [ServerEntry], key: &KeyReference) -> Option<&'a ServerEntry> {
-    let name = |server: &&ServerEntry| server.name == key.server;
-    let address = |server: &&ServerEntry| server.address == key.address;
-    let find = |wanted: &dyn Fn(&&ServerEntry) -> bool| servers.iter().find(wanted);
-    find(&|server| name(server) && address(server)).or_else(|| find(&address)).or_else(|| find(&name))
+/// A point in time that is wanted: the files of its chain that may hold something of it.
+#[derive(Debug)]
+pub struct Point {
+    /// What was named on the command line.
+    pub named: PathBuf,
+    /// The files up to the newest, by number, or why one cannot be looked at.
+    files: BTreeMap<u32, Result<LockedFile, Arc<BackupError>>>,
+    newest: u32,
 }
 
-/// A file whose key a known server has.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LocatedFile {
-    /// The file.
-    pub file: PathBuf,
-    /// Where its key is, from the header.
-    pub stanza: KeyStanza,
-    /// The server to ask.
-    pub server: ServerEntry,
-}
-
-/// Reads a file's header and finds a server that opens it.
-///
-/// # Errors
-/// `UnknownServer` when none is known that could.
-pub fn locate(file: &Path, servers: &[ServerEntry]) -> Result<LocatedFile, BackupError> {
-    let keys = required_keys(file)?;
-    for stanza in &keys {
-        if let Some(server) = find_server(servers, &stanza.reference) {
-            return Ok(LocatedFile { file: file.to_owned(), stanza: stanza.clone(), server: server.clone() });
-        }
-    }
-    let unreadable =
-        || BackupError::NotABackup { file: file.to_owned(), what: "no KMS key opens this file".to_owned() };
-    let KeyStanza { reference, .. } = keys.into_iter().next().ok_or_else(unreadable)?;
-    Err(BackupError::UnknownServer {
-        file: file.to_owned(),
-        server: reference.server,
-        address: reference.address,
-        private_id: reference.private_id,
-    })
-}
-
-/// A file that can be restored: the KMS has unwrapped its key.
-pub struct OpenedFile {
-    file: PathBuf,
-    identity: FileKeyIdentity,
-}
-
-impl OpenedFile {
-    /// The file.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// Restores it into `target`.
+impl Point {
+    /// The point that ends with a backup file, whose chain is looked for beside it.
     ///
     /// # Errors
-    /// As [`archive::restore`] has them.
+    /// When the file is no backup file.
+    pub fn of_file(file: &Path) -> Result<Self, BackupError> {
+        let own = locked(file)?;
+        let Some((stem, newest)) = stem_and_number(file) else {
+            return Ok(Self { named: file.to_owned(), files: BTreeMap::from([(1, Ok(own))]), newest: 1 });
+        };
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        let mut files = BTreeMap::new();
+        for number in siblings(folder, &stem)?.into_iter().filter(|number| *number < newest) {
+            let path = folder.join(archive::file_name(&stem, number));
+            files.insert(number, locked(&path).map_err(Arc::new));
+        }
+        files.insert(newest, Ok(own));
+        Ok(Self { named: file.to_owned(), files, newest })
+    }
+
+    /// All files of the chain that a backup file belongs to.
+    ///
+    /// # Errors
+    /// When a file of it is no backup file.
+    pub fn of_chain(file: &Path) -> Result<Self, BackupError> {
+        let mut point = Self::of_file(file)?;
+        let Some((stem, _)) = stem_and_number(file) else { return Ok(point) };
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        for number in siblings(folder, &stem)? {
+            let path = folder.join(archive::file_name(&stem, number));
+            point.files.entry(number).or_insert_with(|| locked(&path).map_err(Arc::new));
+            point.newest = point.newest.max(number);
+        }
+        Ok(point)
+    }
+
+    /// The newest complete point of a chain, by its metadata, which takes the newest key alone.
+    ///
+    /// # Errors
+    /// When the chain has no complete point.
+    pub fn of_metadata(path: &Path, metadata: &Metadata) -> Result<Self, BackupError> {
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let none = || BackupError::NotABackup {
+            file: path.to_owned(),
+            what: "its chain has no complete backup".to_owned(),
+        };
+        let newest = metadata.files.iter().filter(|file| file.complete).map(|file| file.number).max();
+        let newest = newest.ok_or_else(none)?;
+        let mut files = BTreeMap::new();
+        for known in metadata.files.iter().filter(|file| file.number <= newest) {
+            let file = folder.join(archive::file_name(&metadata.chain.stem, known.number));
+            let there = facts(&file).and_then(|facts| {
+                let same = facts.nonce == known.nonce && facts.length == known.length;
+                let what =
+                    "it is not the file that its chain was made with, or its end is missing".to_owned();
+                if same { Ok(()) } else { Err(BackupError::Damaged { file: file.clone(), what }) }
+            });
+            let locked = LockedFile { file, locks: Locks::of(&known.stanzas).0 };
+            files.insert(known.number, there.map(|()| locked).map_err(Arc::new));
+        }
+        Ok(Self { named: path.to_owned(), files, newest })
+    }
+
+    /// What opens its files.
+    ///
+    /// # Errors
+    /// When one of them cannot be looked at.
+    pub fn locked(self) -> Result<Vec<LockedFile>, BackupError> {
+        self.files.into_values().map(|file| file.map_err(BackupError::Shared)).collect()
+    }
+
+    /// Number of the file that ends it.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.newest
+    }
+}
+
+/// The numbers of the files of a chain in a folder.
+fn siblings(folder: &Path, stem: &str) -> Result<Vec<u32>, BackupError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let failed = |error| BackupError::io("read the folder", folder)(error);
+    let mut numbers = Vec::new();
+    for entry in folder.read_dir().map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        match stem_and_number(Path::new(&name)) {
+            Some((other, number)) if other == stem => numbers.push(number),
+            _ => {}
+        }
+    }
+    Ok(numbers)
+}
+
+/// Reads a chain's metadata, which takes the newest key alone.
+///
+/// # Errors
+/// When nothing opens it, or it is damaged.
+pub fn open_metadata(path: &Path, unlocker: &mut Unlocker<'_>) -> Result<Metadata, BackupError> {
+    let locked = locked(path)?;
+    let identity = unlocker.unlock(&[locked]).into_iter().next();
+    let identity = identity.unwrap_or(Err(Arc::new(BackupError::MissingFile { number: 0 })));
+    metadata::read(path, &identity.map_err(BackupError::Shared)?)
+}
+
+/// A point whose files' keys are unwrapped, or not.
+pub struct OpenPoint {
+    /// What was named.
+    pub named: PathBuf,
+    files: BTreeMap<u32, (PathBuf, Result<FileKeyIdentity, Arc<BackupError>>)>,
+    newest: u32,
+}
+
+/// Has the keys of all points unwrapped: each KMS is asked once, for each file once.
+#[must_use]
+pub fn open(points: Vec<Point>, unlocker: &mut Unlocker<'_>) -> Vec<OpenPoint> {
+    let mut places: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let mut files = Vec::new();
+    for locked in points.iter().flat_map(|point| point.files.values()).filter_map(|file| file.as_ref().ok()) {
+        places.entry(locked.file.clone()).or_insert_with(|| {
+            files.push(locked.clone());
+            files.len() - 1
+        });
+    }
+    let answers = unlocker.unlock(&files);
+    let open_one = |point: Point| {
+        let open_file = |(number, locked): (u32, Result<LockedFile, Arc<BackupError>>)| {
+            let path = locked.as_ref().map(|locked| locked.file.clone()).unwrap_or_default();
+            let answer = locked.and_then(|locked| {
+                let answer = places.get(&locked.file).and_then(|at| answers.get(*at));
+                match answer {
+                    Some(Ok(identity)) => Ok(identity.again()),
+                    Some(Err(error)) => Err(Arc::clone(error)),
+                    None => Err(Arc::new(BackupError::MissingFile { number })),
+                }
+            });
+            (number, (path, answer))
+        };
+        OpenPoint {
+            named: point.named,
+            files: point.files.into_iter().map(open_file).collect(),
+            newest: point.newest,
+        }
+    };
+    points.into_iter().map(open_one).collect()
+}
+
+/// A file of a point, and what opens it or why nothing does.
+pub type OpenedFile<'a> = (u32, &'a Path, Result<&'a FileKeyIdentity, &'a Arc<BackupError>>);
+
+impl OpenPoint {
+    /// Its files, oldest first.
+    pub fn files(&self) -> impl Iterator<Item = OpenedFile<'_>> {
+        self.files.iter().map(|(number, (path, identity))| (*number, path.as_path(), identity.as_ref()))
+    }
+
+    /// Restores the point into `target`. With `salvage` what a file held that cannot be read is lost, and listed.
+    ///
+    /// # Errors
+    /// As [`archive::restore_point`] has them.
     pub fn restore(
         &self,
         target: &Path,
         options: RestoreOptions,
+        salvage: bool,
         observer: &dyn Observer,
     ) -> Result<RestoreSummary, BackupError> {
-        archive::restore(&self.file, &self.identity, target, options, observer)
+        if self.newest == 1
+            && !salvage
+            && let Some((path, identity)) = self.files.get(&1)
+        {
+            let identity = identity.as_ref().map_err(|error| BackupError::Shared(Arc::clone(error)))?;
+            return archive::restore(path, identity, target, options, observer);
+        }
+        archive::restore_point(&self.point_files(), self.newest, target, options, salvage, observer)
     }
-}
 
-/// Has one server unwrap the keys of many files in one call; one result for each, in their order.
-#[must_use]
-pub fn open(kms: &dyn KeyManagement, files: &[LocatedFile]) -> Vec<Result<OpenedFile, BackupError>> {
-    let wrapped: Vec<WrappedKey> = files.iter().map(|located| located.stanza.wrapped()).collect();
-    let mut unwrapped = kms.unwrap_keys(&wrapped).into_iter();
-    let open_one = |located: &LocatedFile| {
-        let unavailable = |source: KmsError| BackupError::KeyUnavailable {
-            file: located.file.clone(),
-            server: located.server.name.clone(),
-            private_id: located.stanza.reference.private_id.clone(),
-            source: Box::new(source),
-        };
-        let no_answer = || Err(failed("the KMS did not answer for this key", KmsErrorKind::Failed));
-        let file_key = unwrapped.next().unwrap_or_else(no_answer).map_err(unavailable)?;
-        let identity = FileKeyIdentity::new(&located.stanza, file_key);
-        let no_file_key = || failed("what it decrypts to is no file key", KmsErrorKind::DecryptionFailed);
-        let identity = identity.ok_or_else(no_file_key).map_err(unavailable)?;
-        Ok(OpenedFile { file: located.file.clone(), identity })
-    };
-    files.iter().map(open_one).collect()
-}
-
-fn failed(what: &str, kind: KmsErrorKind) -> KmsError {
-    KmsError { what: what.to_owned(), hint: None, retryable: false, kind }
+    fn point_files(&self) -> BTreeMap<u32, PointFile<'_>> {
+        let mut files = BTreeMap::new();
+        for (number, (path, identity)) in &self.files {
+            let identity = identity.as_ref().map(|identity| identity as &dyn age::Identity);
+            let identity = identity.map_err(Arc::clone);
+            files.insert(*number, PointFile { path: path.clone(), identity });
+        }
+        files
+    }
 }

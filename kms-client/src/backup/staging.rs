@@ -93,6 +93,25 @@ impl NewFile {
         self.file.as_file()
     }
 
+    /// Puts the file in its place, durably, under a name that must be free.
+    pub fn publish_as(self, name: &str) -> Result<PathBuf, BackupError> {
+        let Self { file, folder } = self;
+        let path = folder.join(name);
+        file.as_file().sync_all().map_err(BackupError::io("sync a file in", &folder))?;
+        file.persist_noclobber(&path)
+            .map_err(|error| BackupError::io("rename a file to", &path)(error.error))?;
+        sync_folder(&folder).map(|()| path)
+    }
+
+    /// Puts the file in the place of another, durably.
+    pub fn replace(self, name: &std::ffi::OsStr) -> Result<PathBuf, BackupError> {
+        let Self { file, folder } = self;
+        let path = folder.join(name);
+        file.as_file().sync_all().map_err(BackupError::io("sync a file in", &folder))?;
+        file.persist(&path).map_err(|error| BackupError::io("rename a file to", &path)(error.error))?;
+        sync_folder(&folder).map(|()| path)
+    }
+
     /// Puts the file in its place, durably, under the first of the names that is free.
     pub fn publish(self, name: impl Fn(u32) -> String) -> Result<PathBuf, BackupError> {
         let Self { mut file, folder } = self;
@@ -271,6 +290,6 @@ fn move_one(source: &Path, destination: &Path) -> io::Result<()> {
 }
 
 /// Makes renames in a folder durable.
-fn sync_folder(folder: &Path) -> Result<(), BackupError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::io("sync", folder))
 }

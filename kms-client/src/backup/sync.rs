@@ -4,16 +4,18 @@ use kms_protocol::DateTime;
 
 use super::BackupError;
 use super::database::Database;
-use super::jobs::{check_issued, job_key};
+use super::jobs::{check_issued, job_key, note_contact};
 use super::kms::{Finding, IssuedKey, KeyManagement, KmsError, KmsErrorKind, KnownKey};
-use super::records::{Change, Job, JobKey, Outcome, ServerEntry, SyncRun};
+use super::records::{Change, Job, JobKey, JobKms, Outcome, ServerEntry, SyncRun};
+use super::state::State;
+use super::unlock::Connect;
 
 /// The keys of one server, to be asked about in one call.
 ///
 /// The database is read before and written after the KMS is asked, and not held meanwhile.
 pub struct Sync {
     server: ServerEntry,
-    jobs: Vec<(Job, JobKey)>,
+    jobs: Vec<(Job, JobKms, JobKey)>,
     known: Vec<KnownKey>,
 }
 
@@ -24,12 +26,13 @@ impl Sync {
     /// When the database cannot be read.
     pub fn prepare(database: &Database, server: &ServerEntry) -> Result<Self, BackupError> {
         let mut jobs = Vec::new();
-        for job in database.jobs()?.into_iter().filter(|job| job.server == server.name) {
+        for job in database.jobs()? {
+            let Some(kms) = job.kms.clone().filter(|kms| kms.server == server.name) else { continue };
             if let Some(key) = database.current_key(&job)? {
-                jobs.push((job, key));
+                jobs.push((job, kms, key));
             }
         }
-        let known = jobs.iter().map(|(job, key)| key.known(job)).collect();
+        let known = jobs.iter().map(|(_, kms, key)| key.known(kms)).collect();
         Ok(Self { server: server.clone(), jobs, known })
     }
 
@@ -61,20 +64,19 @@ impl Sync {
         self,
         database: &mut Database,
         answer: &Result<Vec<Finding>, KmsError>,
+        warnings: Vec<String>,
         now: DateTime,
     ) -> Result<SyncRun, BackupError> {
         let asked = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         let error = answer.as_ref().err().map(ToString::to_string);
-        let mut run = SyncRun { at: now.0, server: self.server.name, asked, changes: Vec::new(), error };
+        let mut run =
+            SyncRun { at: now.0, server: self.server.name, asked, changes: Vec::new(), warnings, error };
         let mut updates = Vec::new();
         let findings = answer.as_ref().map_or(&[][..], Vec::as_slice);
-        for ((job, key), finding) in self.jobs.into_iter().zip(findings) {
-            let Decision { outcome, adopted, blocked } = decide(&job, &key, finding, now);
-            let changed = Job {
-                generation: Some(adopted.as_ref().map_or(key.generation, |adopted| adopted.generation)),
-                blocked,
-                ..job.clone()
-            };
+        for ((job, kms, key), finding) in self.jobs.into_iter().zip(findings) {
+            let Decision { outcome, adopted, blocked } = decide(&kms, &key, finding, now);
+            let generation = Some(adopted.as_ref().map_or(key.generation, |adopted| adopted.generation));
+            let changed = Job { kms: Some(JobKms { generation, blocked, ..kms }), ..job.clone() };
             if let Some(outcome) = outcome {
                 run.changes.push(Change { job: job.name.clone(), generation: key.generation, outcome });
             }
@@ -88,6 +90,32 @@ impl Sync {
     }
 }
 
+/// Asks one server about all of its keys, takes over what it answers and records the run: what the system job does.
+///
+/// The second value is why the run failed as a whole, which is recorded too.
+///
+/// # Errors
+/// When the database fails.
+pub fn run(
+    state: &State,
+    server: &ServerEntry,
+    connect: &Connect,
+    now: DateTime,
+) -> Result<(SyncRun, Option<BackupError>), BackupError> {
+    let sync = Sync::prepare(&state.database()?, server)?;
+    let mut certificates = Vec::new();
+    let answer = connect(server).and_then(|kms| {
+        let findings = sync.ask(kms.as_ref())?;
+        certificates = kms.certificates();
+        Ok(findings)
+    });
+    let mut database = state.database()?;
+    note_contact(&mut database, &server.name, answer.as_ref().map(|_| ()), now)?;
+    let warnings = certificates.iter().filter_map(|certificate| certificate.warning(now)).collect();
+    let run = sync.record(&mut database, &answer, warnings, now)?;
+    Ok((run, answer.err().map(BackupError::kms_failed(&server.name))))
+}
+
 /// What follows from a finding.
 struct Decision {
     outcome: Option<Outcome>,
@@ -95,7 +123,7 @@ struct Decision {
     blocked: Option<String>,
 }
 
-fn decide(job: &Job, key: &JobKey, finding: &Finding, now: DateTime) -> Decision {
+fn decide(job: &JobKms, key: &JobKey, finding: &Finding, now: DateTime) -> Decision {
     let keep = |outcome| Decision { outcome, adopted: None, blocked: None };
     let block = |reason: String| Decision {
         outcome: Some(Outcome::Blocked { reason: reason.clone() }),
@@ -121,7 +149,7 @@ fn decide(job: &Job, key: &JobKey, finding: &Finding, now: DateTime) -> Decision
     }
 }
 
-fn adopt(job: &Job, key: &JobKey, generations: u32, newest: &IssuedKey, now: DateTime) -> Decision {
+fn adopt(job: &JobKms, key: &JobKey, generations: u32, newest: &IssuedKey, now: DateTime) -> Decision {
     // An answer of 0 would overwrite the generation that earlier backups name.
     let generation = key.generation.saturating_add(generations.max(1));
     if let Err(reason) = check_issued(newest, job.algorithm) {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf, absolute};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::backup::database::Database;
 use crate::backup::records::ServerEntry;
 use crate::backup::{BackupError, KeyManagement};
 
@@ -66,11 +65,6 @@ struct Profile {
 }
 
 impl Config {
-    /// The configuration database.
-    pub fn database(&self) -> Result<Database, CommandError> {
-        Ok(Database::open(&self.state)?)
-    }
-
     /// A server from `options`, completed by the profile.
     pub fn server(&self, name: &str, options: ServerOptions) -> Result<ServerEntry, CommandError> {
         let ServerOptions { address, ca, certificate, key } = options;

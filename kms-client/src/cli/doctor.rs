@@ -58,7 +58,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let report = runtime
-        .block_on(doctor::examine(&plan, session.now, &tell))
+        .block_on(doctor::examine(&plan, session.now(), &tell))
         .map_err(|error| CommandError::from(BackupError::kms_failed(&server.name)(KmsError::from(error))))?;
     session.output.data(&format!("\n{report}"), &json!(report))?;
     Ok(match report.worst() {

@@ -1,21 +1,27 @@
 //! `kms-client job`.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use kms_protocol::DateTime;
 use serde_json::{Value, json};
 
 use crate::backup::database::Database;
-use crate::backup::jobs::NewJob;
+use crate::backup::envelope::PasswordKey;
+use crate::backup::jobs::{NewJob, set_password, use_kms};
 use crate::backup::records::{Job, JobKey};
 use crate::backup::{BackupError, KeyAlgorithm};
 
 use super::Session;
 use super::config::{PROFILE_SERVER, ServerOptions};
 use super::exit::{CommandError, Exit};
+use super::opening::read_password;
 use super::output::time;
+use super::quantity::seconds;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Create a job: the KMS makes its key pair and keeps the private half.
+    /// Create a job: the KMS makes its key pair and keeps the private half, or a password encrypts.
     Create {
         /// The job's name, which its backup files begin with.
         name: String,
@@ -25,6 +31,21 @@ pub enum Command {
         /// Kind of the key pair: rsa-2048, rsa-3072 or rsa-4096.
         #[arg(long, default_value_t = KeyAlgorithm::default(), value_name = "KIND")]
         key: KeyAlgorithm,
+        #[command(flatten)]
+        password: PasswordOptions,
+    },
+    /// Change what encrypts a job's backups from now on, also within a chain.
+    Set {
+        /// The job's name.
+        name: String,
+        #[command(flatten)]
+        password: PasswordOptions,
+        /// Encrypt with the job's KMS key again.
+        #[arg(long, conflicts_with = "password_file")]
+        kms: bool,
+        /// How long the job may go on with the public key that it has while its KMS is down (s, m, h, d); 0s for not at all.
+        #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "password_file")]
+        offline: Option<u64>,
     },
     /// List the jobs.
     List,
@@ -35,12 +56,43 @@ pub enum Command {
     },
 }
 
+/// A password and its hint.
+#[derive(Args)]
+pub struct PasswordOptions {
+    /// Encrypt with the password on the first line of this file. The file is read now and never again.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// What reminds of the password; every backup file says it.
+    #[arg(long, default_value = "none", value_name = "TEXT", requires = "password_file")]
+    hint: String,
+}
+
+impl PasswordOptions {
+    fn key(&self, now: DateTime) -> Result<Option<PasswordKey>, CommandError> {
+        let Some(file) = &self.password_file else { return Ok(None) };
+        Ok(Some(PasswordKey::new(&read_password(file)?, &self.hint, now.0)?))
+    }
+}
+
 pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
     match command {
-        Command::Create { name, server, key } => create(session, &name, server, key)?,
+        Command::Create { name, server, key, password } => match password.key(session.now())? {
+            None => create(session, &name, server, key)?,
+            Some(password) => {
+                let mut database = session.state.database()?;
+                if database.job(&name).is_ok() {
+                    return Err(BackupError::Exists { what: "job", name }.into());
+                }
+                let job = set_password(&mut database, &name, password, session.now())?;
+                session.output.data(&line(&job, None), &with_keys(&job, &[]))?;
+            }
+        },
+        Command::Set { name, password, kms, offline } => {
+            set(session, &name, password.key(session.now())?, kms, offline)?;
+        }
         Command::List => list(session)?,
         Command::Show { name } => {
-            let database = session.config.database()?;
+            let database = session.state.database()?;
             let job = database.job(&name)?;
             let keys = database.keys(&job.name)?;
             let lines: Vec<String> = keys.iter().map(|key| format!("\n  {}", key_line(key))).collect();
@@ -57,7 +109,7 @@ fn create(
     server: Option<String>,
     algorithm: KeyAlgorithm,
 ) -> Result<(), CommandError> {
-    let mut database = session.config.database()?;
+    let mut database = session.state.database()?;
     let server = match server {
         Some(server) => server,
         None => only_server(session, &mut database)?,
@@ -67,19 +119,45 @@ fn create(
     // Before anything is written: a KMS that cannot be reached leaves no trace of the job.
     let kms = session.connect(&server)?;
     kms.check().map_err(BackupError::kms_failed(&server.name))?;
-    let new = NewJob::begin(&mut session.config.database()?, name, &server.name, algorithm, session.now)?;
+    let new = NewJob::begin(&mut session.state.database()?, name, &server.name, algorithm, session.now())?;
     session.output.say(&format!("asking {} at {} for a key pair ({algorithm})", server.name, server.address));
     let issued = match new.request(kms.as_ref()) {
         Ok(issued) => issued,
         Err(error) => {
             if let Some(error) = error.kms() {
-                new.give_up(&mut session.config.database()?, error)?;
+                new.give_up(&mut session.state.database()?, error)?;
             }
             return Err(error.into());
         }
     };
-    let (job, key) = new.complete(&mut session.config.database()?, issued, session.now)?;
+    let (job, key) = new.complete(&mut session.state.database()?, issued, session.now())?;
     session.output.data(&line(&job, Some(&key)), &with_keys(&job, core::slice::from_ref(&key)))
+}
+
+fn set(
+    session: &Session,
+    name: &str,
+    password: Option<PasswordKey>,
+    kms: bool,
+    offline: Option<u64>,
+) -> Result<(), CommandError> {
+    let mut database = session.state.database()?;
+    let before = database.job(name)?;
+    let job = match password {
+        Some(password) => set_password(&mut database, name, password, session.now())?,
+        None if kms || offline.is_some() => {
+            let kept = before.kms.as_ref().and_then(|kms| kms.offline);
+            use_kms(&mut database, name, offline.or(kept).filter(|time| *time > 0))?
+        }
+        None => {
+            return Err(CommandError::Config {
+                what: "nothing is said of what to change".to_owned(),
+                hint: "give --password-file, --kms or --offline",
+            });
+        }
+    };
+    let keys = database.keys(name)?;
+    session.output.data(&line(&job, keys.last()), &with_keys(&job, &keys))
 }
 
 /// The server to use where none is named: the only one, or the profile's, which is registered then.
@@ -105,7 +183,7 @@ fn only_server(session: &Session, database: &mut Database) -> Result<String, Com
 }
 
 fn list(session: &Session) -> Result<(), CommandError> {
-    let database = session.config.database()?;
+    let database = session.state.database()?;
     let jobs = database.jobs()?;
     if jobs.is_empty() {
         session.output.say("there is no job; `kms-client job create NAME` makes one");
@@ -122,12 +200,22 @@ fn with_keys(job: &Job, keys: &[JobKey]) -> Value {
 }
 
 fn line(job: &Job, key: Option<&JobKey>) -> String {
-    let key = match (&job.blocked, key) {
+    let Some(kms) = &job.kms else { return format!("{}  {}", job.name, password_line(job)) };
+    let offline = kms.offline.map_or_else(String::new, |time| format!(", may go on without it for {time} s"));
+    let key = match (&kms.blocked, key) {
         (Some(reason), _) => format!("must not encrypt: {reason}"),
         (None, Some(key)) => format!("generation {}, private key {}", key.generation, key.private_id),
         (None, None) => "its key was requested but not received; run `job create` again".to_owned(),
     };
-    format!("{}  {} at {}  {key}", job.name, job.algorithm, job.server)
+    let password = if job.password.is_some() { format!("{}; ", password_line(job)) } else { String::new() };
+    format!("{}  {password}{} at {}{offline}  {key}", job.name, kms.algorithm, kms.server)
+}
+
+fn password_line(job: &Job) -> String {
+    job.password.as_ref().map_or_else(
+        || "neither a KMS key nor a password".to_owned(),
+        |password| format!("password (hint: {}) since {}", password.hint, time(password.since)),
+    )
 }
 
 fn key_line(key: &JobKey) -> String {

@@ -6,20 +6,29 @@ mod config;
 mod connect;
 mod doctor;
 mod exit;
+mod import;
 mod job;
+mod opening;
 mod output;
+mod plugin;
+mod quantity;
+mod recovery;
 mod restore;
+mod rewrap;
 mod server;
+mod status;
 mod sync;
+mod tape;
 
+use core::time::Duration;
 use std::ffi::OsString;
 use std::io::Write;
 
 use clap::{Parser, Subcommand};
-use kms_protocol::DateTime;
+use kms_protocol::{DateTime, Secret};
 
-use crate::backup::records::ServerEntry;
-use crate::backup::{KeyManagement, KmsError};
+use crate::backup::state::State;
+use crate::backup::unlock::Connect;
 
 use config::Config;
 use output::Output;
@@ -27,8 +36,8 @@ use output::Output;
 pub use connect::connect;
 pub use exit::Exit;
 
-/// A way to reach a KMS server.
-pub type Connect = dyn Fn(&ServerEntry) -> Result<Box<dyn KeyManagement>, KmsError>;
+/// Asks a question that is answered by a secret.
+pub type Ask = dyn Fn(&str) -> Option<Secret>;
 
 /// What a command line runs in.
 pub struct Context {
@@ -38,10 +47,14 @@ pub struct Context {
     pub stderr: Box<dyn Write + Send>,
     /// Whether somebody watches `stderr` on a terminal.
     pub terminal: bool,
-    /// When this is.
-    pub now: DateTime,
+    /// The clock.
+    pub now: Box<dyn Fn() -> DateTime>,
     /// How to reach a KMS server.
     pub connect: Box<Connect>,
+    /// Asks whoever is at the terminal for a secret; none when nobody is.
+    pub ask: Box<Ask>,
+    /// Waits, and says whether to go on.
+    pub sleep: Box<dyn Fn(Duration) -> bool>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -49,8 +62,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  failed
   2  wrong usage
   3  a KMS server could not be reached; nothing was done
-  4  partly done: a backup left files out, some of several files or servers failed, a sync found keys that need
-     attention, or the doctor found something missing
+  4  partly done: a backup left files out, some of several files or servers failed, something needs attention, or the
+     doctor found something missing
   5  a backup file is damaged, or is none
 
 A backup is one age file that holds a zstd-compressed tar archive. Only the KMS can unwrap its key.";
@@ -79,6 +92,29 @@ enum Command {
     Restore(restore::Arguments),
     /// Ask the KMS servers which keys were rotated and encrypt with the newest from now on.
     Sync(sync::Arguments),
+    /// Ask for rotated keys again and again, every 24 hours unless told otherwise.
+    Daemon(sync::DaemonArguments),
+    /// Take over chains that another installation wrote.
+    Import(import::Arguments),
+    /// List chains and show which keys open them.
+    #[command(subcommand)]
+    Chain(import::Command),
+    /// Open backups although their KMS is gone or their password forgotten, where that was enabled beforehand.
+    #[command(subcommand)]
+    Recovery(recovery::Command),
+    /// Give existing backups a header for a newer key, or for one of another KMS, without encrypting them anew.
+    Rewrap(rewrap::Arguments),
+    /// Write backups onto tapes, catalogue and read them.
+    #[command(subcommand)]
+    Tape(tape::Command),
+    /// Let age and rage use keys of a KMS, through age-plugin-kmip.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Look after keys.
+    #[command(subcommand)]
+    Key(rewrap::KeyCommand),
+    /// Say how servers, jobs and imports are, and what needs somebody.
+    Status,
     /// Load a KMIP server and measure it.
     Bench(bench::Arguments),
     /// Try out what a KMS can do for backups, and say what is missing and what that means.
@@ -88,14 +124,23 @@ enum Command {
 /// What every command works with.
 struct Session {
     config: Config,
+    state: State,
     output: Output,
-    now: DateTime,
+    clock: Box<dyn Fn() -> DateTime>,
     connect: Box<Connect>,
+    ask: Box<Ask>,
+    sleep: Box<dyn Fn(Duration) -> bool>,
+}
+
+impl Session {
+    fn now(&self) -> DateTime {
+        (self.clock)()
+    }
 }
 
 /// Runs a command line and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> Exit {
-    let Context { mut stdout, mut stderr, terminal, now, connect } = context;
+    let Context { mut stdout, mut stderr, terminal, now: clock, connect, ask, sleep } = context;
     let Arguments { config, command } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -106,13 +151,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         }
     };
     let output = Output::new(stdout, stderr, config.json, terminal);
-    let session = Session { config, output, now, connect };
+    let state = State::new(&config.state);
+    let session = Session { config, state, output, clock, connect, ask, sleep };
     let result = match command {
         Command::Server(command) => server::run(&session, command),
         Command::Job(command) => job::run(&session, command),
         Command::Backup(arguments) => backup::run(&session, &arguments),
         Command::Restore(arguments) => restore::run(&session, &arguments),
         Command::Sync(arguments) => sync::run(&session, &arguments),
+        Command::Daemon(arguments) => sync::daemon(&session, &arguments),
+        Command::Import(arguments) => import::run(&session, &arguments),
+        Command::Chain(command) => import::chain(&session, &command),
+        Command::Recovery(command) => recovery::run(&session, command),
+        Command::Rewrap(arguments) => rewrap::run(&session, &arguments),
+        Command::Key(command) => rewrap::key(&session, &command),
+        Command::Tape(command) => tape::run(&session, &command),
+        Command::Plugin(command) => plugin::run(&session, &command),
+        Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
         Command::Doctor(arguments) => doctor::run(&session, arguments),
     };

@@ -7,63 +7,63 @@ use serde_json::json;
 
 use crate::backup::BackupError;
 use crate::backup::archive::{RestoreOptions, RestoreSummary};
-use crate::backup::records::ServerEntry;
-use crate::backup::restore::{LocatedFile, OpenedFile, locate, open, required_keys};
+use crate::backup::restore::{OpenPoint, Point, open, open_metadata};
+use crate::backup::unlock::{PasswordQuestion, Unlocker};
 
 use super::Session;
-use super::config::{PROFILE_SERVER, ServerOptions};
 use super::exit::{CommandError, Exit};
+use super::opening::OpeningOptions;
 use super::output::{size, time};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The backup files.
+    /// Backup files, each for the point in time that it ends; or a chain's metadata, for its newest.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The folder to restore into, new or empty; of several files each gets a folder of its own in it.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// The registered KMS server that has the keys now, whatever the files say.
-    #[arg(long, value_name = "NAME")]
-    server: Option<String>,
+    #[command(flatten)]
+    opening: OpeningOptions,
     /// Replace files that are in the folder already.
     #[arg(long)]
     overwrite: bool,
     /// Give files to the users and groups that they belonged to (needs root).
     #[arg(long)]
     owners: bool,
-}
-
-/// How far a file has come.
-enum File {
-    Located(LocatedFile),
-    Failed(PathBuf, CommandError),
+    /// Go on where a file of the chain is missing, damaged or cannot be opened, and list what is lost.
+    #[arg(long)]
+    salvage: bool,
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandError> {
-    let servers = known_servers(session, arguments)?;
-    let located: Vec<File> = arguments
-        .files
-        .iter()
-        .map(|file| match locate_file(file, &servers, arguments.server.is_some()) {
-            Ok(located) => File::Located(located),
-            Err(error) => File::Failed(file.clone(), error.into()),
-        })
-        .collect();
+    let ask = |question: &PasswordQuestion<'_>| session.ask_password(question);
+    let mut unlocker = session.unlocker(&arguments.opening, &ask)?;
     let mut errors = Vec::new();
-    let mut done = 0_usize;
-    for opened in open_all(session, &servers, located) {
-        let restored = opened.and_then(|opened| restore_one(session, arguments, &opened));
-        match restored {
-            Ok(()) => done += 1,
-            Err((file, error)) => {
-                errors.push(session.output.error(&error));
-                let failed = json!({"event": "failed", "file": file.to_string_lossy()});
-                session.output.event(&format!("{}: not restored", file.display()), &failed)?;
+    let mut failed = |file: &Path, error: CommandError| -> Result<(), CommandError> {
+        errors.push(session.output.error(&error));
+        let event = json!({"event": "failed", "file": file.to_string_lossy()});
+        session.output.event(&format!("{}: not restored", file.display()), &event)
+    };
+    let mut points = Vec::new();
+    for file in &arguments.files {
+        match point(file, &mut unlocker) {
+            Ok(point) => points.push(point),
+            Err(error) => failed(file, error.into())?,
+        }
+    }
+    let (mut done, mut lost) = (0_usize, 0_u64);
+    for opened in open(points, &mut unlocker) {
+        match restore_one(session, arguments, &opened) {
+            Ok(missing) => {
+                done += 1;
+                lost += missing;
             }
+            Err(error) => failed(&opened.named, error)?,
         }
     }
     Ok(match errors.first() {
+        None if lost > 0 => Exit::Partly,
         None => Exit::Done,
         Some(_) if done > 0 => Exit::Partly,
         Some(first) if errors.iter().all(|error| error == first) => *first,
@@ -71,94 +71,33 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     })
 }
 
-/// The servers to look for keys on: the one that was named, or all registered ones and the profile's.
-fn known_servers(session: &Session, arguments: &Arguments) -> Result<Vec<ServerEntry>, CommandError> {
-    let database = session.config.database()?;
-    if let Some(name) = &arguments.server {
-        return Ok(vec![database.server(name)?]);
+/// The point that a file stands for.
+pub fn point(file: &Path, unlocker: &mut Unlocker<'_>) -> Result<Point, BackupError> {
+    if file.extension().is_some_and(|extension| extension == "chain") {
+        let metadata = open_metadata(file, unlocker)?;
+        return Point::of_metadata(file, &metadata);
     }
-    let mut servers = database.servers()?;
-    // A new installation can restore what the profile's server has keys for; without a profile, nothing is lost.
-    if servers.is_empty()
-        && let Ok(server) = session.config.server(PROFILE_SERVER, ServerOptions::default())
-    {
-        servers.push(server);
-    }
-    Ok(servers)
+    Point::of_file(file)
 }
 
-fn locate_file(file: &Path, servers: &[ServerEntry], named: bool) -> Result<LocatedFile, BackupError> {
-    match (named, servers) {
-        (true, [server]) => {
-            let keys = required_keys(file)?;
-            let none =
-                || BackupError::NotABackup { file: file.to_owned(), what: "no KMS key opens it".to_owned() };
-            let stanza = keys.into_iter().next().ok_or_else(none)?;
-            Ok(LocatedFile { file: file.to_owned(), stanza, server: server.clone() })
-        }
-        _ => locate(file, servers),
-    }
-}
-
-type Opened = Result<OpenedFile, (PathBuf, CommandError)>;
-
-/// Has each server unwrap all its keys in one call.
-fn open_all(session: &Session, servers: &[ServerEntry], files: Vec<File>) -> Vec<Opened> {
-    let mut results: Vec<Opened> = Vec::with_capacity(files.len());
-    let mut located = Vec::new();
-    for file in files {
-        match file {
-            File::Located(file) => located.push(file),
-            File::Failed(file, error) => results.push(Err((file, error))),
-        }
-    }
-    for server in servers {
-        let (of_server, others): (Vec<_>, Vec<_>) =
-            located.into_iter().partition(|file| file.server == *server);
-        located = others;
-        if of_server.is_empty() {
-            continue;
-        }
-        match (session.connect)(server) {
-            Ok(kms) => {
-                let opened = open(kms.as_ref(), &of_server);
-                let with_name = |(result, located): (Result<_, BackupError>, LocatedFile)| {
-                    result.map_err(|error| (located.file, error.into()))
-                };
-                results.extend(opened.into_iter().zip(of_server).map(with_name));
-            }
-            Err(source) => results.extend(of_server.into_iter().map(|located| {
-                let error = BackupError::kms_failed(&server.name)(source.clone());
-                Err((located.file, error.into()))
-            })),
-        }
-    }
-    results
-}
-
-fn restore_one(
-    session: &Session,
-    arguments: &Arguments,
-    opened: &OpenedFile,
-) -> Result<(), (PathBuf, CommandError)> {
-    let file = opened.file();
+/// Restores one point, and says how many files of it are lost.
+fn restore_one(session: &Session, arguments: &Arguments, opened: &OpenPoint) -> Result<u64, CommandError> {
+    let file = opened.named.as_path();
     let target = match arguments.files.as_slice() {
         [_] => arguments.to.clone(),
         _ => arguments.to.join(file.file_stem().unwrap_or_default()),
     };
     let options = RestoreOptions { overwrite: arguments.overwrite, owners: arguments.owners };
-    let restored = || -> Result<(), CommandError> {
-        if arguments.files.len() > 1 {
-            make_parent(&arguments.to)?;
-        }
-        let started = json!({"event": "started", "file": file.to_string_lossy()});
-        session.output.event(&format!("restoring {}", file.display()), &started)?;
-        let progress = session.output.progress("restoring", None);
-        let summary = opened.restore(&target, options, &progress)?;
-        drop(progress);
-        report(session, file, &target, &summary)
-    };
-    restored().map_err(|error| (file.to_owned(), error))
+    if arguments.files.len() > 1 {
+        make_parent(&arguments.to)?;
+    }
+    let started = json!({"event": "started", "file": file.to_string_lossy()});
+    session.output.event(&format!("restoring {}", file.display()), &started)?;
+    let progress = session.output.progress("restoring", None);
+    let summary = opened.restore(&target, options, arguments.salvage, &progress)?;
+    drop(progress);
+    report(session, file, &target, &summary)?;
+    Ok(summary.lost.count)
 }
 
 fn make_parent(folder: &Path) -> Result<(), CommandError> {
@@ -172,7 +111,7 @@ fn report(
     target: &Path,
     summary: &RestoreSummary,
 ) -> Result<(), CommandError> {
-    let RestoreSummary { description, contents } = summary;
+    let RestoreSummary { description, contents, lost } = summary;
     session.output.say(&format!(
         "{}: job {}, {}: {} files, {} folders, {} links, {}",
         file.display(),
@@ -187,6 +126,7 @@ fn report(
         "event": "done", "file": file.to_string_lossy(), "target": target.to_string_lossy(),
         "job": description.job, "created": description.created,
         "files": contents.files, "folders": contents.folders, "links": contents.links, "bytes": contents.bytes,
+        "lost": lost.count,
     });
     session.output.data(&target.display().to_string(), &done)
 }

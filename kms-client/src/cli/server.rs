@@ -26,11 +26,12 @@ pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Add { name, options } => {
             let server = session.config.server(&name, options)?;
-            session.config.database()?.add_server(&server)?;
+            session.state.database()?.add_server(&server)?;
             session.output.data(&line(&server), &json!(server))?;
+            super::import::go_on(session)?;
         }
         Command::List => {
-            let servers = session.config.database()?.servers()?;
+            let servers = session.state.database()?.servers()?;
             if servers.is_empty() {
                 session.output.say("no server is registered; `kms-client server add NAME` registers one");
             }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kms_client::backup::database::Database;
-use kms_client::backup::records::{Change, Job, JobKey, Outcome, ServerEntry, SyncRun};
+use kms_client::backup::records::{Change, Job, JobKey, JobKms, Outcome, ServerEntry, SyncRun};
 use kms_client::backup::{BackupError, KeyAlgorithm, OaepHash, limits};
 use tempfile::tempdir;
 
@@ -22,15 +22,15 @@ fn server(name: &str) -> ServerEntry {
 }
 
 fn job(name: &str, generation: Option<u32>) -> Job {
-    Job {
-        name: name.to_owned(),
+    let kms = JobKms {
         server: "lab".to_owned(),
         algorithm: KeyAlgorithm::Rsa4096,
         key_name: format!("backup/{name}"),
-        created: 7,
         generation,
         blocked: None,
-    }
+        offline: None,
+    };
+    Job { name: name.to_owned(), created: 7, kms: Some(kms), password: None }
 }
 
 fn key(generation: u32) -> JobKey {
@@ -51,7 +51,14 @@ fn run(at: i64) -> SyncRun {
         to_private_id: "private-2".to_owned(),
     };
     let change = Change { job: "docs".to_owned(), generation: 1, outcome };
-    SyncRun { at, server: "lab".to_owned(), asked: 1, changes: vec![change], error: None }
+    SyncRun {
+        at,
+        server: "lab".to_owned(),
+        asked: 1,
+        changes: vec![change],
+        warnings: Vec::new(),
+        error: None,
+    }
 }
 
 #[test]
@@ -86,7 +93,7 @@ fn a_job_whose_name_begins_with_anothers_has_its_own_keys() {
         database.put_job(None, &job(name, Some(generation)), Some(&key(generation))).unwrap();
     }
     assert_eq!(database.keys("a").unwrap(), [key(1)]);
-    assert_eq!(database.job("a").unwrap().generation, Some(1));
+    assert_eq!(database.job("a").unwrap().kms.unwrap().generation, Some(1));
 }
 
 #[test]
@@ -183,7 +190,7 @@ fn database_writer() {
     let mut current = database.job("docs").ok();
     println!("opened");
     loop {
-        let generation = current.as_ref().and_then(|job| job.generation).unwrap_or(0) + 1;
+        let generation = current.as_ref().and_then(|job| job.kms.as_ref()?.generation).unwrap_or(0) + 1;
         let next = job("docs", Some(generation));
         match &current {
             None => database.put_job(None, &next, Some(&key(generation))).unwrap(),
@@ -232,7 +239,7 @@ fn what_was_acknowledged_survives_a_kill_at_any_instant() {
 
         let database = Database::open(folder.path()).unwrap();
         let job = database.job("docs").unwrap();
-        let generation = job.generation.unwrap();
+        let generation = job.kms.unwrap().generation.unwrap();
         assert!(generation >= acknowledged, "round {round}: {generation} < {acknowledged}");
         let keys = database.keys("docs").unwrap();
         assert_eq!(keys, (1..=generation).map(key).collect::<Vec<_>>(), "round {round}: half a change");

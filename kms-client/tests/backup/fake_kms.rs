@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
 use kms_client::backup::{
-    Finding, IssuedKey, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey, OaepHash, WrappedKey,
+    CertificateInUse, Finding, IssuedKey, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey,
+    OaepHash, WrappedKey,
 };
 use kms_protocol::Secret;
 use kms_protocol::enums::State;
@@ -30,6 +31,7 @@ struct Inner {
     pending: bool,
     unwrap_calls: usize,
     rotation_calls: usize,
+    certificate_end: Option<i64>,
 }
 
 #[derive(Clone, Default)]
@@ -68,6 +70,10 @@ impl FakeKms {
     /// Whether newest pairs wait for their activation date.
     pub fn set_pending(&self, pending: bool) {
         self.0.lock().unwrap().pending = pending;
+    }
+
+    pub fn set_certificate_end(&self, end: i64) {
+        self.0.lock().unwrap().certificate_end = Some(end);
     }
 
     pub fn unwrap_calls(&self) -> usize {
@@ -195,5 +201,12 @@ impl KeyManagement for FakeKms {
             }
             Err(error) => wrapped.iter().map(|_| Err(error.clone())).collect(),
         }
+    }
+
+    fn certificates(&self) -> Vec<CertificateInUse> {
+        let end = self.0.lock().unwrap().certificate_end;
+        let certificate =
+            |not_after| CertificateInUse { owner: "this client (CN=test)".to_owned(), not_after };
+        end.map(certificate).into_iter().collect()
     }
 }

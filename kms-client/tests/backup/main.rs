@@ -10,9 +10,15 @@
 )]
 
 mod archive;
+mod chains;
 mod database;
 mod envelope;
 mod fake_kms;
 mod flows;
 mod forged;
+mod import;
+mod recovery;
+mod rewrap;
+mod system;
+mod tape;
 mod trees;

@@ -113,7 +113,10 @@ const LINTS: [&str; 10] = [
 
 #[test]
 fn lints_are_not_allowed_away_outside_tests() {
-    let excepted = [("kms-server/src/main.rs", "print_stderr", "a command talks to whoever runs it")];
+    let excepted = [
+        ("kms-server/src/main.rs", "print_stderr", "a command talks to whoever runs it"),
+        ("kms-client/src/bin/age-plugin-kmip.rs", "print_stderr", "a command talks to whoever runs it"),
+    ];
     let mut broken = Vec::new();
     for source in sources().iter().filter(|source| LIBRARIES.iter().any(|part| source.path.starts_with(part)))
     {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
 use super::super::limits;
@@ -11,7 +12,8 @@ const BLOCK: u64 = 512;
 const SHORT_NAME: usize = 99;
 
 /// What an entry is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     File,
     Folder,

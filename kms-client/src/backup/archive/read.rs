@@ -5,20 +5,22 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, PipeReader, Read, Write};
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{Mode, OFlags};
 
 use super::super::envelope::{Header, reason};
 use super::super::staging::NewContents;
 use super::super::{BackupError, limits};
-use super::entry::{Attributes, Entry, Extensions, Kind, invalid};
-use super::{Contents, Description, FORMAT, Observer};
+use super::entry::{Attributes, Extensions, Kind, invalid};
+use super::manifest::MANIFEST_NAME;
+use super::placing::{Placed, Unpack, disk, finish, misplaced, names_of, place_link};
+use super::{Contents, Description, FORMAT, Observer, Warnings};
 
 /// How to restore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,9 +39,12 @@ pub struct RestoreSummary {
     pub description: Description,
     /// What was restored.
     pub contents: Contents,
+    /// What is lost, where a restore was to go on all the same.
+    pub lost: Warnings,
 }
 
-/// Restores `file` into the folder `target`, which nothing reaches before the whole file has proved to be intact.
+/// Restores `file`, a full backup, into the folder `target`, which nothing reaches before the whole file has proved to be
+/// intact.
 ///
 /// # Errors
 /// `Damaged` when the file was altered or cut, `NotEmpty` when there is something in the folder; nothing is left then.
@@ -50,30 +55,57 @@ pub fn restore(
     options: RestoreOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary, BackupError> {
-    let input = File::open(file).map_err(BackupError::io("open", file))?;
-    let mut input = BufReader::with_capacity(limits::BLOCK, input);
-    let header = Header::read(&mut input).map_err(|error| not_a_backup(file, error.to_string()))?;
-    let mut payload = age::Decryptor::new_buffered(header.followed_by(input))
-        .and_then(|decryptor| decryptor.decrypt(iter::once(identity)))
-        .map_err(|error| age_error(file, error))?;
+    let opened = OpenFile::open(file, identity)?;
     let contents = NewContents::create(target, options.overwrite)?;
-    let pipes_failed = |error| BackupError::io("restore", file)(error);
-    let (read_end, mut write_end) = io::pipe().map_err(pipes_failed)?;
-    let (decrypted, unpacked) = thread::scope(|scope| {
-        let decryption = scope.spawn(move || decrypt(&mut payload, &mut write_end));
-        let unpacked = unpack(read_end, contents.folder(), options, observer);
-        let decrypted =
-            decryption.join().unwrap_or_else(|_| Err(io::Error::other("the decrypting thread failed")));
-        (decrypted, unpacked)
-    });
-    match (decrypted, unpacked) {
-        (Ok(()), Ok(summary)) => contents.publish().map(|()| summary),
-        // Unpacking gave up, so that decryption had nobody to write to: the first is the cause.
-        (Ok(()), Err(error)) => Err(unpack_error(file, target, error)),
-        (Err(broken), Err(error)) if broken.kind() == io::ErrorKind::BrokenPipe => {
-            Err(unpack_error(file, target, error))
+    let folder = contents.folder();
+    let summary = opened.unpack(target, |archive| unpack(archive, folder, options, observer))?;
+    contents.publish().map(|()| summary)
+}
+
+/// A backup file whose header was proved to be intact.
+pub struct OpenFile<'a> {
+    file: &'a Path,
+    payload: Box<dyn Read + Send>,
+}
+
+impl<'a> OpenFile<'a> {
+    pub fn open(file: &'a Path, identity: &dyn age::Identity) -> Result<Self, BackupError> {
+        let input = File::open(file).map_err(BackupError::io("open", file))?;
+        let mut input = BufReader::with_capacity(limits::BLOCK, input);
+        let header = Header::read(&mut input).map_err(|error| not_a_backup(file, error.to_string()))?;
+        let payload = age::Decryptor::new_buffered(header.followed_by(input))
+            .and_then(|decryptor| decryptor.decrypt(iter::once(identity)))
+            .map_err(|error| age_error(file, error))?;
+        Ok(Self { file, payload: Box::new(payload) })
+    }
+
+    /// Decrypts on a thread of its own, and has `unpack` read the compressed archive.
+    pub fn unpack<T>(
+        self,
+        target: &Path,
+        unpack: impl FnOnce(PipeReader) -> Result<T, Unpack>,
+    ) -> Result<T, BackupError> {
+        let Self { file, mut payload } = self;
+        let pipes_failed = |error| BackupError::io("restore", file)(error);
+        let (read_end, mut write_end) = io::pipe().map_err(pipes_failed)?;
+        let (decrypted, unpacked) = thread::scope(|scope| {
+            let decryption = scope.spawn(move || decrypt(&mut payload, &mut write_end));
+            let unpacked = unpack(read_end);
+            let decrypted =
+                decryption.join().unwrap_or_else(|_| Err(io::Error::other("the decrypting thread failed")));
+            (decrypted, unpacked)
+        });
+        match (decrypted, unpacked) {
+            (Ok(()), Ok(done)) => Ok(done),
+            // Unpacking needed no more of it.
+            (Err(broken), Ok(done)) if broken.kind() == io::ErrorKind::BrokenPipe => Ok(done),
+            // Unpacking gave up, so that decryption had nobody to write to: the first is the cause.
+            (Ok(()), Err(error)) => Err(unpack_error(file, target, error)),
+            (Err(broken), Err(error)) if broken.kind() == io::ErrorKind::BrokenPipe => {
+                Err(unpack_error(file, target, error))
+            }
+            (Err(error), _) => Err(read_error(file, error)),
         }
-        (Err(error), _) => Err(read_error(file, error)),
     }
 }
 
@@ -124,40 +156,32 @@ fn unpack_error(file: &Path, target: &Path, error: Unpack) -> BackupError {
     }
 }
 
-/// What ends an unpacking.
-enum Unpack {
-    /// The archive is not as it should be.
-    Archive(io::Error),
-    /// The disk does not take it.
-    Disk(io::Error),
-}
-
-fn disk(error: impl Into<io::Error>) -> Unpack {
-    Unpack::Disk(error.into())
-}
-
 fn unpack(
-    compressed: impl Read,
+    compressed: PipeReader,
     root: &File,
     options: RestoreOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary, Unpack> {
-    let compressed = BufReader::with_capacity(limits::BLOCK, compressed);
-    let mut decoder = zstd::Decoder::with_buffer(compressed).map_err(Unpack::Archive)?;
-    decoder.window_log_max(limits::MAX_ZSTD_WINDOW_LOG).map_err(Unpack::Archive)?;
-    let mut archive = tar::Archive::new(decoder);
+    let mut archive = tar_of(compressed)?;
     let mut extensions = Extensions::default();
     let mut description = None;
     let mut folders = Folders::new(root, options);
     let mut contents = Contents::default();
     let mut buffer = vec![0; limits::BLOCK];
+    let mut whole = false;
     for raw in archive.entries().map_err(Unpack::Archive)?.raw(true) {
         let mut raw = raw.map_err(Unpack::Archive)?;
         let entry = extensions.take_in(&mut raw).map_err(Unpack::Archive)?;
         if description.is_none() {
-            description = Some(parse_description(extensions.description.take()).map_err(Unpack::Archive)?);
+            let described = parse_description(extensions.description.take()).map_err(Unpack::Archive)?;
+            alone(&described)?;
+            description = Some(described);
         }
         let Some(entry) = entry else { continue };
+        if entry.path == MANIFEST_NAME {
+            whole = true;
+            continue;
+        }
         let name = folders.enter(&entry.path)?;
         match entry.kind {
             Kind::Folder => {
@@ -165,11 +189,12 @@ fn unpack(
                 contents.folders += 1;
             }
             Kind::Link => {
-                folders.link(name, &entry)?;
+                place_link(folders.here(), name, &entry.target, &entry.attributes, options)?;
                 contents.links += 1;
             }
             Kind::File => {
-                folders.file(name, &entry, &mut raw, &mut buffer, observer)?;
+                let mut placed = Placed { entry: &entry, options, observer, buffer: &mut buffer, hash: None };
+                placed.file(folders.here(), name, &mut raw)?;
                 contents.files += 1;
                 contents.bytes += entry.size;
             }
@@ -178,10 +203,33 @@ fn unpack(
     folders.leave_all()?;
     let description = description.ok_or_else(|| Unpack::Archive(invalid("nothing")))?;
     only_zeros(archive.into_inner(), &mut buffer).map_err(Unpack::Archive)?;
-    Ok(RestoreSummary { description, contents })
+    if description.chain.is_some() && !whole {
+        return Err(Unpack::Archive(invalid("the beginning of a backup that was ended before it was whole")));
+    }
+    Ok(RestoreSummary { description, contents, lost: Warnings::default() })
 }
 
-fn parse_description(json: Option<String>) -> io::Result<Description> {
+/// Looks for a description that says that the file is no backup by itself.
+fn alone(description: &Description) -> Result<(), Unpack> {
+    match &description.chain {
+        Some(position) if position.number > 1 => {
+            Err(Unpack::Archive(invalid("a part of a chain, which needs the files before it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The archive within what was decrypted.
+pub fn tar_of(compressed: PipeReader) -> Result<tar::Archive<Decompressed>, Unpack> {
+    let compressed = BufReader::with_capacity(limits::BLOCK, compressed);
+    let mut decoder = zstd::Decoder::with_buffer(compressed).map_err(Unpack::Archive)?;
+    decoder.window_log_max(limits::MAX_ZSTD_WINDOW_LOG).map_err(Unpack::Archive)?;
+    Ok(tar::Archive::new(decoder))
+}
+
+type Decompressed = zstd::Decoder<'static, BufReader<PipeReader>>;
+
+pub fn parse_description(json: Option<String>) -> io::Result<Description> {
     #[derive(serde::Deserialize)]
     struct FormatOnly {
         format: u32,
@@ -234,11 +282,7 @@ impl<'a> Folders<'a> {
 
     /// Goes to the folder that `path` lies in, which must be open already, and returns its last name.
     fn enter<'p>(&mut self, path: &'p [u8]) -> Result<&'p OsStr, Unpack> {
-        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-        let odd = |name: &&[u8]| name.is_empty() || matches!(*name, b"." | b"..") || name.contains(&0);
-        if names.len() > limits::MAX_DEPTH + 1 || names.iter().any(odd) {
-            return Err(misplaced(path));
-        }
+        let names = names_of(path)?;
         let (name, parents) = names.split_last().ok_or_else(|| misplaced(path))?;
         while self.inner.len() > parents.len() {
             self.leave()?;
@@ -259,7 +303,7 @@ impl<'a> Folders<'a> {
     }
 
     fn leave(&mut self) -> Result<(), Unpack> {
-        self.inner.pop().map_or(Ok(()), |left| self.finish(left.folder.as_fd(), &left.attributes))
+        self.inner.pop().map_or(Ok(()), |left| finish(left.folder.as_fd(), &left.attributes, self.options))
     }
 
     fn leave_all(&mut self) -> Result<(), Unpack> {
@@ -267,81 +311,5 @@ impl<'a> Folders<'a> {
             self.leave()?;
         }
         Ok(())
-    }
-
-    fn link(&self, name: &OsStr, entry: &Entry) -> Result<(), Unpack> {
-        let (here, attributes) = (self.here(), &entry.attributes);
-        rustix::fs::symlinkat(OsStr::from_bytes(&entry.target), here, name).map_err(disk)?;
-        if self.options.owners {
-            let (owner, group) = owner(attributes);
-            rustix::fs::chownat(here, name, owner, group, AtFlags::SYMLINK_NOFOLLOW).map_err(disk)?;
-        }
-        rustix::fs::utimensat(here, name, &times(attributes), AtFlags::SYMLINK_NOFOLLOW).map_err(disk)
-    }
-
-    fn file(
-        &self,
-        name: &OsStr,
-        entry: &Entry,
-        contents: &mut impl Read,
-        buffer: &mut [u8],
-        observer: &dyn Observer,
-    ) -> Result<(), Unpack> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let mut file = File::from(rustix::fs::openat(self.here(), name, flags, mode).map_err(disk)?);
-        let mut left = entry.size;
-        let mut ends_in_hole = false;
-        while left > 0 {
-            let read = contents.read(buffer).map_err(Unpack::Archive)?;
-            if read == 0 {
-                return Err(Unpack::Archive(invalid("a file that ends early")));
-            }
-            let (part, _) = buffer.split_at(read);
-            ends_in_hole = part.iter().all(|byte| *byte == 0);
-            if ends_in_hole {
-                // Zeros take no room on disk where nothing is written.
-                file.seek_relative(read as i64).map_err(Unpack::Disk)?;
-            } else {
-                file.write_all(part).map_err(Unpack::Disk)?;
-            }
-            observer.advanced(read as u64);
-            left = left.saturating_sub(read as u64);
-        }
-        if ends_in_hole {
-            file.set_len(entry.size).map_err(Unpack::Disk)?;
-        }
-        self.finish(file.as_fd(), &entry.attributes)
-    }
-
-    /// Gives a file or folder its owner, permissions and time, in the order in which each survives the next.
-    fn finish(&self, file: BorrowedFd<'_>, attributes: &Attributes) -> Result<(), Unpack> {
-        let mut mode = attributes.mode;
-        if self.options.owners {
-            let (owner, group) = owner(attributes);
-            rustix::fs::fchown(file, owner, group).map_err(disk)?;
-        } else {
-            mode &= 0o1777;
-        }
-        rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(disk)?;
-        rustix::fs::futimens(file, &times(attributes)).map_err(disk)
-    }
-}
-
-fn misplaced(path: &[u8]) -> Unpack {
-    let shown: String = String::from_utf8_lossy(path).chars().take(limits::MAX_NAME).collect();
-    Unpack::Archive(invalid(&format!("the entry {shown:?}, which lies in no folder of the archive")))
-}
-
-fn owner(attributes: &Attributes) -> (Option<Uid>, Option<Gid>) {
-    // The highest number means "leave it" to the system and is nobody's.
-    let real = |id: u32| (id != u32::MAX).then_some(id);
-    (real(attributes.owner).map(Uid::from_raw), real(attributes.group).map(Gid::from_raw))
-}
-
-fn times(attributes: &Attributes) -> Timestamps {
-    Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: attributes.seconds, tv_nsec: attributes.nanoseconds.into() },
     }
 }

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 
 use super::super::{BackupError, limits};
 use super::entry::Attributes;
+use super::manifest::MANIFEST_NAME;
 use super::{Observer, Problem, Unobserved, Warnings};
 
 /// Something that the walk came upon.
@@ -77,8 +78,17 @@ pub fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, BackupError> {
         if roots.iter().any(|root| root.name == name) {
             return Err(BackupError::SameName { name: String::from_utf8_lossy(&name).into_owned() });
         }
+        if name == MANIFEST_NAME {
+            return Err(BackupError::Invalid {
+                what: "thing to back up",
+                value: path.display().to_string(),
+                rule: "the name is taken by what a backup says of itself",
+            });
+        }
         roots.push(Root { path: path.clone(), name });
     }
+    // The order of a manifest, which the next backup is compared with.
+    roots.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(roots)
 }
 

@@ -1,0 +1,268 @@
+//! What a point in time consists of: every file, folder and link, and which backup file holds each file's contents.
+//!
+//! Each backup ends with the manifest of its point, as one more entry of its archive. The backup side keeps a copy, to
+//! compare the next backup with. JSON, one value a line: first [`Start`], then entries in the walk's order, then [`End`].
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{escape, limits};
+use super::entry::{Attributes, Kind, invalid};
+
+/// The manifest's name in an archive.
+pub const MANIFEST_NAME: &[u8] = b".kms-client-manifest";
+
+/// The first line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// Version of the manifest's layout.
+    pub format: u32,
+    /// The chain's identifier.
+    pub chain: String,
+    /// Number of the backup file that the manifest ends.
+    pub number: u32,
+    /// When the backup was begun, in seconds since 1970.
+    pub created: i64,
+}
+
+/// The last line, without which a manifest is not whole.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct End {
+    /// How many entries there are.
+    pub entries: u64,
+    /// The earlier files that hold contents of this point, by number, each with the nonce that tells it from any other.
+    pub files: BTreeMap<u32, String>,
+}
+
+/// One file, folder or link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ManifestEntry {
+    pub path: Vec<u8>,
+    pub kind: Kind,
+    pub attributes: Attributes,
+    /// A file's length in bytes.
+    pub size: u64,
+    /// SHA-256 of a file's contents.
+    pub hash: Option<[u8; 32]>,
+    /// Number of the backup file that holds a file's contents.
+    pub file: u32,
+    /// A link's target.
+    pub target: Vec<u8>,
+}
+
+/// An entry as a line has it.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    path: String,
+    kind: Kind,
+    mode: u32,
+    owner: u32,
+    group: u32,
+    seconds: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    nanoseconds: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl ManifestEntry {
+    fn to_line(&self) -> Line {
+        let is_file = self.kind == Kind::File;
+        let Attributes { mode, owner, group, seconds, nanoseconds } = self.attributes;
+        Line {
+            path: escape::escape(&self.path),
+            kind: self.kind,
+            mode,
+            owner,
+            group,
+            seconds,
+            nanoseconds,
+            size: is_file.then_some(self.size),
+            sha256: self.hash.map(hex::encode),
+            file: is_file.then_some(self.file),
+            target: (self.kind == Kind::Link).then(|| escape::escape(&self.target)),
+        }
+    }
+
+    fn of_line(line: Line) -> Option<Self> {
+        let mut hash = None;
+        if let Some(text) = &line.sha256 {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(text, &mut bytes).ok()?;
+            hash = Some(bytes);
+        }
+        let Line { kind, mode, owner, group, seconds, nanoseconds, .. } = line;
+        let entry = Self {
+            path: escape::unescape(&line.path)?,
+            kind,
+            attributes: Attributes { mode: mode & 0o7777, owner, group, seconds, nanoseconds },
+            size: line.size.unwrap_or(0),
+            hash,
+            file: line.file.unwrap_or(0),
+            target: line.target.map_or(Some(Vec::new()), |target| escape::unescape(&target))?,
+        };
+        let whole = kind != Kind::File || (entry.hash.is_some() && entry.file > 0);
+        (whole && nanoseconds < 1_000_000_000).then_some(entry)
+    }
+}
+
+/// Writes a manifest into a file.
+pub struct ManifestWriter {
+    output: io::BufWriter<File>,
+    entries: u64,
+    length: u64,
+}
+
+impl ManifestWriter {
+    /// Begins a manifest at the start of `file`.
+    pub fn new(file: File, start: &Start) -> io::Result<Self> {
+        let mut writer = Self { output: io::BufWriter::new(file), entries: 0, length: 0 };
+        writer.line(start)?;
+        Ok(writer)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        self.length += line.len() as u64;
+        self.output.write_all(&line)
+    }
+
+    pub fn entry(&mut self, entry: &ManifestEntry) -> io::Result<()> {
+        self.entries += 1;
+        self.line(&entry.to_line())
+    }
+
+    /// Ends the manifest and returns its file and length.
+    pub fn end(mut self, files: BTreeMap<u32, String>) -> io::Result<(File, u64)> {
+        let end = End { entries: self.entries, files };
+        self.line(&end)?;
+        let length = self.length;
+        Ok((self.output.into_inner().map_err(io::IntoInnerError::into_error)?, length))
+    }
+
+    /// Makes what was written so far durable, and returns its length.
+    pub fn sync(&mut self) -> io::Result<u64> {
+        self.output.flush()?;
+        self.output.get_ref().sync_data()?;
+        Ok(self.length)
+    }
+}
+
+/// A line of a manifest.
+enum Read {
+    Entry(ManifestEntry),
+    End(End),
+}
+
+/// Reads a manifest entry by entry.
+pub struct ManifestReader<R> {
+    input: R,
+    start: Start,
+    entries: u64,
+    end: Option<End>,
+    position: u64,
+}
+
+impl ManifestReader<BufReader<File>> {
+    /// Opens the manifest in the file at `path`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::new(BufReader::new(File::open(path)?))
+    }
+}
+
+impl<R: BufRead + Seek> ManifestReader<R> {
+    /// Goes to the entry at `position`, which [`ManifestReader::position`] said.
+    pub fn seek(&mut self, position: u64) -> io::Result<()> {
+        self.end = None;
+        self.position = self.input.seek(SeekFrom::Start(position))?;
+        Ok(())
+    }
+}
+
+impl<R: BufRead> ManifestReader<R> {
+    pub fn new(mut input: R) -> io::Result<Self> {
+        let line = read_line(&mut input)?;
+        let start: Start = serde_json::from_slice(&line).map_err(|_| broken())?;
+        if start.format > super::FORMAT {
+            return Err(invalid(&format!("a manifest of format {}, which is newer", start.format)));
+        }
+        Ok(Self { input, start, entries: 0, end: None, position: line.len() as u64 })
+    }
+
+    pub const fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Bytes up to the next entry.
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The last line, once all entries were read.
+    pub const fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// The next entry; none after the last one of a manifest that is whole.
+    pub fn next(&mut self) -> io::Result<Option<ManifestEntry>> {
+        if self.end.is_some() {
+            return Ok(None);
+        }
+        let line = read_line(&mut self.input)?;
+        self.position += line.len() as u64;
+        match parse(&line)? {
+            Read::Entry(entry) => {
+                self.entries += 1;
+                Ok(Some(entry))
+            }
+            Read::End(end) => {
+                self.end = Some(end);
+                Ok(None)
+            }
+        }
+    }
+
+    /// How many entries were read.
+    pub const fn entries(&self) -> u64 {
+        self.entries
+    }
+}
+
+fn read_line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    io::Read::take(&mut *input, limits::MAX_MANIFEST_LINE).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') { Ok(line) } else { Err(invalid("a manifest that is cut")) }
+}
+
+fn parse(line: &[u8]) -> io::Result<Read> {
+    if let Ok(line) = serde_json::from_slice::<Line>(line) {
+        return ManifestEntry::of_line(line).map(Read::Entry).ok_or_else(broken);
+    }
+    serde_json::from_slice(line).map(Read::End).map_err(|_| broken())
+}
+
+fn broken() -> io::Error {
+    invalid("a manifest that cannot be read")
+}
+
+/// The order of a walk: by names, a folder before what is in it.
+pub fn order(a: &[u8], b: &[u8]) -> core::cmp::Ordering {
+    let names = |path| <[u8]>::split(path, |byte: &u8| *byte == b'/');
+    names(a).cmp(names(b))
+}

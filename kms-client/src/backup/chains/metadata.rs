@@ -1,0 +1,87 @@
+//! The metadata of a chain: which files it consists of, and their file keys for the newest key.
+//!
+//! An age file beside the backup files, for the newest key only; inside JSON. What the backup files' own headers hold for
+//! the keys of their time, it holds for the newest one, so that it takes that key alone to open the chain. It is written
+//! anew after each backup; a chain without it opens by its backup files.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Chain, ChainFile};
+use crate::backup::envelope::Header;
+use crate::backup::staging::NewFile;
+use crate::backup::{BackupError, limits};
+
+/// Version of the metadata that this code writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// What the metadata says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Version of its layout.
+    pub format: u32,
+    /// The chain.
+    pub chain: Chain,
+    /// Its files.
+    pub files: Vec<ChainFile>,
+}
+
+/// Puts the metadata of a chain in its place.
+///
+/// # Errors
+/// When it cannot be written; the one before stays then.
+pub fn write(
+    chain: &Chain,
+    files: Vec<ChainFile>,
+    recipients: &[&dyn age::Recipient],
+) -> Result<(), BackupError> {
+    let (repository, path) = (chain.repository(), chain.metadata());
+    let failed = |error| BackupError::io("write the metadata", &path)(error);
+    let metadata = Metadata { format: FORMAT, chain: chain.clone(), files };
+    let file = NewFile::create(&repository)?;
+    let put = || -> io::Result<()> {
+        let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
+            .map_err(|_| io::Error::other("its recipients cannot be used together"))?;
+        let mut stream = encryptor.wrap_output(io::BufWriter::new(file.file()))?;
+        let compressed = zstd::encode_all(serde_json::to_vec(&metadata)?.as_slice(), limits::ZSTD_LEVEL)?;
+        stream.write_all(&compressed)?;
+        stream.finish()?.flush()
+    };
+    put().map_err(failed)?;
+    file.replace(path.file_name().unwrap_or_default()).map(drop)
+}
+
+/// Reads the metadata in the file at `path`.
+///
+/// # Errors
+/// When it is damaged or of a newer version.
+pub fn read(path: &Path, identity: &dyn age::Identity) -> Result<Metadata, BackupError> {
+    let not_metadata = |what: String| BackupError::NotABackup { file: path.to_owned(), what };
+    let mut input = BufReader::new(File::open(path).map_err(BackupError::io("open", path))?);
+    let header = Header::read(&mut input).map_err(|error| not_metadata(error.to_string()))?;
+    let damaged = |what: &str| BackupError::Damaged { file: path.to_owned(), what: what.to_owned() };
+    let stream = age::Decryptor::new_buffered(header.followed_by(input))
+        .and_then(|decryptor| decryptor.decrypt(std::iter::once(identity)))
+        .map_err(|_| damaged("its header was altered"))?;
+    let mut compressed = Vec::new();
+    let limit = limits::MAX_METADATA;
+    let read = stream.take(limit + 1).read_to_end(&mut compressed);
+    read.map_err(|_| damaged("its contents were altered, or its end is missing"))?;
+    if compressed.len() as u64 > limit {
+        return Err(not_metadata(format!("the metadata is longer than {limit} bytes")));
+    }
+    let mut json = Vec::new();
+    let decoder = zstd::Decoder::new(compressed.as_slice());
+    let read = decoder.and_then(|decoder| decoder.take(limit + 1).read_to_end(&mut json));
+    read.map_err(|error| not_metadata(error.to_string()))?;
+    let metadata: Metadata = serde_json::from_slice(&json)
+        .map_err(|error| not_metadata(format!("it is no chain's metadata: {error}")))?;
+    if metadata.format > FORMAT {
+        let what = format!("its format is {}, this kms-client knows {FORMAT}", metadata.format);
+        return Err(not_metadata(what));
+    }
+    Ok(metadata)
+}

@@ -1,0 +1,200 @@
+//! Imports chains that another installation wrote, or this one before it lost its database.
+//!
+//! By the chain's metadata, which takes the newest key alone, or by one of its backup files, which takes all of its keys. Where
+//! the KMS is connected that needs nobody. Where something is missing, the import is noted with what it needs, and goes on
+//! once that is there.
+
+use std::fs::File;
+use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
+
+use kms_protocol::DateTime;
+use serde::{Deserialize, Serialize};
+
+use super::archive::{copy_manifest, facts};
+use super::chains::{Chain, ChainFile, path_of, stem_and_number, text_of};
+use super::database::Database;
+use super::restore::{OpenPoint, Point, open, open_metadata};
+use super::state::State;
+use super::unlock::Unlocker;
+use super::{BackupError, KmsErrorKind};
+
+/// An import that waits for something.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PendingImport {
+    /// The metadata or backup file, escaped.
+    path: String,
+    /// Since when, in seconds since 1970-01-01T00:00:00Z.
+    pub since: i64,
+    /// What it needs.
+    pub needs: String,
+}
+
+impl PendingImport {
+    /// The metadata or backup file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        path_of(&self.path)
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.path
+    }
+}
+
+/// A chain that was imported.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Imported {
+    /// The chain.
+    pub chain: Chain,
+    /// How many files it has.
+    pub files: usize,
+    /// When its newest point was made, in seconds since 1970-01-01T00:00:00Z.
+    pub newest: i64,
+}
+
+/// The file to import a chain by: the metadata where there is one, else its first backup file. Of a folder, those of all
+/// its chains.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn candidates(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let failed = |error| BackupError::io("read the folder", path)(error);
+    let mut found = Vec::new();
+    for entry in path.read_dir().map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        let is = |ending: &str| file.extension().is_some_and(|extension| extension == ending);
+        let first = stem_and_number(&file).is_some_and(|(_, number)| number == 1);
+        if is("chain") || (is("age") && first && !file.with_extension("chain").exists()) {
+            found.push(file);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Imports one chain.
+///
+/// # Errors
+/// What it lacks, or what is wrong with it.
+pub fn import(state: &State, path: &Path, unlocker: &mut Unlocker<'_>) -> Result<Imported, BackupError> {
+    let path = absolute(path).map_err(BackupError::io("find", path))?;
+    let folder = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
+    if path.extension().is_some_and(|extension| extension == "chain") {
+        let metadata = open_metadata(&path, unlocker)?;
+        let point = Point::of_metadata(&path, &metadata)?;
+        let newest = point.number();
+        let opened = open_all(vec![point], unlocker)?;
+        let numbered = |file: &&ChainFile| file.number <= newest;
+        let files: Vec<ChainFile> = metadata.files.iter().filter(numbered).cloned().collect();
+        let chain = metadata.chain.moved(&folder, newest);
+        return register(state, chain, files, &opened, newest);
+    }
+    let opened = open_all(vec![Point::of_chain(&path)?], unlocker)?;
+    let (newest, stem) = newest_complete(&opened, &folder)?;
+    let mut files = Vec::new();
+    for (number, file, _) in opened.files().filter(|(number, ..)| *number <= newest) {
+        let facts = facts(file)?;
+        let (nonce, length, stanzas) = (facts.nonce, facts.length, facts.header.stanzas);
+        files.push(ChainFile { number, created: stem.1, complete: number == newest, nonce, length, stanzas });
+    }
+    let chain = stem.0.moved(&folder, newest);
+    register(state, chain, files, &opened, newest)
+}
+
+/// Opens a point; every one of its files has to open.
+fn open_all(points: Vec<Point>, unlocker: &mut Unlocker<'_>) -> Result<OpenPoint, BackupError> {
+    let opened = open(points, unlocker).into_iter().next();
+    let opened = opened.ok_or(BackupError::MissingFile { number: 1 })?;
+    let failed = opened.files().find_map(|(_, _, identity)| identity.err());
+    match failed {
+        Some(error) => Err(BackupError::Shared(Arc::clone(error))),
+        None => Ok(opened),
+    }
+}
+
+/// The newest file that ends a point, and the chain that it says it is of.
+fn newest_complete(opened: &OpenPoint, folder: &Path) -> Result<(u32, (Chain, i64)), BackupError> {
+    let scratch = |folder: &Path| {
+        tempfile::tempfile_in(folder).map_err(BackupError::io("make a temporary file in", folder))
+    };
+    let mut problem = BackupError::MissingFile { number: 1 };
+    let numbered: Vec<_> = opened.files().collect();
+    for (number, path, identity) in numbered.into_iter().rev() {
+        let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
+        match copy_manifest((path, identity), folder, scratch(folder)?) {
+            Ok((description, _)) => {
+                let (stem, _) = stem_and_number(path).unwrap_or_default();
+                let id = description.chain.map_or_else(String::new, |position| position.id);
+                let chain = Chain::found(id, description.job, stem, description.created);
+                return Ok((number, (chain, description.created)));
+            }
+            Err(error) => problem = error,
+        }
+    }
+    Err(problem)
+}
+
+/// Notes the chain and keeps the manifest of its newest point, so that restores find it and its job can go on with it.
+fn register(
+    state: &State,
+    chain: Chain,
+    files: Vec<ChainFile>,
+    opened: &OpenPoint,
+    newest: u32,
+) -> Result<Imported, BackupError> {
+    let found = opened.files().find(|(number, ..)| *number == newest);
+    let (_, path, identity) = found.ok_or(BackupError::MissingFile { number: newest })?;
+    let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
+    let _lock = state.lock_job(&chain.job)?;
+    let manifest = state.new_manifest(&chain.id, newest)?;
+    let (description, manifest): (_, File) = copy_manifest((path, identity), state.folder(), manifest)?;
+    let position = description.chain.as_ref();
+    if position.is_none_or(|position| position.id != chain.id || position.number != newest) {
+        return Err(BackupError::Damaged {
+            file: path.to_owned(),
+            what: "it belongs to another chain, or to another place in it".to_owned(),
+        });
+    }
+    manifest.sync_data().map_err(BackupError::io("sync a manifest in", state.folder()))?;
+    state.complete(&chain.id, newest, newest)?;
+    state.database()?.put_chain(&chain, &files)?;
+    state.sweep(&chain.id, &[state.manifest(&chain.id, newest)])?;
+    Ok(Imported { chain, files: files.len(), newest: description.created })
+}
+
+/// Notes an import that waits, where the error says that it can go on later; forgets one that is done.
+///
+/// # Errors
+/// When the database fails.
+pub fn note(
+    database: &mut Database,
+    path: &Path,
+    outcome: Result<(), &BackupError>,
+    now: DateTime,
+) -> Result<bool, BackupError> {
+    let path = absolute(path).map_err(BackupError::io("find", path))?;
+    let pending =
+        |error: &BackupError| PendingImport { path: text_of(&path), since: now.0, needs: error.to_string() };
+    match outcome {
+        Ok(()) => database.forget_import(&text_of(&path)).map(|()| false),
+        Err(error) if can_go_on(error) => database.put_import(&pending(error)).map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether what an import lacks can come: a server, a key, a password.
+fn can_go_on(error: &BackupError) -> bool {
+    match error {
+        BackupError::Shared(error) => can_go_on(error),
+        BackupError::UnknownServer { .. }
+        | BackupError::NeedsPassword { .. }
+        | BackupError::WrongPassword { .. } => true,
+        other => other.kms().is_some_and(|error| {
+            matches!(error.kind, KmsErrorKind::Unreachable | KmsErrorKind::NoSuchKey | KmsErrorKind::Refused)
+        }),
+    }
+}

@@ -1,0 +1,118 @@
+//! The system job, and what goes on while the KMS is down.
+
+use kms_client::cli::Exit;
+use kms_protocol::enums::State;
+use serde_json::Value;
+
+use crate::fake_kms::FakeKms;
+use crate::flows::Installation;
+use crate::trees;
+
+#[test]
+fn the_daemon_asks_once_a_day_and_once_after_days_of_sleep() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    let runs = || installation.run("sync --history --json").events();
+    let ended = installation.daemon("daemon --json", 3 * 24 * 60 + 60);
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.stderr);
+    let times: Vec<i64> = runs().iter().map(|run| run["at"].as_i64().unwrap()).collect();
+    assert_eq!(times.len(), 3, "three days, the jitter added: {times:?}");
+    for pair in times.windows(2) {
+        let apart = pair[1] - pair[0];
+        assert!((86_400..=86_400 * 11 / 10).contains(&apart), "{apart}");
+    }
+    installation.wait(10 * 86_400);
+    kms.rotate();
+    installation.daemon("daemon", 1);
+    assert_eq!(runs().len(), 4, "one run makes up for all that were missed");
+    assert_eq!(runs()[3]["changes"][0]["outcome"], "rotated");
+    let before = runs().len();
+    installation.daemon("daemon --every 1s --jitter 0s", 5);
+    assert!(runs().len() >= before + 4, "down to a second");
+}
+
+#[test]
+fn a_run_that_fails_does_not_end_the_daemon_and_one_runs_at_a_time() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    kms.set_down(true);
+    let ended = installation.daemon("daemon --every 1h --jitter 0s", 3 * 60);
+    assert_eq!(ended.exit, Exit::Done);
+    assert!(ended.stderr.matches("connection refused").count() >= 2, "{}", ended.stderr);
+    let state = kms_client::backup::state::State::new(&installation.path("state"));
+    let lock = state.lock_sync().unwrap();
+    installation.run("sync").failed(Exit::Failed, &["a sync runs already", "hint: wait"]);
+    drop(lock);
+    let lock = state.lock_daemon().unwrap();
+    installation.daemon("daemon", 1).failed(Exit::Failed, &["a daemon runs already"]);
+    drop(lock);
+}
+
+#[test]
+fn keys_without_successor_and_certificates_about_to_expire_are_warned_of() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    kms.set_certificate_end(installation.now() + 86_400 * 31);
+    installation.run("sync").done();
+    kms.set_certificate_end(installation.now() + 86_400 * 12 + 5);
+    let ended = installation.run("sync");
+    assert!(ended.stdout.contains("this client (CN=test) expires in 12 days"), "{}", ended.stdout);
+    ended.failed(Exit::Partly, &[]);
+    let status = installation.run("status");
+    assert!(status.stdout.contains("expires in 12 days"), "{}", status.stdout);
+    kms.set_certificate_end(installation.now() - 1);
+    assert!(installation.run("sync").stdout.contains("has expired"));
+    kms.set_certificate_end(installation.now() + 86_400 * 400);
+    kms.set_state("private-1", State::Deactivated);
+    installation.run("sync").failed(Exit::Partly, &[]);
+    let status = installation.run("status");
+    assert!(status.stdout.contains("nothing has replaced it"), "{}", status.stdout);
+    assert_eq!(status.exit, Exit::Partly);
+}
+
+#[test]
+fn while_the_kms_is_down_jobs_with_passwords_go_on_and_others_as_their_policy_says() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    trees::write(installation.path("secret"), b"correct horse");
+    installation.run("job create offsite --password-file @secret --hint animal").done();
+    installation.run("sync").done();
+    assert_eq!(installation.run("status").exit, Exit::Done);
+    installation.wait(100);
+    kms.set_down(true);
+    let since = installation.now();
+    installation
+        .run("backup docs @tree --to @backups")
+        .failed(Exit::Unreachable, &["connection refused", "hint: "]);
+    installation.run("backup offsite @tree --to @backups").done();
+    installation.wait(50);
+    let status = installation.run("status --json");
+    let lines = status.events();
+    assert_eq!(lines[0]["down_since"], since, "{}", status.stdout);
+    let job = |name: &str| lines.iter().find(|line| line["job"] == name).unwrap()["ready"].clone();
+    assert_eq!((job("docs"), job("offsite")), (Value::Bool(false), Value::Bool(true)));
+    assert_eq!(status.exit, Exit::Partly);
+
+    // An hour since the KMS last answered, which was 150 seconds ago.
+    installation.run("job set docs --offline 1h").done();
+    let ended = installation.run("backup docs @tree --to @backups --json");
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.stderr);
+    let offline = &ended.events()[0];
+    assert_eq!((&offline["event"], &offline["until"]), (&"offline".into(), &(since - 100 + 3600).into()));
+    installation.wait(3600 - 151);
+    installation.run("backup docs @tree --to @backups").done();
+    installation.wait(1);
+    let over = installation.run("backup docs @tree --to @backups");
+    over.failed(Exit::Unreachable, &["may not go on without it any more", "hint: bring the KMS back"]);
+
+    kms.set_down(false);
+    kms.rotate();
+    installation.run("sync").done();
+    assert_eq!(installation.run("status").exit, Exit::Done);
+    let file = installation.back_up();
+    installation.assert_restores(&file, "restored");
+    // What was written offline stands in the metadata for the newest key, too.
+    kms.destroy("private-1");
+    let chain = file.to_string_lossy().replace(".0003.age", ".chain");
+    installation.run(&format!("restore {chain} --to @newest")).done();
+}

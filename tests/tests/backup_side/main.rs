@@ -1,0 +1,18 @@
+//! The backup side with a real KMS, by the real programs: the seven points of the system that the project implements, and
+//! what its backups survive.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod bytes;
+mod chains;
+mod killed;
+mod plugin;
+mod points;
+mod round_trips;
+mod support;
