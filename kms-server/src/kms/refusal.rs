@@ -185,8 +185,7 @@ impl From<StoreError> for Refusal {
             ),
             StoreError::TooLarge { .. } => Self::new(Reason::Limit, error.to_string()),
             StoreError::Full { .. } => unavailable(
-                "the disk of the server's store is full: nothing is changed until there is room again; reading and decrypting \
-                 go on",
+                "the server's disk is full: nothing is changed until there is room again; reading and decrypting go on",
             ),
             StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
                 unavailable(
