@@ -117,7 +117,9 @@ impl Persona {
     pub fn bend(&self, policies: &mut Vec<Policy>) {
         for does in self.all() {
             let Does::Retires(after_rotation, private_keys_may_leave) = *does else { continue };
-            policies.push(Policy { name: format!("{} persona", self.row.name), ..Policy::default() });
+            if !policies.iter().any(governs_all) {
+                policies.push(Policy { name: format!("{}-persona", self.row.name), ..Policy::default() });
+            }
             for policy in policies.iter_mut() {
                 policy.after_rotation = after_rotation;
                 policy.private_keys_may_leave = private_keys_may_leave;
@@ -200,6 +202,12 @@ impl FromStr for Persona {
         }
         Ok(Self { row, idle: Some(Duration::from_secs(seconds)) })
     }
+}
+
+fn governs_all(policy: &Policy) -> bool {
+    let Policy { names, groups, owners, algorithms, .. } = Policy::default();
+    (&policy.names, &policy.groups, &policy.owners, &policy.algorithms)
+        == (&names, &groups, &owners, &algorithms)
 }
 
 /// What an idle connection's end is called in the table.
