@@ -1,7 +1,13 @@
 //! The client against every server that a development server can play: keys are made, rotations found and backups opened
 //! by the ways that each of them leaves, and the doctor names what it lacks.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs;
 use std::path::Path;

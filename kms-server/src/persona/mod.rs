@@ -1,7 +1,7 @@
 //! Personas: how other KMIP servers deviate from this one, played by a development server so that clients can be tried
 //! against them without having them.
 //!
-//! [`table`] says what each persona does and where that is known from; [`play`] applies it to requests and answers, in
+//! `table` says what each persona does and where that is known from; `play` applies it to requests and answers, in
 //! front of the real service. docs/personas.md is the same table for people.
 
 mod play;
