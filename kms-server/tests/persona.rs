@@ -35,6 +35,9 @@ fn handle(service: &Arc<dyn Service>, request: &[u8]) -> Secret {
     service.handle(request, &Caller::named("a"), NOW)
 }
 
+/// What an item asked, and why it failed where it did.
+type Went = (Option<Operation>, Option<ResultReason>);
+
 /// A request of several operations.
 struct Ask(RequestBuilder);
 
@@ -51,7 +54,7 @@ impl Ask {
     }
 
     /// The response's version, and how each item went.
-    fn of(self, service: &Arc<dyn Service>) -> (Version, Vec<(Option<Operation>, Option<ResultReason>)>) {
+    fn of(self, service: &Arc<dyn Service>) -> (Version, Vec<Went>) {
         let bytes = handle(service, self.0.finish().expose());
         let message = ResponseMessage::read(bytes.expose()).expect("a response");
         let items = message.items.iter();
@@ -84,9 +87,9 @@ fn pair() -> CreateKeyPairRequest {
 
 const CONTINUE: Option<BatchErrorContinuationOption> = Some(BatchErrorContinuationOption::Continue);
 const NOT_SUPPORTED: Option<ResultReason> = Some(ResultReason::OperationNotSupported);
-const CREATE: (Option<Operation>, Option<ResultReason>) = (Some(Operation::CreateKeyPair), None);
-const REKEY: (Option<Operation>, Option<ResultReason>) = (Some(Operation::RekeyKeyPair), NOT_SUPPORTED);
-const ATTRIBUTES: (Option<Operation>, Option<ResultReason>) = (Some(Operation::GetAttributes), None);
+const CREATE: Went = (Some(Operation::CreateKeyPair), None);
+const REKEY: Went = (Some(Operation::RekeyKeyPair), NOT_SUPPORTED);
+const ATTRIBUTES: Went = (Some(Operation::GetAttributes), None);
 
 #[test]
 fn what_is_refused_in_a_batch_leaves_the_rest_as_it_is() {
