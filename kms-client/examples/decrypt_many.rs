@@ -3,9 +3,9 @@
 //! `cargo run --release -p kms-client --example decrypt_many -- [KEYS] [PROFILE]`
 //!
 //! Wraps KEYS data keys (10,000 by default) with one RSA-2048 pair that the server in PROFILE (`.kms-dev/client.toml` by
-//! default) makes, opens them all with one `decrypt_all`, four times over, and compares the median of the last three with the
-//! private-key operations a second of `openssl speed -multi 2 rsa2048`, the better of one run before and one after. Pin server, this and openssl to the
-//! same two cores:
+//! default) makes, and opens them all with one `decrypt_all`, four times over. Compares the median of the last three with
+//! the private-key operations a second of `openssl speed -multi 2 rsa2048`, the better of one run before and one after.
+//! Pin server, this and openssl to the same two cores:
 //!
 //! ```sh
 //! taskset -c 0,1 cargo run --release -p kms-server -- dev --ephemeral --listen 127.0.0.1:5696 &
