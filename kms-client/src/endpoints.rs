@@ -348,6 +348,11 @@ impl Endpoint {
             .await
             .map_err(|_| late(Step::FreeConnection))?
             .map_err(|_| late(Step::FreeConnection))?;
+        if !repeatable {
+            // A runtime that had nothing to do between two calls, such as the blocking client's, hears only now that a
+            // server has closed a connection.
+            tokio::task::yield_now().await;
+        }
         let (connection, reused) = match self.take_idle(repeatable) {
             Some(connection) => (connection, true),
             None => (self.connect(deadline).await?, false),

@@ -282,9 +282,9 @@ impl Client {
             Error::WrongState(_) | Error::Refused(_) | Error::OutcomeUnknown { .. } => {}
             _ => return Err(error),
         }
-        match self.views(&[id.to_owned()]).await.pop() {
-            Some(Ok(view)) if view.state == Some(State::Active) => Ok(()),
-            Some(Ok(view))
+        match once_visible(|| self.view(id)).await {
+            Ok(view) if view.state == Some(State::Active) => Ok(()),
+            Ok(view)
                 if view.state == Some(State::PreActive) && matches!(error, Error::OutcomeUnknown { .. }) =>
             {
                 // It was not done: asking once more is safe.
@@ -335,7 +335,7 @@ impl Client {
 }
 
 /// Asks about a key that exists until the server that answers knows it: replicas lag.
-async fn once_visible<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+pub(crate) async fn once_visible<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

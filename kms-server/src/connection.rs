@@ -1,5 +1,6 @@
 //! One connection: bytes to whole requests, each answered in order.
 
+use core::time::Duration;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::clock::Clock;
-use crate::kms::{Caller, Work};
+use crate::kms::{Caller, Reason, Refusal, Work};
 use crate::limits;
+use crate::persona;
 use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
@@ -25,6 +27,72 @@ pub struct Shared {
     pub clock: Arc<Clock>,
     /// Work that may take long.
     pub workers: Workers,
+}
+
+/// What becomes of a connection over which nothing is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Idle {
+    /// After how long.
+    pub after: Duration,
+    /// And what.
+    pub then: Then,
+}
+
+/// How a server treats a connection that was idle for too long. All but the first is what other servers do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Then {
+    /// It says goodbye and closes it.
+    Closed,
+    /// It drops it without a word: the client finds out at its next request.
+    Dropped,
+    /// It keeps it and refuses everything from then on.
+    Revoked,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { after: limits::IDLE, then: Then::Closed }
+    }
+}
+
+/// What happens between the requests of one connection.
+struct Rest {
+    idle: Idle,
+    since: Instant,
+    is_revoked: bool,
+}
+
+impl Rest {
+    fn new(idle: Idle) -> Self {
+        Self { idle, since: Instant::now(), is_revoked: false }
+    }
+
+    /// When the connection ends if nothing is asked until then.
+    fn deadline(&self) -> Instant {
+        match self.idle.then {
+            Then::Closed | Then::Dropped => Instant::now() + self.idle.after,
+            Then::Revoked => Instant::now() + self.idle.after + limits::IDLE,
+        }
+    }
+
+    fn end(&self) -> End {
+        match self.idle.then {
+            Then::Closed | Then::Revoked => End::Idle,
+            Then::Dropped => End::Dropped(self.idle.after),
+        }
+    }
+
+    /// Why the next request is refused, where it is. The words are Thales CipherTrust Manager's.
+    fn refusal(&mut self) -> Option<Refusal> {
+        let too_late = self.idle.then == Then::Revoked && self.since.elapsed() >= self.idle.after;
+        let text = match (self.is_revoked, too_late) {
+            (true, _) => "[NCERRUnauthorizedAccess]: Invalid token",
+            (false, true) => "[NCERRUnauthorizedAccess]: Token has been revoked",
+            (false, false) => return None,
+        };
+        self.is_revoked = true;
+        Some(Refusal::new(Reason::Unavailable, text))
+    }
 }
 
 /// How a connection ended.
@@ -40,6 +108,9 @@ pub enum End {
     /// Nothing came for [`limits::IDLE`].
     #[error("nothing was asked for {:?}", limits::IDLE)]
     Idle,
+    /// Nothing came for so long, and the persona says nothing then.
+    #[error("nothing was asked for {0:?}: dropped without a word, as the persona does")]
+    Dropped(Duration),
     /// What came is no KMIP, or too long.
     #[error(transparent)]
     NotKmip(#[from] FrameError),
@@ -71,7 +142,9 @@ where
         Err(end) => end,
     };
     // close_notify: the peer can tell the end from a cut line. Whether it arrives changes nothing here.
-    let _ = timeout(limits::CLOSE, stream.shutdown()).await;
+    if !matches!(end, End::Dropped(_)) {
+        let _ = timeout(limits::CLOSE, stream.shutdown()).await;
+    }
     end
 }
 
@@ -86,7 +159,8 @@ where
 {
     let mut stopping = pin!(async move { stop.requested().await });
     let mut buffer = BytesMut::with_capacity(limits::READ);
-    let mut deadline = Instant::now() + limits::IDLE;
+    let mut rest = Rest::new(shared.service.idle());
+    let mut deadline = rest.deadline();
     loop {
         let message = match frame::message_length(&buffer, limits::MESSAGE)? {
             Some(length) if length <= buffer.len() => length,
@@ -99,7 +173,7 @@ where
                     read = read => read,
                 };
                 match read {
-                    Err(_) if was_empty => return Err(End::Idle),
+                    Err(_) if was_empty => return Err(rest.end()),
                     Err(_) => return Err(End::TooSlow),
                     Ok(Ok(0)) if was_empty => return Err(End::Closed),
                     Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
@@ -110,13 +184,19 @@ where
                 continue;
             }
         };
-        let response = answer(&mut buffer, message, caller, shared).await?;
+        let response = match rest.refusal() {
+            None => answer(&mut buffer, message, caller, shared).await?,
+            Some(refusal) => {
+                let request = buffer.split_to(message);
+                persona::refuse_all(&request, &refusal, shared.clock.now())
+            }
+        };
         match timeout(limits::WRITE, write(stream, response.expose())).await {
             Ok(written) => written?,
             Err(_) => return Err(End::NotReading),
         }
-        let wait = if buffer.is_empty() { limits::IDLE } else { limits::MESSAGE_TIME };
-        deadline = Instant::now() + wait;
+        rest.since = Instant::now();
+        deadline = if buffer.is_empty() { rest.deadline() } else { rest.since + limits::MESSAGE_TIME };
         make_room(&mut buffer);
     }
 }

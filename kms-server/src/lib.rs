@@ -15,6 +15,7 @@ pub mod kms;
 pub mod limits;
 pub mod listener;
 pub mod period;
+pub mod persona;
 pub mod pki;
 pub mod principal;
 pub mod production;

@@ -65,6 +65,10 @@ pub const GENERATING: usize = 64;
 /// Characters of a principal; twice what X.520 allows a common name is still readable in a log.
 pub const PRINCIPAL: usize = 128;
 
+/// Objects that a persona whose reads are late remembers as unread; beyond that the oldest are shown at once. A client that
+/// makes more pairs than this without reading one tests something else.
+pub const UNREAD: usize = 1_024;
+
 /// How often a store that takes no writes is asked to try again. Trying writes some MiB and opens the store anew.
 pub const RECOVERY: Duration = Duration::from_secs(10);
 

@@ -7,6 +7,7 @@ use kms_protocol::{DateTime, Secret};
 
 use crate::audit::{Trail, TrailError};
 use crate::config::{self, Config, PolicyBook};
+use crate::connection::Idle;
 use crate::crypto::{CryptoError, KeyPool, SealError, Workers};
 use crate::failure::{Failure, Kind};
 use crate::kms::notes::MovedClock;
@@ -47,6 +48,11 @@ pub trait Service: Send + Sync + 'static {
     /// When that cannot be written: then the clock must not be moved.
     fn stamp_moved_clock(&self, _real_now: DateTime) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What becomes of connections over which nothing is asked.
+    fn idle(&self) -> Idle {
+        Idle::default()
     }
 
     /// The core, for those who look after its store; a test's stand-in has none.

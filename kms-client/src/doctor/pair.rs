@@ -10,7 +10,9 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::decrypt::{WrappedKey, decrypt_with};
 use crate::error::Error;
-use crate::keys::{IssuedKey, KeySpec, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, get_request, locate_by};
+use crate::keys::{
+    IssuedKey, KeySpec, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, View, get_request, locate_by, once_visible,
+};
 use crate::rotation::{Finding, KnownKey};
 
 use super::oaep;
@@ -278,13 +280,27 @@ async fn finds_nothing(client: &Client, name: &str, notes: &Notes) -> Result<(),
 async fn activate(client: &Client, ids: &Ids, notes: &Notes) -> Result<(), Error> {
     for (half, id) in [("private", &ids.private), ("public", &ids.public)] {
         client.make_active(id).await?;
-        let state = client.view(id).await?.state;
+        let state = view_of_new(client, id, notes).await?.state;
         notes.saw(format!("the {half} key is {}", shown(state)));
         if state.is_some_and(|state| state != State::Active) {
             notes.lacks(format!("an Active {half} key after Activate"), "it cannot be used");
         }
     }
     Ok(())
+}
+
+/// What the server says of an object that was made just now. Where it does not know it at once, its reads lag.
+async fn view_of_new(client: &Client, id: &str, notes: &Notes) -> Result<View, Error> {
+    match client.view(id).await {
+        Err(Error::NoSuchKey(_)) => {
+            notes.lacks(
+                "Reads that show what was just written",
+                "whoever reads a new key at once has to ask again until it is there, as this client does",
+            );
+            once_visible(|| client.view(id)).await
+        }
+        answer => answer,
+    }
 }
 
 pub(super) fn shown<T: ToString>(value: Option<T>) -> String {

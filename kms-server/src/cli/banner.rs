@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use kms_server::admin::api;
 use kms_server::dev::{DevState, reachable};
+use kms_server::persona::Persona;
 use kms_server::server::Server;
 
-pub(super) fn dev(state: &DevState, server: &Server, started: Instant) -> String {
+pub(super) fn dev(state: &DevState, server: &Server, persona: Option<Persona>, started: Instant) -> String {
     let mut text = headline(started);
     let pki = state.folder.join("pki");
     let [ca, certificate, key] = ["ca.pem", "client.pem", "client.key"].map(|file| pki.join(file));
@@ -28,6 +29,9 @@ pub(super) fn dev(state: &DevState, server: &Server, started: Instant) -> String
     row(&mut text, "clock", &api::Clock::of(server.clock()).to_string());
     if state.is_ephemeral {
         row(&mut text, "store", "in memory: nothing is kept when the server stops");
+    }
+    if let Some(persona) = persona {
+        row(&mut text, "persona", &format!("{persona}: docs/personas.md tells what it does otherwise"));
     }
     let target = reachable(listen);
     text.push_str("\nTry it, in another terminal:\n");

@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kms_server::config::{self, Config, PolicyBook};
 use kms_server::dev;
 use kms_server::failure::{Failure, Kind};
+use kms_server::persona::Persona;
 use tracing_subscriber::EnvFilter;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -117,6 +118,10 @@ struct Dev {
     /// Lets other machines in: without it only loopback addresses are accepted
     #[arg(long)]
     allow_remote: bool,
+    /// Behaves as another server does (docs/personas.md): pykmip, cosmian, vault, ovh, ciphertrust, idle-hsm or
+    /// veeam-strict; a time such as `idle-hsm:5s` sets when idle connections are given up
+    #[arg(long, value_name = "NAME")]
+    persona: Option<Persona>,
     #[command(flatten)]
     ready: Ready,
 }

@@ -65,10 +65,16 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         Arc::new(SledStore::open(&state.store(), SledOptions::default())?)
     };
     let workers = Arc::new(Workers::one_per_core()?);
+    if let Some(persona) = options.persona {
+        persona.bend(&mut state.config.policies);
+    }
     let service = service::start(store, &state.store_key, &state.config, &workers)?;
-    let tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())
+    let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())
         .map_err(tls_failure)?
         .with_principals(Principals(state.config.principals.clone()));
+    if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
+        tls = tls.with_suites(suites);
+    }
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     if clock.is_frozen() || clock.ahead() > 0 {
@@ -78,6 +84,10 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
     let operator = Some(operator(&service, &state.config)?);
     let admin = Some(admin);
+    let service = match options.persona {
+        Some(persona) => persona.play(service),
+        None => service,
+    };
     let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
     remove_stale(&options.ready)?;
     runtime()?.run(async {
@@ -85,7 +95,10 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         let hooks = Hooks::of(&state.config);
         run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
             state.write_profile(server.listen(), server.admin())?;
-            Ok(Announcement { banner: banner::dev(&state, server, started), profile: Some(state.profile()) })
+            Ok(Announcement {
+                banner: banner::dev(&state, server, options.persona, started),
+                profile: Some(state.profile()),
+            })
         })
         .await
     })

@@ -14,7 +14,7 @@ use rustls::server::{
     StoresServerSessions, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, version};
+use rustls::{CipherSuite, RootCertStore, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -114,6 +114,15 @@ impl ServerTls {
     #[must_use]
     pub fn with_principals(mut self, principals: Principals) -> Self {
         self.principals = Arc::new(principals);
+        self
+    }
+
+    /// Speaks with these cipher suites alone.
+    #[must_use]
+    pub fn with_suites(mut self, suites: &[CipherSuite]) -> Self {
+        let mut provider = CryptoProvider::clone(&self.provider);
+        provider.cipher_suites.retain(|suite| suites.contains(&suite.suite()));
+        self.provider = Arc::new(provider);
         self
     }
 

@@ -1,7 +1,14 @@
+use std::time::Duration;
+
+use kms_protocol::enums::{Operation, ResultReason};
 use kms_protocol::frame::FrameError;
-use kms_server::connection::{self, End};
-use kms_server::kms::Caller;
+use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
+use kms_protocol::operation::QueryRequest;
+use kms_protocol::{DateTime, Secret, Version};
+use kms_server::connection::{self, End, Idle, Then};
+use kms_server::kms::{Caller, Fired, Work};
 use kms_server::limits;
+use kms_server::service::Service;
 use kms_server::shutdown::{self, Trigger};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -10,7 +17,7 @@ use tokio::time::Instant;
 use crate::support::{Echo, TestPki, ask, connect, read_answer, request, shared};
 
 /// A server on the other end of a stream in memory, for a caller called `memory`.
-fn joined(service: Echo) -> (DuplexStream, Trigger, JoinHandle<End>) {
+fn joined(service: impl Service) -> (DuplexStream, Trigger, JoinHandle<End>) {
     let (near, far) = tokio::io::duplex(4 << 10);
     let (trigger, stop) = shutdown::channel();
     let server = tokio::spawn(async move {
@@ -162,4 +169,72 @@ async fn a_defect_costs_its_own_connection_only() {
     assert!(ask(&mut other, b"hello").await.is_ok());
     let mut next = connect(&config, server.listen()).await.unwrap();
     assert!(ask(&mut next, b"hello").await.is_ok());
+}
+
+/// A service that gives up idle connections.
+struct Weary(Echo, Idle);
+
+impl Service for Weary {
+    fn work(&self, request: &[u8]) -> Work {
+        self.0.work(request)
+    }
+
+    fn handle(&self, request: &[u8], caller: &Caller, now: DateTime) -> Secret {
+        self.0.handle(request, caller, now)
+    }
+
+    fn next_due(&self) -> Option<DateTime> {
+        None
+    }
+
+    fn run_due(&self, _now: DateTime) -> Vec<Fired> {
+        Vec::new()
+    }
+
+    fn idle(&self) -> Idle {
+        self.1
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_dropped_after_the_time_that_the_service_sets() {
+    let (mut stream, _trigger, server) =
+        joined(Weary(Echo::default(), Idle { after: LIMIT, then: Then::Dropped }));
+    let begun = Instant::now();
+    for content in ["inline 1", "inline 2"] {
+        tokio::time::sleep(LIMIT - Duration::from_millis(1)).await;
+        stream.write_all(&request(content.as_bytes())).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.unwrap(), format!("memory 1800000000 {content}"));
+    }
+    assert!(matches!(server.await.unwrap(), End::Dropped(LIMIT)));
+    let lived = begun.elapsed();
+    assert!((LIMIT * 2..LIMIT * 3 + Duration::from_secs(1)).contains(&lived), "{lived:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_connection_refuses_everything_after_the_pause() {
+    let (mut stream, _trigger, _server) =
+        joined(Weary(Echo::default(), Idle { after: LIMIT, then: Then::Revoked }));
+    let query = {
+        let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_4));
+        builder.push(&QueryRequest::default(), None);
+        builder.finish()
+    };
+    stream.write_all(&request(b"inline")).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.unwrap(), "memory 1800000000 inline");
+    tokio::time::sleep(LIMIT).await;
+    for words in ["Token has been revoked", "Invalid token"] {
+        stream.write_all(query.expose()).await.unwrap();
+        let mut answer = vec![0; 8];
+        stream.read_exact(&mut answer).await.unwrap();
+        let length = u32::from_be_bytes(answer[4..].try_into().unwrap());
+        answer.resize(8 + length as usize, 0);
+        stream.read_exact(&mut answer[8..]).await.unwrap();
+        let message = ResponseMessage::read(&answer).unwrap();
+        assert_eq!(message.items[0].operation, Some(Operation::Query));
+        assert_eq!(message.items[0].result_reason, Some(ResultReason::GeneralFailure));
+        assert!(message.items[0].result_message.as_ref().unwrap().contains(words));
+    }
 }

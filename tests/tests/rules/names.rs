@@ -248,6 +248,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("protocol/src/object.rs", "puts Transparent key material into an object"),
         ("kms-server/src/crypto/", "uses keys"),
         ("kms-server/src/connection.rs", "writes an encoded response"),
+        ("kms-server/src/persona/", "takes encoded requests and answers apart"),
         ("kms-server/src/service.rs", "hands the store's key to the cryptography"),
         ("kms-server/src/store_key.rs", "makes the store's key of what the operator gives"),
         ("kms-server/src/kms/pairs.rs", "turns key material from one format into another"),
