@@ -279,6 +279,7 @@ impl BackupError {
             }
             Self::Unknown { what: "chain", .. } => "`kms-client chain list` shows the chains",
             Self::Unknown { .. } => "`kms-client server list` shows the servers, `server add` registers one",
+            Self::Exists { what: "record", .. } => "give a new state folder with --state",
             Self::Exists { .. } => "choose another name",
             Self::Kms { source, .. } => return source.hint.clone(),
             Self::OfflineOver { .. } => {

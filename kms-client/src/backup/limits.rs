@@ -91,3 +91,5 @@ pub const TAPE_PART: u64 = 8 * 1024;
 pub const PARTS_PER_RECORD: usize = 100;
 /// A stream that goes onto tapes, in bytes: as much as files can be long.
 pub const MAX_STREAM: u64 = i64::MAX as u64;
+/// An exported database, in bytes: a million backup files of a kilobyte each.
+pub const MAX_EXPORT: u64 = 1024 * 1024 * 1024;

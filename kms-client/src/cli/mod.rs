@@ -4,6 +4,7 @@ mod backup;
 mod bench;
 mod config;
 mod connect;
+mod database;
 mod doctor;
 mod exit;
 mod import;
@@ -110,6 +111,9 @@ enum Command {
     /// Let age and rage use keys of a KMS, through age-plugin-kmip.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Export and import the configuration database.
+    #[command(subcommand)]
+    Database(database::Command),
     /// Look after keys.
     #[command(subcommand)]
     Key(rewrap::KeyCommand),
@@ -167,6 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Key(command) => rewrap::key(&session, &command),
         Command::Tape(command) => tape::run(&session, &command),
         Command::Plugin(command) => plugin::run(&session, &command),
+        Command::Database(command) => database::run(&session, &command),
         Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
         Command::Doctor(arguments) => doctor::run(&session, arguments),

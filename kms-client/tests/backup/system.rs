@@ -116,3 +116,25 @@ fn while_the_kms_is_down_jobs_with_passwords_go_on_and_others_as_their_policy_sa
     let chain = file.to_string_lossy().replace(".0003.age", ".chain");
     installation.run(&format!("restore {chain} --to @newest")).done();
 }
+
+#[test]
+fn the_database_moves_to_another_folder_and_holds_no_secret() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    trees::write(installation.path("secret"), b"correct horse");
+    installation.run("job create offsite --password-file @secret --hint animal").done();
+    let file = installation.back_up();
+    let exported = installation.run("database export").done();
+    assert!(exported.contains("\"name\":\"job/docs\""), "{exported}");
+    assert!(!exported.contains("correct horse") && !exported.contains("PRIVATE"), "{exported}");
+    trees::write(installation.path("export"), exported.as_bytes());
+    installation.run("database import @export").failed(Exit::Failed, &["exists already", "--state"]);
+    std::fs::remove_dir_all(installation.path("state")).unwrap();
+    trees::write(installation.path("broken"), b"{\"name\":\"format\",\"record\":{}}\n");
+    installation.run("database import @broken").failed(Exit::Failed, &["is no record"]);
+    installation.run("database import @export").done();
+    assert_eq!(installation.run("database export").done(), exported);
+    installation.assert_restores(&file, "restored");
+    let next = installation.run("backup docs @tree --to @backups --json").events().pop().unwrap();
+    assert_eq!(next["number"], 1, "what was backed up is not known any more");
+}

@@ -83,7 +83,7 @@ impl Placed<'_> {
             if let Some(hash) = &mut self.hash {
                 hash.update(part);
             }
-            ends_in_hole = part.iter().all(|byte| *byte == 0);
+            ends_in_hole = is_zero(part);
             if ends_in_hole {
                 // Zeros take no room on disk where nothing is written.
                 file.seek_relative(read as i64).map_err(Unpack::Disk)?;
@@ -98,6 +98,12 @@ impl Placed<'_> {
         }
         finish(file.as_fd(), &self.entry.attributes, self.options)
     }
+}
+
+/// Whether all bytes are 0: compared with a block of zeros, which is many times as fast as one by one.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part))
 }
 
 /// Gives a file or folder its owner, permissions and time, in the order in which each survives the next.

@@ -19,7 +19,7 @@ use super::super::staging::NewContents;
 use super::super::{BackupError, limits};
 use super::entry::{Attributes, Extensions, Kind, invalid};
 use super::manifest::MANIFEST_NAME;
-use super::placing::{Placed, Unpack, disk, finish, misplaced, names_of, place_link};
+use super::placing::{Placed, Unpack, disk, finish, is_zero, misplaced, names_of, place_link};
 use super::{Contents, Description, FORMAT, Observer, Warnings};
 
 /// How to restore.
@@ -251,7 +251,7 @@ fn only_zeros(mut rest: impl Read, buffer: &mut [u8]) -> io::Result<()> {
         if read == 0 {
             return Ok(());
         }
-        if buffer.iter().take(read).any(|byte| *byte != 0) {
+        if !is_zero(buffer.split_at(read).0) {
             return Err(invalid("something after its end"));
         }
     }
