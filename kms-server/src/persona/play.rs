@@ -16,7 +16,7 @@ use tracing::debug;
 use super::{Persona, rewrite};
 use crate::audit::Trail;
 use crate::connection::Idle;
-use crate::kms::{Caller, Fired, Kms, Reason, Refusal, VERSIONS, Work};
+use crate::kms::{Caller, Kms, Reason, Refusal, Round, VERSIONS, Work};
 use crate::limits;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -274,8 +274,8 @@ impl Service for Played {
         self.service.next_due()
     }
 
-    fn run_due(&self, now: DateTime) -> Vec<Fired> {
-        self.service.run_due(now)
+    fn run_due(&self, now: DateTime, go_on: &dyn Fn() -> bool) -> Round {
+        self.service.run_due(now, go_on)
     }
 
     fn adopt_some(&self) -> bool {

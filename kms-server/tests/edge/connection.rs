@@ -6,7 +6,7 @@ use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::QueryRequest;
 use kms_protocol::{DateTime, Secret, Version};
 use kms_server::connection::{self, End, Idle, Then};
-use kms_server::kms::{Caller, Fired, Work};
+use kms_server::kms::{Caller, Round, Work};
 use kms_server::limits;
 use kms_server::service::Service;
 use kms_server::shutdown::{self, Trigger};
@@ -187,8 +187,8 @@ impl Service for Weary {
         None
     }
 
-    fn run_due(&self, _now: DateTime) -> Vec<Fired> {
-        Vec::new()
+    fn run_due(&self, _now: DateTime, _go_on: &dyn Fn() -> bool) -> Round {
+        Round::default()
     }
 
     fn idle(&self) -> Idle {
