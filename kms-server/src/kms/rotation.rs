@@ -96,8 +96,9 @@ pub fn rotate(
     retire_after: Option<i64>,
     now: DateTime,
 ) -> Rotation {
-    inherit(&mut old.private, &mut fresh.private, dates, now);
-    inherit(&mut old.public, &mut fresh.public, dates, now);
+    let (private, public) = (lifetime(&old.private), lifetime(&old.public));
+    inherit(&mut old.private, &mut fresh.private, dates, private.or(public).flatten(), now);
+    inherit(&mut old.public, &mut fresh.public, dates, public.or(private).flatten(), now);
     fresh.private.set_link(LinkType::PublicKeyLink, &fresh.public.id);
     fresh.public.set_link(LinkType::PrivateKeyLink, &fresh.private.id);
     if let Some(after) = retire_after {
@@ -107,7 +108,7 @@ pub fn rotate(
     Rotation { old, new: fresh }
 }
 
-fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
+fn inherit(old: &mut Object, new: &mut Object, dates: Dates, lifetime: Option<i64>, now: DateTime) {
     let given: Vec<AttributeKind> = new.attributes.iter().map(Attribute::kind).collect();
     let inherited = old
         .attributes
@@ -118,7 +119,7 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
     old.former_names.extend(names);
     old.remove(AttributeKind::Name);
 
-    let (activation, deactivation) = new_dates(old, dates, now);
+    let (activation, deactivation) = new_dates(old, dates, lifetime, now);
     if let Some(activation) = activation {
         new.set_default(Attribute::ActivationDate(activation));
     }
@@ -143,7 +144,22 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
     old.set(Attribute::LastChangeDate(now));
 }
 
-fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Option<DateTime>) {
+/// How long a half was to be in use, in seconds: `Some(None)` for ever. `None` where nothing tells any longer, because a
+/// revocation wrote the time at which it came over the date that was planned; then the other half tells.
+fn lifetime(old: &Object) -> Option<Option<i64>> {
+    if old.has(AttributeKind::RevocationReason) && !old.has(AttributeKind::CompromiseDate) {
+        return None;
+    }
+    let planned = old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
+    Some(planned.filter(|lifetime| *lifetime > 0))
+}
+
+fn new_dates(
+    old: &Object,
+    dates: Dates,
+    lifetime: Option<i64>,
+    now: DateTime,
+) -> (Option<DateTime>, Option<DateTime>) {
     let activation = match dates {
         Dates::Copied => {
             return (old.activation_date(), old.deactivation_date().filter(|date| *date > now));
@@ -154,8 +170,7 @@ fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Op
             Some(date) => date.max(now.plus(offset)),
         },
     };
-    let lifetime = old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0 - start.0);
-    (Some(activation), lifetime.filter(|lifetime| *lifetime > 0).map(|lifetime| activation.plus(lifetime)))
+    (Some(activation), lifetime.map(|lifetime| activation.plus(lifetime)))
 }
 
 /// The old half ends some time after the new one begins; an end that it had anyway and that comes sooner stays.
