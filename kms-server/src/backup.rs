@@ -13,6 +13,7 @@ use age::secrecy::SecretString;
 use age::{Decryptor, Encryptor, Identity, Recipient, x25519};
 use serde::Serialize;
 
+use crate::audit;
 use crate::failure::{Failure, Kind};
 use crate::kms::check::{self, Report};
 use crate::store::copy::{self, CopyError};
@@ -210,6 +211,8 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
     let folder = beside.path().join("store");
     let store = SledStore::open(&folder, SledOptions::default())?;
     let records = copy::fill(&store, &mut open()?, &contents).map_err(failed)?;
+    // The log that the store knew of is elsewhere; a new one begins with it.
+    let records = records - u64::from(audit::forget_end(&store)?);
     // What is checked is what the next server will read.
     drop(store);
     let store = SledStore::open(&folder, SledOptions::default())?;
