@@ -76,6 +76,19 @@ pub enum Event {
         /// Its Names.
         names: Vec<String>,
     },
+    /// The operator has brought a destroyed object back.
+    Undeleted {
+        /// Whose it is.
+        owner: String,
+        /// What it is, in KMIP's words.
+        object_type: String,
+        /// Which it is.
+        id: String,
+        /// Its Names.
+        names: Vec<String>,
+        /// Its State from now on, in KMIP's words.
+        state: String,
+    },
     /// The deletion window of a destroyed object is over: its key material is gone for good.
     Purged {
         /// Whose it is.
@@ -140,11 +153,12 @@ pub struct Ids {
 
 impl Event {
     /// The kinds of events, as configuration and JSON name them.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "created",
         "rotated",
         "state-changed",
         "destroyed",
+        "undeleted",
         "purged",
         "rotation-failed",
         "store-read-only",
@@ -160,6 +174,7 @@ impl Event {
             Self::Rotated { .. } => "rotated",
             Self::StateChanged { .. } => "state-changed",
             Self::Destroyed { .. } => "destroyed",
+            Self::Undeleted { .. } => "undeleted",
             Self::Purged { .. } => "purged",
             Self::RotationFailed { .. } => "rotation-failed",
             Self::StoreReadOnly { .. } => "store-read-only",
@@ -176,9 +191,10 @@ impl Event {
             Self::Rotated { old, new, .. } => {
                 [&old.private, &old.public, &new.private, &new.public].map(Clone::clone).to_vec()
             }
-            Self::StateChanged { id, .. } | Self::Destroyed { id, .. } | Self::Purged { id, .. } => {
-                vec![id.clone()]
-            }
+            Self::StateChanged { id, .. }
+            | Self::Destroyed { id, .. }
+            | Self::Undeleted { id, .. }
+            | Self::Purged { id, .. } => vec![id.clone()],
             Self::RotationFailed { private, .. } => vec![private.clone()],
             Self::StoreReadOnly { .. } | Self::StoreWritable | Self::CertificateExpires { .. } => Vec::new(),
         }
@@ -192,6 +208,7 @@ impl Event {
             | Self::Rotated { owner, .. }
             | Self::StateChanged { owner, .. }
             | Self::Destroyed { owner, .. }
+            | Self::Undeleted { owner, .. }
             | Self::Purged { owner, .. }
             | Self::RotationFailed { owner, .. } => Some(owner),
             Self::StoreReadOnly { .. } | Self::StoreWritable | Self::CertificateExpires { .. } => None,
@@ -219,6 +236,16 @@ impl Event {
             object_type: text(object.object_type),
             id: object.id.clone(),
             names: names(object).collect(),
+        }
+    }
+
+    pub(super) fn undeleted(object: &Object, state: State) -> Self {
+        Self::Undeleted {
+            owner: object.owner.clone(),
+            object_type: text(object.object_type),
+            id: object.id.clone(),
+            names: names(object).collect(),
+            state: state.to_string(),
         }
     }
 
@@ -290,6 +317,9 @@ impl fmt::Display for Event {
                 write!(f, "policy {policy:?} destroyed the old key {id}")
             }
             Self::Destroyed { object_type, id, .. } => write!(f, "{object_type} {id} is destroyed"),
+            Self::Undeleted { object_type, id, state, .. } => {
+                write!(f, "the operator brought {object_type} {id} back: it is {state}")
+            }
             Self::Purged { object_type, id, .. } => {
                 write!(f, "{object_type} {id} can be brought back no longer")
             }
