@@ -151,8 +151,14 @@ impl Writer {
         self.chain.restock();
         self.shared.close_window(&mut lock(&self.shared.buffer));
         let event = match (self.store.writable(), self.is_store_writable) {
-            (Err(error), true) => Event::StoreReadOnly { reason: error.to_string() },
-            (Ok(()), false) => Event::StoreWritable,
+            (Err(error), true) => {
+                tracing::error!(%error, hint = error.hint(), "the store takes no writes");
+                Event::StoreReadOnly { reason: error.to_string() }
+            }
+            (Ok(()), false) => {
+                tracing::info!("the store takes writes");
+                Event::StoreWritable
+            }
             _ => return,
         };
         self.is_store_writable = !self.is_store_writable;
