@@ -192,13 +192,16 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
         return Err(Failure::new(Kind::State, what)
             .hint("a restore overwrites nothing: move the old store away, or name another folder"));
     }
-    let broken = |why: String| {
-        Failure::new(Kind::Other, format!("{} cannot be restored: {why}", file.display()))
-            .hint("is this the right file, and the right passphrase or key for it?")
+    let refused = |why: String, hint: &str| {
+        Failure::new(Kind::Other, format!("{} cannot be restored: {why}", file.display())).hint(hint)
     };
+    let unopened = |why| refused(why, "is this the right file, and the right passphrase or key for it?");
+    // The key was accepted: what is wrong now is wrong with the file.
+    let broken =
+        |why| refused(why, "the file is damaged or cut off: take another copy of it, or another backup");
     let open = || {
-        let source = File::open(file).map_err(|error| broken(error.to_string()))?;
-        seal.open(source).map_err(broken)
+        let source = File::open(file).map_err(|error| unopened(error.to_string()))?;
+        seal.open(source).map_err(unopened)
     };
     let failed = |error: CopyError| match error {
         CopyError::Store(error) => Failure::from(error),
