@@ -14,6 +14,9 @@ use crate::{clock, kms};
 pub struct Health {
     /// `ok`; `standby` while another server has the store; `stopping` with status 503.
     pub status: String,
+    /// Why changes, or all requests, are refused although the server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// `GET /v1/status`.
@@ -33,6 +36,28 @@ pub struct Status {
     pub clock: Clock,
     /// How its store is; none for a standby.
     pub store: Option<StoreStatus>,
+    /// How its audit log is; none for a standby, and where there is no log.
+    #[serde(default)]
+    pub audit: Option<AuditStatus>,
+}
+
+/// How an audit log is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AuditStatus {
+    /// Where it ends, as `LINE:HASH`: what `audit verify --known` takes.
+    pub end: String,
+    /// Why it cannot be written, if it cannot; then changes are refused.
+    pub trouble: Option<String>,
+    /// Whether requests that change nothing are answered all the same.
+    pub reads_go_on: bool,
+}
+
+impl fmt::Display for AuditStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ends {}", self.end)?;
+        let what = if self.reads_go_on { "changes are" } else { "every request is" };
+        self.trouble.as_ref().map_or(Ok(()), |why| write!(f, "; {what} refused, it cannot be written: {why}"))
+    }
 }
 
 /// Whether a server serves.
@@ -56,11 +81,14 @@ pub struct StoreStatus {
     pub rekey: Progress,
     /// Why the store takes no writes, if it does not.
     pub read_only: Option<String>,
+    /// Why nothing may be changed in it, where that is because the audit log cannot be written.
+    #[serde(default)]
+    pub audit: Option<String>,
 }
 
 impl fmt::Display for StoreStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, previous_key, rekey, read_only } = self;
+        let Self { key, previous_key, rekey, read_only, audit } = self;
         write!(f, "sealed with key {key}")?;
         if let Some(previous) = previous_key {
             write!(f, ", records of key {previous} are being sealed anew")?;
@@ -71,10 +99,11 @@ impl fmt::Display for StoreStatus {
         if let Some(failed) = &rekey.failed {
             write!(f, ", which stands still: {failed}")?;
         }
-        match read_only {
-            Some(why) => write!(f, "; takes no writes: {why}"),
-            None => Ok(()),
+        if let Some(why) = read_only {
+            write!(f, "; takes no writes: {why}")?;
         }
+        let Some(why) = audit else { return Ok(()) };
+        write!(f, "; nothing is changed in it, the audit log cannot be written: {why}")
     }
 }
 

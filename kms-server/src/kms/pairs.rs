@@ -14,6 +14,7 @@ use super::refusal::{Reason, Refusal};
 use super::rotation::{self, Dates, Pair, Rotation};
 use super::{Context, Event, Kms, lifecycle};
 use crate::crypto::{KeyPair, KeySpec, Sealing, format, sha256};
+use crate::limits;
 use crate::store::{Batch, StoreError};
 
 impl Kms {
@@ -34,7 +35,8 @@ impl Kms {
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
         }
-        self.policies.load().check_new(&pair.private, &pair.public, &spec.to_string())?;
+        let Pair { private, public } = &pair;
+        self.policies.load().check_new(private, public, &spec.to_string(), limits::LEAST_INTERVAL)?;
         let sealing = self.keyring.sealing();
         let digests = self.fill(&mut pair, spec, &sealing)?;
         complete(&mut pair.private, spec, digests[0], now);
