@@ -13,6 +13,7 @@ use age::secrecy::SecretString;
 use age::{Decryptor, Encryptor, Identity, Recipient, x25519};
 use serde::Serialize;
 
+use crate::audit;
 use crate::failure::{Failure, Kind};
 use crate::kms::check::{self, Report};
 use crate::limits;
@@ -189,13 +190,16 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
         return Err(Failure::new(Kind::State, what)
             .hint("a restore overwrites nothing: move the old store away, or name another folder"));
     }
-    let broken = |why: String| {
-        Failure::new(Kind::Other, format!("{} cannot be restored: {why}", file.display()))
-            .hint("is this the right file, and the right passphrase or key for it?")
+    let refused = |why: String, hint: &str| {
+        Failure::new(Kind::Other, format!("{} cannot be restored: {why}", file.display())).hint(hint)
     };
+    let unopened = |why| refused(why, "is this the right file, and the right passphrase or key for it?");
+    // The key was accepted: what is wrong now is wrong with the file.
+    let broken =
+        |why| refused(why, "the file is damaged or cut off: take another copy of it, or another backup");
     let open = || {
-        let source = File::open(file).map_err(|error| broken(error.to_string()))?;
-        seal.open(source).map_err(broken)
+        let source = File::open(file).map_err(|error| unopened(error.to_string()))?;
+        seal.open(source).map_err(unopened)
     };
     let failed = |error: CopyError| match error {
         CopyError::Store(error) => Failure::from(error),
@@ -208,6 +212,8 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
     let folder = beside.path().join("store");
     let store = SledStore::open(&folder, SledOptions::default())?;
     let records = copy::fill(&store, &mut open()?, &contents).map_err(failed)?;
+    // The log that the store knew of is elsewhere; a new one begins with it.
+    let records = records - u64::from(audit::forget_end(&store)?);
     // What is checked is what the next server will read.
     drop(store);
     let store = SledStore::open(&folder, SledOptions::default())?;

@@ -53,6 +53,17 @@ impl Failure {
         Self { kind, what: what.into(), hint: String::new() }
     }
 
+    /// One failure that tells all of these, each with its hint.
+    ///
+    /// # Errors
+    /// That failure, where there is any.
+    pub fn together(mut failures: Vec<Self>) -> Result<(), Self> {
+        let Some(Self { kind, what, hint }) = failures.pop() else { return Ok(()) };
+        let kind = failures.first().map_or(kind, |first| first.kind);
+        let before: String = failures.iter().map(|failure| format!("{failure}\n")).collect();
+        Err(Self { kind, what: before + &what, hint })
+    }
+
     /// What failed and why.
     #[must_use]
     pub fn what(&self) -> &str {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::period::Period;
+
 /// Bytes of one Request Message. The largest honest one is a batch of 1,000 wrapped file keys, about 700 KiB.
 pub const MESSAGE: usize = 1 << 20;
 
@@ -150,6 +152,23 @@ pub const POLICIES: usize = 1_000;
 
 /// Bytes of a policy's name: it begins keys of the store, which have 520.
 pub const POLICY_NAME: usize = 128;
+
+/// Patterns of all policies together: each is compared with all others, which takes seconds at the worst.
+pub const PATTERNS: usize = 2_000;
+
+/// Characters of a pattern: twice the longest host name's label with an asterisk at each end.
+pub const PATTERN: usize = 128;
+
+/// The shortest Rotate Interval that a client may ask for where no policy says `least-interval`: each rotation makes two
+/// objects that stay.
+pub const LEAST_INTERVAL: Period = Period { seconds: 3_600 };
+
+/// Connections to the admin API at once; more wait. Those who follow events hold one each.
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// For a caller of the admin API to send a request: its head, and then its body. Also how long it may keep a connection
+/// that it asks nothing over.
+pub const ADMIN_REQUEST: Duration = Duration::from_secs(10);
 
 /// Keys in one page of the admin API: about 600 KiB of JSON.
 pub const KEYS_LISTED: usize = 1_000;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kms_protocol::DateTime;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -66,6 +67,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>
     let most = room();
     let room = Arc::new(Semaphore::new(most));
     let mut connections = JoinSet::new();
+    let mut failures = AcceptFailures::default();
     let stopping = stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -79,7 +81,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(failure) => {
-                pause_after(&failure).await;
+                failures.pause_after(&failure, "the KMIP port").await;
                 continue;
             }
         };
@@ -113,13 +115,26 @@ async fn drain(mut connections: JoinSet<()>) {
     }
 }
 
-/// A connection that died before it reached a server must not stop it, nor may a full table of files spin it.
-async fn pause_after(failure: &io::Error) {
-    match failure.kind() {
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
-        _ => {
-            warn!(%failure, "cannot accept connections");
-            tokio::time::sleep(EXHAUSTED).await;
+/// What went wrong with accepting connections, told once a second.
+#[derive(Default)]
+pub struct AcceptFailures {
+    told: Option<DateTime>,
+}
+
+impl AcceptFailures {
+    /// A connection that died before it reached a server must not stop it, nor may a full table of files spin it.
+    pub async fn pause_after(&mut self, failure: &io::Error, whose: &str) {
+        match failure.kind() {
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted => {}
+            _ => {
+                let now = clock::system_now();
+                if self.told.replace(now) != Some(now) {
+                    warn!(%failure, "{whose} cannot accept connections");
+                }
+                tokio::time::sleep(EXHAUSTED).await;
+            }
         }
     }
 }

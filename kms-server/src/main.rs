@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match cli::run(cli, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", cli::printable_lines(&failure.to_string()));
             ExitCode::from(failure.kind.exit_code())
         }
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use jiff::SpanRelativeTo;
-use serde::de::Error as _;
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A length of time, written as `90d`, `1d 12h`, `30s`.
@@ -37,11 +37,32 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
+        let Written(text) = Written::deserialize(from)?;
         let seconds = parse(&text).map_err(|cause| {
             D::Error::custom(format!("{text:?} is no duration: {cause}; write it like 90d, 12h or 30s"))
         })?;
         Ok(Self { seconds })
+    }
+}
+
+/// A duration as it stands in a file.
+struct Written(String);
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Written;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a duration such as "90d", "12h" or "30s""#)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Written, E> {
+                Ok(Written(text.to_owned()))
+            }
+        }
+        from.deserialize_str(Text)
     }
 }
 

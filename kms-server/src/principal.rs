@@ -21,9 +21,9 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// What is wrong with it and what to do, if anything is.
+    /// What is wrong with it behind those before it, and what to do, if anything is.
     #[must_use]
-    pub fn mistake(&self) -> Option<(String, &'static str)> {
+    pub fn mistake(&self, earlier: &[Self]) -> Option<(String, &'static str)> {
         let name = &self.name;
         if name.is_empty() || name.chars().count() > limits::PRINCIPAL || name.chars().any(char::is_control) {
             let what = format!("the principal {name:?} has no name that can stand in a log");
@@ -33,7 +33,22 @@ impl Mapping {
             let what = format!("the principal {name:?} matches no certificate");
             return Some((what, "state a pattern for `subject`, for `san`, or for both"));
         }
+        if let Some(first) = earlier.iter().find(|first| first.covers(self)) {
+            let first = &first.name;
+            let what = format!(
+                "the principal {name:?} is never reached: {first:?} takes every certificate that it would"
+            );
+            return Some((what, "the first that matches counts: put this one before it"));
+        }
         None
+    }
+
+    /// Whether it matches every certificate that `other` does.
+    fn covers(&self, other: &Self) -> bool {
+        let covers = |own: &Option<Patterns>, theirs: &Option<Patterns>| {
+            own.as_ref().is_none_or(|own| theirs.as_ref().is_some_and(|theirs| own.cover(theirs)))
+        };
+        covers(&self.subject, &other.subject) && covers(&self.san, &other.san)
     }
 
     fn matches(&self, certificate: &Certificate) -> bool {

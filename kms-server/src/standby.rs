@@ -24,21 +24,24 @@ pub struct Opened {
     pub store: SledStore,
     /// The admin API's port: the one that was picked, if one was.
     pub admin: Option<SocketAddr>,
+    /// Whether another server had it: secrets and certificates that were read before may be of yesterday.
+    pub has_waited: bool,
 }
 
 /// Opens the store in `folder`, waiting for as long as another server has it. Says so to `waiting`, once, with the address
-/// of the admin API if that could be opened, and answers there as a standby.
+/// of the admin API if that could be opened, and answers there as a standby. Where there is none, one is made if it `may_be_new`.
 ///
 /// # Errors
-/// [`Failure`] when the store cannot be opened for another reason, or `waiting` fails.
+/// [`Failure`] when there is no store, it cannot be opened for another reason, or `waiting` fails.
 pub async fn open(
     folder: &Path,
+    may_be_new: bool,
     admin: Option<SocketAddr>,
     started: Instant,
     waiting: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
 ) -> Result<Opened, Failure> {
-    let holder = match try_open(folder).await? {
-        Ok(store) => return Ok(Opened { store, admin }),
+    let holder = match try_open(folder, may_be_new).await? {
+        Ok(store) => return Ok(Opened { store, admin, has_waited: false }),
         Err(holder) => holder,
     };
     info!(
@@ -51,7 +54,7 @@ pub async fn open(
     waiting(address)?;
     let store = loop {
         tokio::time::sleep(limits::STANDBY_LOOK).await;
-        if let Ok(store) = try_open(folder).await? {
+        if let Ok(store) = try_open(folder, false).await? {
             break store;
         }
     };
@@ -59,17 +62,38 @@ pub async fn open(
     if let Some(answering) = answering {
         answering.stop().await;
     }
-    Ok(Opened { store, admin: address.or(admin) })
+    Ok(Opened { store, admin: address.or(admin), has_waited: true })
 }
 
 /// The store, or who holds it.
-async fn try_open(folder: &Path) -> Result<Result<SledStore, Option<String>>, Failure> {
+async fn try_open(folder: &Path, may_be_new: bool) -> Result<Result<SledStore, Option<String>>, Failure> {
+    if !may_be_new && !SledStore::is_in(folder) {
+        let what = format!("there is no store in {}", folder.display());
+        return Err(Failure::new(Kind::State, what).hint(
+            "is its disk mounted? the first start, which makes a store, is `kms-server run --new-store`",
+        ));
+    }
     let folder = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, SledOptions::default())).await;
     match opened.map_err(|defect| Failure::new(Kind::Other, defect.to_string()))? {
         Ok(store) => Ok(Ok(store)),
         Err(StoreError::Locked { holder, .. }) => Ok(Err(holder)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What was read before the wait, read again where it can be; a server that takes over does not fail on what it had.
+pub fn again<T>(what: &str, old: T, read: impl FnOnce() -> Result<Option<T>, Failure>) -> T {
+    match read() {
+        Ok(new) => new.unwrap_or(old),
+        Err(failure) => {
+            let (cause, hint) = failure.into_parts();
+            warn!(
+                cause,
+                hint, "{what} cannot be read again: what was read when this server began to wait counts"
+            );
+            old
+        }
     }
 }
 

@@ -123,13 +123,12 @@ pub fn unlock(store: &dyn Store, given: &Given) -> Result<Keyring, Failure> {
         note.write(store)?;
         return Ok(Keyring::new(key));
     };
-    let key = given.store_key(note.kdf.as_ref()).ok().filter(|key| key.id().to_string() == note.key);
-    let key = match (key, &note.origin) {
-        (Some(key), _) => key,
-        (None, Some(origin)) => from_origin(origin, &note)?,
-        (None, None) => {
+    let key = match (given.store_key(note.kdf.as_ref()), &note.origin) {
+        (Ok(key), _) if key.id().to_string() == note.key => key,
+        (_, Some(origin)) => from_origin(origin, &note, given)?,
+        (refused, None) => {
             // The error of a passphrase where a key is needed says more than "wrong".
-            given.store_key(note.kdf.as_ref())?;
+            refused?;
             return Err(
                 wrong_key(&note).hint("give the store key or passphrase that this store was made with")
             );
@@ -148,17 +147,23 @@ pub fn unlock(store: &dyn Store, given: &Given) -> Result<Keyring, Failure> {
     Ok(Keyring::of(key, previous))
 }
 
-/// The key from where it was when the store was sealed anew: so a server comes up again although nobody has changed its
-/// configuration yet.
-fn from_origin(origin: &Origin, note: &KeyNote) -> Result<StoreKey, Failure> {
+/// The key from where it was when the store was sealed anew, for whoever gives the one before: so a server comes up again
+/// although nobody has changed its configuration yet. Any other key is wrong.
+fn from_origin(origin: &Origin, note: &KeyNote, given: &Given) -> Result<StoreKey, Failure> {
     let (Origin::KeyFile(file) | Origin::PassphraseFile(file)) = origin;
     let hint = format!("the store was sealed anew with what was in {}: give that", file.display());
+    let is_former = note.former.as_ref().is_some_and(|former| {
+        given.store_key(former.kdf.as_ref()).is_ok_and(|key| key.id().to_string() == former.key)
+    });
+    if !is_former {
+        return Err(wrong_key(note).hint(hint));
+    }
     let found = Given::read(origin).and_then(|given| given.store_key(note.kdf.as_ref()));
     match found {
         Ok(key) if key.id().to_string() == note.key => {
             tracing::warn!(
                 file = %file.display(),
-                "the configuration names an old store key; the store was sealed anew with the one in this file: name it"
+                "the configuration names the store key of before; the store was sealed anew with the one in this file: name it"
             );
             Ok(key)
         }
@@ -291,6 +296,13 @@ impl Source {
                     .hint("leave one of them"))
             }
         }
+    }
+
+    /// Whether it can be read at any time: a terminal and a pipe give a secret once. What is not there should be a file.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        let Self::File(Origin::KeyFile(file) | Origin::PassphraseFile(file)) = self else { return false };
+        fs::metadata(file).map_or(true, |about| about.is_file())
     }
 
     /// Reads it.

@@ -59,6 +59,15 @@ impl Webhooks {
     }
 }
 
+/// Whether the secret and the authorities of a webhook can be read.
+///
+/// # Errors
+/// [`Failure`] names the file.
+pub fn check(hook: &config::Webhook) -> Result<(), Failure> {
+    signer(&hook.secret_file)?;
+    agent(hook.trusted.as_deref()).map(drop)
+}
+
 impl Drop for Webhooks {
     fn drop(&mut self) {
         self.stop.clear();

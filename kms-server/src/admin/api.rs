@@ -14,6 +14,9 @@ use crate::{clock, kms};
 pub struct Health {
     /// `ok`; `standby` while another server has the store; `stopping` with status 503.
     pub status: String,
+    /// Why changes, or all requests, are refused although the server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// `GET /v1/status`.
@@ -33,6 +36,28 @@ pub struct Status {
     pub clock: Clock,
     /// How its store is; none for a standby.
     pub store: Option<StoreStatus>,
+    /// How its audit log is; none for a standby, and where there is no log.
+    #[serde(default)]
+    pub audit: Option<AuditStatus>,
+}
+
+/// How an audit log is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AuditStatus {
+    /// Where it ends, as `LINE:HASH`: what `audit verify --known` takes.
+    pub end: String,
+    /// Why it cannot be written, if it cannot; then changes are refused.
+    pub trouble: Option<String>,
+    /// Whether requests that change nothing are answered all the same.
+    pub reads_go_on: bool,
+}
+
+impl fmt::Display for AuditStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ends {}", self.end)?;
+        let what = if self.reads_go_on { "changes are" } else { "every request is" };
+        self.trouble.as_ref().map_or(Ok(()), |why| write!(f, "; {what} refused, it cannot be written: {why}"))
+    }
 }
 
 /// Whether a server serves.
@@ -62,11 +87,14 @@ pub struct StoreStatus {
     /// How many damaged records were met since the start, and left out.
     #[serde(default)]
     pub damaged: usize,
+    /// Why nothing may be changed in it, where that is because the audit log cannot be written.
+    #[serde(default)]
+    pub audit: Option<String>,
 }
 
 impl fmt::Display for StoreStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, previous_key, rekey, read_only, adopting, damaged } = self;
+        let Self { key, previous_key, rekey, read_only, adopting, damaged, audit } = self;
         write!(f, "sealed with key {key}")?;
         if let Some(previous) = previous_key {
             write!(f, ", records of key {previous} are being sealed anew")?;
@@ -83,10 +111,11 @@ impl fmt::Display for StoreStatus {
         if *adopting {
             f.write_str("; keys are being filed under changed policies")?;
         }
-        match damaged {
-            0 => Ok(()),
-            some => write!(f, "; {some} damaged records met: `kms-server ctl store check` names them"),
+        if *damaged > 0 {
+            write!(f, "; {damaged} damaged records met: `kms-server ctl store check` names them")?;
         }
+        let Some(why) = audit else { return Ok(()) };
+        write!(f, "; nothing is changed in it, the audit log cannot be written: {why}")
     }
 }
 

@@ -5,13 +5,13 @@ mod events;
 mod host;
 mod operator;
 mod recorded;
+mod serve;
 mod standby;
 mod store;
 
 pub use operator::Operator;
 pub use standby::{Standby, serve_standby};
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,15 +24,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use tokio::net::TcpListener;
-use tracing::{error, info};
+use tracing::info;
 
 use recorded::Detail;
 
-use crate::audit::Trail;
+use crate::audit::{Status, Trail};
 use crate::clock::{Change, Clock, ClockError};
 use crate::limits;
 use crate::rotator::Rotator;
 use crate::shutdown::Stop;
+
+/// Where the store is checked.
+const STORE_CHECK: &str = "/v1/store/check";
 
 /// Where a copy of the store is had.
 const STORE_COPY: &str = "/v1/store/copy";
@@ -57,6 +60,11 @@ impl Admin {
     fn trail(&self) -> Option<&Arc<Trail>> {
         self.rotator.trail()
     }
+
+    fn audit_status(&self) -> Option<api::AuditStatus> {
+        let Status { end, trouble, reads_go_on } = self.trail()?.status()?;
+        Some(api::AuditStatus { end: end.to_string(), trouble, reads_go_on })
+    }
 }
 
 /// Serves the admin API on `listener` until `stop`.
@@ -64,13 +72,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
     serve_until(listener, router(admin), stop).await;
 }
 
-async fn serve_until(listener: TcpListener, router: Router, mut stop: Stop) {
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await }).await;
-    if let Err(failure) = served {
-        error!(%failure, "the admin API ended");
-    }
+async fn serve_until(listener: TcpListener, router: Router, stop: Stop) {
+    serve::run(listener, router.layer(middleware::from_fn(serve::read_body)), stop).await;
 }
 
 /// The admin API as a router.
@@ -84,7 +87,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/keys/{id}", get(operator::show_key).post(operator::change_key))
         .route("/v1/events", get(events::list))
         .route("/v1/store", get(store::show))
-        .route("/v1/store/check", post(store::check))
+        .route(STORE_CHECK, post(store::check))
         .route(STORE_COPY, get(store::copy))
         .route("/v1/store/rekey", post(store::rekey))
         .fallback(unknown)
@@ -97,10 +100,12 @@ pub fn router(admin: Arc<Admin>) -> Router {
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
     if admin.stop.is_requested() {
-        let health = api::Health { status: "stopping".into() };
+        let health = api::Health { status: "stopping".into(), trouble: None };
         return (StatusCode::SERVICE_UNAVAILABLE, Json(health)).into_response();
     }
-    Json(api::Health { status: "ok".into() }).into_response()
+    let store = admin.store_status();
+    let trouble = store.and_then(|store| store.audit.or(store.read_only));
+    Json(api::Health { status: "ok".into(), trouble }).into_response()
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Json<api::Status> {
@@ -112,6 +117,7 @@ async fn status(State(admin): State<Arc<Admin>>) -> Json<api::Status> {
         state: admin.state.clone(),
         clock: api::Clock::of(&admin.clock),
         store: admin.store_status(),
+        audit: admin.audit_status(),
     })
 }
 

@@ -23,15 +23,18 @@ pub(super) async fn record(State(admin): State<Arc<Admin>>, mut request: Request
     let correlation = trail.as_ref().map(|trail| trail.correlation()).unwrap_or_default();
     let order = Order { now: admin.clock.now(), peer, correlation };
     request.extensions_mut().insert(order.clone());
-    // A copy of the store changes nothing, and takes everything along.
-    let is_question = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        && request.uri().path() != super::STORE_COPY;
+    // A check takes a while, so it is no GET, and changes nothing. A copy neither, but it takes everything along.
+    let is_question = match request.uri().path() {
+        super::STORE_CHECK => true,
+        super::STORE_COPY => false,
+        _ => matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS),
+    };
     let Some(trail) = trail.filter(|_| !is_question) else { return next.run(request).await };
     if let Err(shut) = trail.admit(Access::Change) {
         let problem = Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,
             error: shut.to_string(),
-            hint: "free space on its disk; the server goes on by itself".into(),
+            hint: "mend that, or free space on its disk; the server goes on by itself".into(),
         };
         return problem.into_response();
     }

@@ -25,7 +25,7 @@ pub struct Standby {
 /// Serves the admin API of a standby on `listener` until `stop`.
 pub async fn serve_standby(listener: TcpListener, standby: Arc<Standby>, stop: Stop) {
     let router = Router::new()
-        .route("/v1/health", get(async || Json(api::Health { status: "standby".into() })))
+        .route("/v1/health", get(async || Json(api::Health { status: "standby".into(), trouble: None })))
         .route("/v1/status", get(status))
         .fallback(waiting)
         .layer(middleware::from_fn(host::check))
@@ -42,6 +42,7 @@ async fn status(State(standby): State<Arc<Standby>>) -> Json<api::Status> {
         state: Some(standby.state.clone()),
         clock: api::Clock::of(&Clock::real()),
         store: None,
+        audit: None,
     })
 }
 

@@ -37,6 +37,7 @@ impl Admin {
             read_only: kms.store().writable().err().map(|error| error.to_string()),
             adopting: kms.is_adopting(),
             damaged: kms.damaged(),
+            audit: self.audit_status().and_then(|audit| audit.trouble),
         })
     }
 }
@@ -116,8 +117,9 @@ pub(super) async fn rekey(
 
 /// What the request names is no key.
 fn bad_key(failure: Failure) -> Problem {
-    let (error, hint) = failure.into_parts();
-    Problem { status: StatusCode::BAD_REQUEST, error, hint }
+    let error = failure.into_parts().0;
+    let hint = "name a file on the server's machine that its user alone can read; `kms-server store new-key FILE` makes one";
+    Problem { status: StatusCode::BAD_REQUEST, error, hint: hint.into() }
 }
 
 impl From<StoreError> for Problem {

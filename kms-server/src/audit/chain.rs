@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::end::Known;
 use super::limits::BLOCK;
 use super::line::{self, Marks, Position};
 use super::record::{Record, Source};
@@ -30,6 +31,19 @@ pub enum OpenError {
     Locked {
         /// The folder.
         path: PathBuf,
+    },
+    /// It is not the one that the store's changes went into.
+    #[error(
+        "the audit log in {} ends at line {}, and the store knows of line {known} in its log",
+        path.display(), found.line
+    )]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// Where this log ends.
+        found: Position,
+        /// Where the log once ended, as the store knows.
+        known: Position,
     },
     /// What was once synced is not there as it was.
     #[error("the audit log is damaged: {file}, line {line}, byte {offset}: {what}")]
@@ -55,7 +69,11 @@ impl OpenError {
             }
             Self::Locked { .. } => "stop the other server, or name another `folder` in [audit]",
             Self::Damaged { .. } => {
-                "`kms-server audit verify` says more; keep the folder as evidence and move it away: a new log begins"
+                "`kms-server audit verify` says more; keep the folder as evidence, move it away, and begin a new log with \
+                 --accept-audit-loss"
+            }
+            Self::Other { .. } => {
+                "put the log back, or name its `folder` in [audit]; where it is lost, start once with --accept-audit-loss"
             }
         }
     }
@@ -98,11 +116,17 @@ pub struct Segments {
 }
 
 impl Chain {
-    /// Opens the log in `folder`, or begins one. What a crash left unfinished at its end is cut off.
+    /// Opens the log in `folder`, or begins one, unless the store has `known` another. What a crash left unfinished at its
+    /// end is cut off.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(folder: &Path, segments: &Segments, time: Timestamp) -> Result<Self, OpenError> {
+    pub fn open(
+        folder: &Path,
+        segments: &Segments,
+        known: &Known,
+        time: Timestamp,
+    ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: folder.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let lock = owned(&folder.join("lock")).map_err(failed)?;
@@ -111,9 +135,10 @@ impl Chain {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: folder.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let known = segment::head(folder).map_err(failed)?.unwrap_or_default();
+        let synced = segment::head(folder).map_err(failed)?.unwrap_or_default();
         let numbers = segment::list(folder).map_err(failed)?;
-        let (number, at, length) = end_of(folder, &numbers, &known)?;
+        let (number, at, length) = end_of(folder, &numbers, &synced)?;
+        known.check(folder, &at)?;
         let head = owned(&folder.join(segment::HEAD)).map_err(failed)?;
         let file = owned(&segment::path(folder, number)).map_err(failed)?;
         let mut chain = Self {
@@ -156,6 +181,23 @@ impl Chain {
     /// Where the chain ends.
     pub fn end(&self) -> Position {
         self.at
+    }
+
+    /// Whether the files that are written are those that stand in the folder.
+    ///
+    /// # Errors
+    /// Says which is not: what goes into a file that was moved or deleted is lost.
+    pub fn check_place(&self) -> Result<(), String> {
+        let paths = [segment::path(&self.folder, self.number), self.folder.join(segment::HEAD)];
+        for (file, path) in [&self.file, &self.head].into_iter().zip(&paths) {
+            let identity = |about: fs::Metadata| (about.dev(), about.ino());
+            match (file.metadata().map(identity), fs::metadata(path).map(identity)) {
+                (Ok(open), Ok(there)) if open == there => {}
+                (Ok(_), Ok(_)) => return Err(format!("{} is another file than was opened", path.display())),
+                (Err(error), _) | (_, Err(error)) => return Err(format!("{}: {error}", path.display())),
+            }
+        }
+        Ok(())
     }
 
     /// Whether a full disk would not be in the way of what is written next.

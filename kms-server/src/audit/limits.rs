@@ -17,6 +17,9 @@ pub const DELAY: Duration = Duration::from_millis(100);
 /// How often is looked whether a log that cannot be written can be again, and whether the store can.
 pub const RETRY: Duration = Duration::from_secs(1);
 
+/// How often the store learns how far the log is where nothing was changed that would tell it.
+pub const END_NOTED: Duration = Duration::from_secs(60);
+
 /// Bytes of records that may wait in memory: at 50,000 requests a second, what two seconds of a stalled disk hold up; under
 /// `continue-reads` also what may be read while the disk takes no writes.
 pub const WAITING_BYTES: usize = 32 << 20;

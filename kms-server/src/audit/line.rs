@@ -25,6 +25,13 @@ pub struct Position {
     pub hash: [u8; 32],
 }
 
+impl std::fmt::Display for Position {
+    /// As `LINE:HASH`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.line, hex::encode(self.hash))
+    }
+}
+
 impl std::str::FromStr for Position {
     type Err = ();
 

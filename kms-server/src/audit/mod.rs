@@ -12,6 +12,7 @@
 //! A record names objects and people, never what is in them.
 
 mod chain;
+mod end;
 mod events;
 pub mod limits;
 mod line;
@@ -24,10 +25,11 @@ mod verify;
 mod writer;
 
 pub use chain::{OpenError, Segments};
+pub use end::forget as forget_end;
 pub use events::{Events, Told};
 pub use line::{Line, Marks, Position};
 pub use outbox::is_entry;
 pub use record::{Outcome, Record, Source, bounded, brief};
 pub use show::{Filter, show};
-pub use trail::{Access, OnFull, Options, Shut, Trail, TrailError};
+pub use trail::{Access, OnFull, Options, Shut, Status, Trail, TrailError};
 pub use verify::{Fault, Report, verify};

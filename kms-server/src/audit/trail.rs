@@ -13,8 +13,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::chain::{Chain, OpenError, Segments};
+use super::end::Known;
 use super::events::{self, Events, Ring};
 use super::limits;
+use super::line::Position;
 use super::outbox::Commit;
 use super::record::{Record, Source};
 use super::writer::Writer;
@@ -40,6 +42,8 @@ pub struct Options {
     pub on_full: OnFull,
     /// How it is cut into files.
     pub segments: Segments,
+    /// Whether to begin where the store knows of another log, or of more of this one.
+    pub accept_loss: bool,
     /// Tells the real time.
     pub now: fn() -> Timestamp,
 }
@@ -47,7 +51,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let segments = Segments { bytes: limits::SEGMENT_BYTES, keep: limits::KEEP };
-        Self { folder: None, on_full: OnFull::Refuse, segments, now: crate::clock::timestamp }
+        Self {
+            folder: None,
+            on_full: OnFull::Refuse,
+            segments,
+            accept_loss: false,
+            now: crate::clock::timestamp,
+        }
     }
 }
 
@@ -66,6 +76,17 @@ pub enum Access {
 pub struct Shut {
     /// What is wrong.
     pub cause: String,
+}
+
+/// How a log is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// Where it ends. Who notes that elsewhere can tell later whether anything up to it was changed.
+    pub end: Position,
+    /// Why it cannot be written, if it cannot.
+    pub trouble: Option<String>,
+    /// Whether what changes nothing goes on meanwhile.
+    pub reads_go_on: bool,
 }
 
 /// What may happen: everything, what changes nothing, nothing.
@@ -95,6 +116,8 @@ pub(super) struct Shared {
     pub committed: AtomicBool,
     pub ring: Mutex<Ring>,
     pub latest: watch::Sender<u64>,
+    /// Where the log ends.
+    pub end: Mutex<Position>,
 }
 
 /// Records of what changed nothing, before they are written.
@@ -160,12 +183,25 @@ impl Trail {
     /// [`TrailError`].
     pub fn open(options: &Options, store: &Arc<dyn Store>) -> Result<Self, TrailError> {
         let Some(folder) = &options.folder else { return Ok(Self::new(options.now, None, 0)) };
-        let chain = Chain::open(folder, &options.segments, (options.now)())?;
+        let known = Known::read(store.as_ref())?;
+        let open = |known: &Known| Chain::open(folder, &options.segments, known, (options.now)());
+        let (chain, lost) = match open(&known) {
+            Err(OpenError::Other { .. }) if options.accept_loss => (
+                open(&Known::default())?,
+                Some(format!("the store knew of a log that went to {}", known.end)),
+            ),
+            other => (other?, None),
+        };
         let mut trail = Self::new(options.now, Some(folder.clone()), chain.end().line);
-        let writer = Writer::new(Arc::clone(&trail.shared), Arc::clone(store), chain, options.on_full)?;
+        let shared = Arc::clone(&trail.shared);
+        let writer = Writer::new(shared, Arc::clone(store), chain, known, options.on_full)?;
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
         trail.thread = Mutex::new(Some(thread.map_err(TrailError::Thread)?));
         trail.note(trail.record(Source::Server, "start"));
+        if let Some(lost) = lost {
+            tracing::warn!(lost, "the audit log is not whole, and that was accepted");
+            trail.note(trail.record(Source::Server, "accept audit loss").detail(lost));
+        }
         Ok(trail)
     }
 
@@ -183,6 +219,7 @@ impl Trail {
             committed: AtomicBool::new(true),
             ring: Mutex::new(Ring::behind(last)),
             latest: watch::Sender::new(last),
+            end: Mutex::default(),
         };
         let run = Uuid::new_v4().simple().to_string().chars().take(8).collect();
         let (thread, requests) = (Mutex::default(), AtomicU64::new(0));
@@ -193,6 +230,15 @@ impl Trail {
     #[must_use]
     pub fn is_written(&self) -> bool {
         self.folder.is_some()
+    }
+
+    /// How the log is; `None` where nothing is written down.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        self.folder.as_ref()?;
+        let gate = self.shared.gate.load(Ordering::Acquire);
+        let trouble = (gate != gate::OPEN).then(|| lock(&self.shared.cause).clone());
+        Some(Status { end: *lock(&self.shared.end), trouble, reads_go_on: gate != gate::SHUT })
     }
 
     /// A record of `operation` by `source`, now.

@@ -6,8 +6,11 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
+
 use super::chain::{Chain, Entry};
-use super::limits::{DELAY, DELETED_AT_ONCE, DELETED_TOGETHER, RETRY};
+use super::end::Known;
+use super::limits::{DELAY, DELETED_AT_ONCE, DELETED_TOGETHER, END_NOTED, RETRY};
 use super::line::Marks;
 use super::outbox::{self, Found};
 use super::record::{Record, Source, brief};
@@ -28,6 +31,9 @@ pub struct Writer {
     done: Vec<String>,
     /// How many records each commit has of which not all are in the log.
     parts: HashMap<String, u32>,
+    /// Where the log ended, as the store knows, and when it learnt that.
+    known: Known,
+    noted: Option<Timestamp>,
     is_store_writable: bool,
     /// What was last said of the log's own trouble.
     told: u8,
@@ -39,6 +45,7 @@ impl Writer {
         shared: Arc<Shared>,
         store: Arc<dyn Store>,
         chain: Chain,
+        known: Known,
         on_full: OnFull,
     ) -> Result<Self, TrailError> {
         let mut writer = Self {
@@ -50,9 +57,12 @@ impl Writer {
             taken: HashMap::new(),
             done: Vec::new(),
             parts: HashMap::new(),
+            known,
+            noted: None,
             is_store_writable: true,
             told: gate::OPEN,
         };
+        *lock(&writer.shared.end) = writer.chain.end();
         writer.resume()?;
         Ok(writer)
     }
@@ -90,8 +100,13 @@ impl Writer {
             }
             self.collect();
             self.write();
-            if is_tick || is_stopping || self.done.len() >= DELETED_TOGETHER {
-                self.forget();
+            let is_time =
+                self.noted.is_none_or(|noted| now.duration_since(noted).unsigned_abs() >= END_NOTED);
+            if !self.done.is_empty() && (is_tick || self.done.len() >= DELETED_TOGETHER)
+                || is_time
+                || is_stopping
+            {
+                self.forget(now);
             }
             if is_stopping {
                 break;
@@ -138,8 +153,14 @@ impl Writer {
             self.shared.committed.store(true, Ordering::Release);
         }
         let event = match (writable, self.is_store_writable) {
-            (Err(error), true) => Event::StoreReadOnly { reason: brief(error.to_string()) },
-            (Ok(()), false) => Event::StoreWritable,
+            (Err(error), true) => {
+                tracing::error!(%error, hint = error.hint(), "the store takes no writes");
+                Event::StoreReadOnly { reason: brief(error.to_string()) }
+            }
+            (Ok(()), false) => {
+                tracing::info!("the store takes writes");
+                Event::StoreWritable
+            }
             _ => return,
         };
         self.is_store_writable = !self.is_store_writable;
@@ -214,6 +235,9 @@ impl Writer {
 
     /// Writes what waits, and lets happen what can be recorded from here on.
     fn write(&mut self) {
+        if let Err(cause) = self.chain.check_place() {
+            return self.set_gate(gate::SHUT, &cause);
+        }
         let mut finished = Vec::new();
         let (shared, parts) = (&self.shared, &mut self.parts);
         let result = self.chain.append(&mut self.waiting, (shared.now)(), |n, entry| {
@@ -228,6 +252,7 @@ impl Writer {
                 parts.insert(commit, left);
             }
         });
+        *lock(&shared.end) = self.chain.end();
         finished.into_iter().for_each(|commit| self.finish(commit));
         match result {
             // The reserve on disk is used up.
@@ -274,21 +299,48 @@ impl Writer {
         }
     }
 
-    /// Deletes from the store what is in the log.
-    fn forget(&mut self) {
-        while !self.done.is_empty() {
+    /// Deletes from the store what is in the log, and has it know where the log ends.
+    fn forget(&mut self, now: Timestamp) {
+        if self.chain.check_place().is_err() {
+            return;
+        }
+        while !self.done.is_empty() || self.known.end != self.chain.end() {
             let count = self.done.len().min(DELETED_AT_ONCE);
-            let batch = self.done.iter().take(count).fold(Batch::new(), |batch, commit| {
+            let end = self.chain.end();
+            let batch = Batch::new().put(self.known.put(&end));
+            let batch = self.done.iter().take(count).fold(batch, |batch, commit| {
                 batch.delete(outbox::store_id(commit), self.taken.get(commit).copied().unwrap_or(0))
             });
             match self.store.commit(batch) {
-                Ok(_) => self.done.drain(..count).for_each(|commit| _ = self.taken.remove(&commit)),
+                Ok(revision) => {
+                    self.known.moved(end, revision);
+                    self.noted = Some(now);
+                    self.done.drain(..count).for_each(|commit| _ = self.taken.remove(&commit));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "what is in the audit log stays in the store a while longer");
+                    if matches!(error, StoreError::Conflict { .. }) {
+                        self.look_again();
+                    }
                     return;
                 }
             }
         }
+    }
+
+    /// A commit of these deletions whose outcome was unknown has happened.
+    fn look_again(&mut self) {
+        if let Ok(known) = Known::read(self.store.as_ref()) {
+            self.known = known;
+        }
+        let (store, taken) = (&self.store, &mut self.taken);
+        self.done.retain(|commit| {
+            let is_gone = matches!(store.fetch(&outbox::store_id(commit)), Ok(None));
+            if is_gone {
+                taken.remove(commit);
+            }
+            !is_gone
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kms_server::audit::{self, Filter, Line, Outcome, Position, Report, Source};
 use kms_server::failure::{Failure, Kind};
 
-use super::{say, say_json};
+use super::{printable, say, say_json};
 
 #[derive(Args)]
 pub(super) struct Audit {
@@ -57,11 +57,11 @@ struct Show {
     /// Only what was refused or failed
     #[arg(long)]
     refused: bool,
-    /// Only from this real time on, such as 2027-01-01T00:00:00Z
-    #[arg(long)]
+    /// Only from this real time on, such as 2027-01-01T00:00:00Z; a day such as 2027-01-01 begins at midnight UTC
+    #[arg(long, value_parser = time)]
     since: Option<Timestamp>,
     /// Only before this real time
-    #[arg(long)]
+    #[arg(long, value_parser = time)]
     until: Option<Timestamp>,
 }
 
@@ -84,6 +84,12 @@ pub(super) fn run(options: &Audit) -> Result<(), Failure> {
 
 fn known(text: &str) -> Result<Position, String> {
     text.parse().map_err(|()| "it is not a line's number, a colon and 64 hexadecimal digits".into())
+}
+
+/// A time, or the beginning of a day.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let day = || text.parse::<jiff::civil::Date>()?.to_zoned(jiff::tz::TimeZone::UTC);
+    text.parse::<Timestamp>().or_else(|error| day().map(|day| day.timestamp()).map_err(|_| error.to_string()))
 }
 
 fn verify(folder: &Path, known: Option<Position>, json: bool) -> Result<(), Failure> {
@@ -129,11 +135,38 @@ impl Show {
             until: self.until,
         };
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        let shown = audit::show(folder, &filter, |text, line| match json {
-            true => writeln!(out, "{text}"),
-            false => writeln!(out, "{}", told(line)),
+        let mut count = 0_u64;
+        let shown = audit::show(folder, &filter, |text, line| {
+            count += 1;
+            if json { writeln!(out, "{text}") } else { writeln!(out, "{}", told(line)) }
         });
-        shown.and_then(|()| out.flush()).map_err(|error| unreadable(folder, &error))
+        if let (0, Ok(()), Some(operation)) = (count, &shown, &self.operation) {
+            suggest(folder, operation);
+        }
+        match shown.and_then(|()| out.flush()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                let _ = out.into_parts();
+                Ok(())
+            }
+            other => other.map_err(|error| unreadable(folder, &error)),
+        }
+    }
+}
+
+/// Says which operation of the log may have been meant by one that is not in it.
+fn suggest(folder: &Path, operation: &str) {
+    let mut nearest: Option<(usize, String)> = None;
+    let looked = audit::show(folder, &Filter::default(), |_, line| {
+        let found = &line.record.operation;
+        let distance = strsim::damerau_levenshtein(&operation.to_lowercase(), &found.to_lowercase());
+        if distance * 2 <= operation.len() && nearest.as_ref().is_none_or(|(best, _)| distance < *best) {
+            nearest = Some((distance, found.to_string()));
+        }
+        Ok(())
+    });
+    if let (Ok(()), Some((1.., meant))) = (looked, nearest) {
+        tracing::warn!("no record of {operation:?} is to be shown; did you mean {meant:?}?");
     }
 }
 
@@ -165,11 +198,6 @@ fn told(line: &Line) -> String {
         add(&printable(detail));
     }
     text
-}
-
-/// A text that peers may have chosen, without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{FFFD}' } else { character }).collect()
 }
 
 fn unreadable(folder: &Path, error: &std::io::Error) -> Failure {

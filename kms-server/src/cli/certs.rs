@@ -13,7 +13,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
 
-use super::{say, say_json};
+use super::{printable, say, say_json};
 
 #[derive(Args)]
 pub(super) struct Certs {
@@ -116,10 +116,10 @@ fn show(file: &std::path::Path) -> Result<(), Failure> {
     let text = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
     let der = CertificateDer::from_pem_slice(&text).map_err(|error| unreadable(error.to_string()))?;
     let certificate = Certificate::read(&der).ok_or_else(|| unreadable("it cannot be decoded".into()))?;
-    say(&format!("subject    {}", certificate.subject))?;
-    say(&format!("issuer     {}", certificate.issuer))?;
-    say(&format!("principal  {}", certificate.principal().unwrap_or("nobody")))?;
-    say(&format!("names      {}", certificate.names.join(", ")))?;
+    say(&format!("subject    {}", printable(&certificate.subject)))?;
+    say(&format!("issuer     {}", printable(&certificate.issuer)))?;
+    say(&format!("principal  {}", printable(certificate.principal().unwrap_or("nobody"))))?;
+    say(&format!("names      {}", printable(&certificate.names.join(", "))))?;
     say(&format!(
         "valid      {} to {}",
         clock::text(certificate.not_before),

@@ -18,7 +18,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use super::store::{NewKeyOptions, SealOptions};
-use super::{keys, policies, say, say_json};
+use super::{keys, policies, printable, say, say_json};
 
 /// To connect. A move of the clock may itself take minutes: it generates the keys of every rotation on the way.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -166,7 +166,7 @@ impl ClockCommand {
 }
 
 fn status_text(status: &api::Status) -> String {
-    let api::Status { version, pid, role, uptime_seconds, state, clock, store } = status;
+    let api::Status { version, pid, role, uptime_seconds, state, clock, store, audit } = status;
     let state = state.as_ref().map_or("in memory".into(), |folder| folder.display().to_string());
     let role = match role {
         api::Role::Active => "serves",
@@ -178,13 +178,16 @@ fn status_text(status: &api::Status) -> String {
     if let Some(store) = store {
         let _ = write!(text, "\nstore  {store}");
     }
+    if let Some(audit) = audit {
+        let _ = write!(text, "\naudit  {audit}");
+    }
     text
 }
 
 fn moved_text(moved: &api::Moved) -> String {
     let mut text = moved.clock.to_string();
     for api::Fired { at, what, .. } in &moved.fired {
-        let _ = write!(text, "\n{at}  {what}");
+        let _ = write!(text, "\n{at}  {}", printable(what));
     }
     if moved.omitted > 0 {
         let _ = write!(text, "\nand {} more", moved.omitted);

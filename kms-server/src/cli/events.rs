@@ -8,7 +8,7 @@ use kms_server::audit::{Events as Answer, Told};
 use kms_server::failure::Failure;
 
 use super::ctl::Remote;
-use super::{say, say_json};
+use super::{printable, say, say_json};
 
 /// Seconds that one request waits for an event: less than what a question to the server may take.
 const WAIT: u64 = 5;
@@ -64,5 +64,5 @@ impl Events {
 
 fn text(told: &Told) -> String {
     let Told { n, time, kmip_time, event } = told;
-    format!("{n:>8}  {}  {event}", kmip_time.unwrap_or(*time))
+    format!("{n:>8}  {}  {}", kmip_time.unwrap_or(*time), printable(&event.to_string()))
 }

@@ -7,7 +7,7 @@ use kms_server::admin::api::{Key, KeyChange, Keys};
 use kms_server::failure::{Failure, Kind};
 
 use super::ctl::Remote;
-use super::{say, say_json};
+use super::{printable, say, say_json};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -107,7 +107,7 @@ fn table(keys: &Keys) -> String {
     );
     for key in &keys.keys {
         let Key { id, object_type, kind, state, generation, owner, names, .. } = key;
-        let names = names.join(", ");
+        let [owner, names] = [owner, &names.join(", ")].map(|text| printable(text));
         let _ = write!(
             text,
             "\n{id:<36}  {object_type:<11}  {kind:<9}  {state:<21}  {generation:>3}  {owner:<16}  {names}"
@@ -123,7 +123,7 @@ fn details(key: &Key) -> String {
     let mut text = format!("{} {} {}", key.kind, key.object_type, key.id);
     let mut row = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            let _ = write!(text, "\n  {name:<12} {value}");
+            let _ = write!(text, "\n  {name:<12} {}", printable(value));
         }
     };
     row("state", Some(&key.state));

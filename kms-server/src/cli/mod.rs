@@ -20,6 +20,7 @@ use kms_server::config::{self, Config, PolicyBook};
 use kms_server::dev;
 use kms_server::failure::{Failure, Kind};
 use kms_server::persona::Persona;
+use kms_server::production;
 use tracing_subscriber::EnvFilter;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -122,6 +123,9 @@ struct Dev {
     /// veeam-strict; a time such as `idle-hsm:5s` sets when idle connections are given up
     #[arg(long, value_name = "NAME")]
     persona: Option<Persona>,
+    /// Begins a new audit log, or goes on with a shorter one, where the store knows of more; the log says so
+    #[arg(long)]
+    accept_audit_loss: bool,
     #[command(flatten)]
     ready: Ready,
 }
@@ -137,9 +141,15 @@ struct Run {
     /// Where the admin API is; port 0 picks one [default: what the configuration says, else nowhere]
     #[arg(long, env = "KMS_ADMIN")]
     admin: Option<SocketAddr>,
+    /// Makes an empty store where there is none: for the first start
+    #[arg(long)]
+    new_store: bool,
     /// Serves a store although it has lived under a moved clock
     #[arg(long)]
     accept_moved_clock: bool,
+    /// Begins a new audit log, or goes on with a shorter one, where the store knows of more; the log says so
+    #[arg(long)]
+    accept_audit_loss: bool,
     #[command(flatten)]
     ready: Ready,
 }
@@ -171,13 +181,39 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
 }
 
 fn check_config(file: &Path) -> Result<(), Failure> {
-    let (_, book) = read_config(file)?;
-    let policies = book.effective();
-    let mut text = format!("{} is right: {} policies", file.display(), policies.len());
+    let config = Config::load(file)?;
+    let mut wrong = match is_for_dev(&config) {
+        true => config.mistakes(),
+        false => production::mistakes(&config, config.admin),
+    };
+    let book = PolicyBook::open(&config, changes_of(&config, file).as_deref());
+    let policies = match book {
+        Ok(book) => book.effective(),
+        Err(failure) => {
+            // A mistake of the file's own was found already.
+            if !wrong.iter().any(|known| failure.what().contains(known.what())) {
+                wrong.push(failure);
+            }
+            Vec::new()
+        }
+    };
+    Failure::together(wrong)?;
+    let whose = if is_for_dev(&config) {
+        " for `kms-server dev`; `run` needs store, store-key and [tls]"
+    } else {
+        ""
+    };
+    let mut text = format!("{} is right{whose}: {} policies", file.display(), policies.len());
     for placed in policies {
         text.push_str(&format!("\n  {}  ({})", placed.policy.name, placed.place()));
     }
     say(&text)
+}
+
+/// Whether it says nothing that only a production server asks for.
+fn is_for_dev(config: &Config) -> bool {
+    let Config { store, store_key, store_passphrase, tls, .. } = config;
+    store.is_none() && store_key.is_none() && store_passphrase.is_none() && tls.is_none()
 }
 
 fn show_config(file: &Path, origin: bool, json: bool) -> Result<(), Failure> {
@@ -195,13 +231,17 @@ fn show_config(file: &Path, origin: bool, json: bool) -> Result<(), Failure> {
     say(&lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// A configuration with the policies in force. A development server keeps changed policies beside its file.
+/// A configuration with the policies in force.
 fn read_config(file: &Path) -> Result<(Config, PolicyBook), Failure> {
     let config = Config::read(file)?;
-    let beside = || config.tls.is_none().then(|| file.with_file_name(dev::POLICIES));
-    let changes = config.policy_changes.clone().or_else(beside);
-    let book = PolicyBook::open(&config, changes.as_deref())?;
+    let book = PolicyBook::open(&config, changes_of(&config, file).as_deref())?;
     Ok((config, book))
+}
+
+/// Where changed policies are kept: a development server has them beside its file.
+fn changes_of(config: &Config, file: &Path) -> Option<PathBuf> {
+    let beside = || is_for_dev(config).then(|| file.with_file_name(dev::POLICIES));
+    config.policy_changes.clone().or_else(beside)
 }
 
 fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), Failure> {
@@ -217,8 +257,29 @@ fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a line to stdout. A reader that has gone ends the command as a failure, not as a panic.
+/// A text that peers may have chosen, on one line and without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().map(|character| if is_obeyed(character) { '\u{FFFD}' } else { character }).collect()
+}
+
+/// Whether a terminal does something else with a character than to show it in its place.
+fn is_obeyed(character: char) -> bool {
+    let turns_around =
+        matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns_around || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// Writes lines to stdout, whatever was put into them. A reader that has gone ends the command as a failure, not as a panic.
 fn say(text: &str) -> Result<(), Failure> {
+    print(&printable_lines(text))
+}
+
+/// Lines without what a terminal would obey.
+pub fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())
@@ -229,7 +290,7 @@ fn say(text: &str) -> Result<(), Failure> {
 fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::new(Kind::Other, format!("cannot write JSON: {error}")))?;
-    say(&text)
+    print(&text)
 }
 
 /// The address of the admin API where no option names it.

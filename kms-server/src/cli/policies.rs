@@ -6,7 +6,7 @@ use kms_server::failure::{Failure, Kind};
 use serde_json::{Map, Value};
 
 use super::ctl::Remote;
-use super::{say, say_json};
+use super::{printable, say, say_json};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -21,7 +21,8 @@ pub(super) enum Command {
     Set {
         /// Its name
         name: String,
-        /// Such as rotate-every=90d or names=tape-*,disk-*; nothing behind the sign sets back to the default
+        /// Such as rotate-every=90d or names=tape-*,disk-*; nothing behind the sign sets back to the default; a list as JSON
+        /// may hold commas: names='["a, b"]'
         #[arg(value_name = "SETTING=VALUE")]
         settings: Vec<String>,
     },
@@ -48,7 +49,7 @@ pub(super) fn run(command: &Command, remote: &Remote, json: bool) -> Result<(), 
             return if json { say_json(&one) } else { say(&details(&one)?) };
         }
         Command::Set { name, settings } => {
-            let settings = settings.iter().map(|setting| parse(setting)).collect::<Result<Map<_, _>, _>>()?;
+            let settings = parse_all(settings)?;
             remote.write("/v1/policies", &PolicyChange::Set { name: name.clone(), settings })?
         }
         Command::Remove { name } => {
@@ -58,6 +59,19 @@ pub(super) fn run(command: &Command, remote: &Remote, json: bool) -> Result<(), 
     if json { say_json(&policies) } else { say(&table(&policies)) }
 }
 
+/// The settings of a command line, each of which stands there once.
+fn parse_all(settings: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut all = Map::new();
+    for setting in settings {
+        let (key, value) = parse(setting)?;
+        if all.insert(key.clone(), value).is_some() {
+            return Err(Failure::new(Kind::Other, format!("{key} is set twice"))
+                .hint("a list has commas: names=tape-*,disk-*"));
+        }
+    }
+    Ok(all)
+}
+
 fn parse(setting: &str) -> Result<(String, Value), Failure> {
     let Some((key, value)) = setting.split_once('=').filter(|(key, _)| !key.is_empty()) else {
         return Err(Failure::new(Kind::Other, format!("{setting:?} sets nothing"))
@@ -65,6 +79,10 @@ fn parse(setting: &str) -> Result<(String, Value), Failure> {
     };
     let value = match value {
         "" => Value::Null,
+        list if list.starts_with('[') => serde_json::from_str(list).map_err(|error| {
+            Failure::new(Kind::Other, format!("{list} is no list: {error}"))
+                .hint(r#"write it like names='["tape-*", "a, b"]'"#)
+        })?,
         value if value.contains(',') || LISTS.contains(&key) => value.split(',').map(str::trim).collect(),
         value => value.into(),
     };
@@ -77,7 +95,7 @@ fn table(policies: &Policies) -> String {
         let policy = &placed.policy;
         let every = policy.rotate_every.map_or_else(|| "never".to_owned(), |every| format!("every {every}"));
         let names = serde_json::to_value(&policy.names).unwrap_or_default();
-        let names = names.as_str().map_or_else(|| names.to_string(), str::to_owned);
+        let names = printable(names.as_str().unwrap_or(&names.to_string()));
         lines.push(format!("{:<20}  {names:<24}  {every:<12}  {}", policy.name, placed.place));
     }
     lines.join("\n")

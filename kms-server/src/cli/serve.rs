@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kms_certs::publish_file;
+use kms_protocol::DateTime;
 use kms_server::admin::Operator;
 use kms_server::admin::api::Role;
 use kms_server::clock::{self, Clock};
@@ -16,7 +17,7 @@ use kms_server::crypto::Workers;
 use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
 use kms_server::kms::Kms;
-use kms_server::kms::notes::MovedClock;
+use kms_server::kms::notes::{self, MovedClock};
 use kms_server::principal::Principals;
 use kms_server::production;
 use kms_server::server::{Parts, Server};
@@ -24,7 +25,7 @@ use kms_server::service;
 use kms_server::shutdown::Signals;
 use kms_server::standby;
 use kms_server::store::{MemoryStore, SledOptions, SledStore, Store};
-use kms_server::tls::{Identity, ServerTls};
+use kms_server::tls::ServerTls;
 use kms_server::webhook::Webhooks;
 use serde::Serialize;
 use tracing::{info, warn};
@@ -59,6 +60,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         only_loopback(admin, "--admin")?;
     }
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
+    state.config.audit.accept_loss = options.accept_audit_loss;
     let store: Arc<dyn Store> = if state.is_ephemeral {
         Arc::new(MemoryStore::new())
     } else {
@@ -69,18 +71,14 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         persona.bend(&mut state.config.policies);
     }
     let service = service::start(store, &state.store_key, &state.config, &workers)?;
-    let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())
-        .map_err(tls_failure)?
+    let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
         .with_principals(Principals(state.config.principals.clone()));
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
         tls = tls.with_suites(suites);
     }
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
-    if clock.is_frozen() || clock.ahead() > 0 {
-        // Its file says so; a store that was copied without that file has to say it itself.
-        MovedClock::stamp(service.store(), clock::system_now())?;
-    }
+    look_at_past(service.store(), &clock)?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
     let operator = Some(operator(&service, &state.config)?);
     let admin = Some(admin);
@@ -107,40 +105,31 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     production::keep_memory_private()?;
     gather_entropy();
-    let mut config = Config::read(&options.config)?;
-    let file = options.config.display();
-    let missing = |what: &str| {
-        Failure::new(Kind::Config, format!("{file} does not say `{what}`"))
-            .hint("a production server takes nothing for granted: it needs store, store-key and [tls]")
-    };
-    let tls = config.tls.as_ref().ok_or_else(|| missing("[tls]"))?;
-    let folder = config.store.clone().ok_or_else(|| missing("store"))?;
-    production::check_secrets(&config)?;
-    let identities: Vec<_> = tls
-        .certificates
-        .iter()
-        .map(|pair| Identity { certificate: pair.certificate.clone(), key: pair.key.clone() })
-        .collect();
-    let principals = Principals(config.principals.clone());
-    let tls = ServerTls::new(&identities, &tls.trusted).map_err(tls_failure)?.with_principals(principals);
-    config.audit.folder.get_or_insert_with(|| folder.with_file_name("audit"));
-    let given = config.given_store_key()?;
+    let mut config = Config::load(&options.config)?;
     let admin = options.admin.or(config.admin);
-    if let Some(admin) = admin {
-        only_loopback(admin, "admin")?;
-    }
+    Failure::together(production::mistakes(&config, admin))?;
+    let folder = config.store.clone().unwrap_or_default();
+    config.audit.folder.get_or_insert_with(|| folder.with_file_name("audit"));
+    config.audit.accept_loss = options.accept_audit_loss;
+    let (mut tls, mut given) = (production::tls(&config)?, config.given_store_key()?);
     remove_stale(&options.ready)?;
     runtime()?.run(async {
         let mut signals = signals()?;
         let waiting = |admin| say_standby(&options.ready, &folder, admin, started);
         let opened = tokio::select! {
-            opened = standby::open(&folder, admin, started, waiting) => opened?,
+            opened = standby::open(&folder, options.new_store, admin, started, waiting) => opened?,
             signal = signals.next() => {
                 info!(signal, "stopped while waiting");
                 return Ok(());
             }
         };
+        if opened.has_waited {
+            // The key may be another by now, and the certificates of when it began to wait may have expired.
+            tls = standby::again("the certificates", tls, || production::tls(&config).map(Some));
+            given = standby::again("the store's key", given, || config.lasting_store_key());
+        }
         production::check_clock(&opened.store, options.accept_moved_clock)?;
+        notes::stamp_production(&opened.store)?;
         let workers = Arc::new(Workers::one_per_core()?);
         let service = service::start(Arc::new(opened.store), &given, &config, &workers)?;
         let operator = Some(operator(&service, &config)?);
@@ -161,6 +150,26 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         })
         .await
     })
+}
+
+/// What a development server has to say of a store's past, and what its store has to say from now on.
+fn look_at_past(store: &dyn Store, clock: &Clock) -> Result<(), Failure> {
+    if clock.is_frozen() || clock.ahead() > 0 {
+        // Its file says so; a store that was copied without that file has to say it itself.
+        MovedClock::stamp(store, clock::system_now())?;
+    } else if let Some(MovedClock { since }) = MovedClock::read(store)? {
+        let since = clock::text(DateTime(since));
+        warn!(
+            since,
+            "this store has lived under a moved clock, and the clock shows the real time again: its dates may lie in the future"
+        );
+    }
+    if notes::is_of_production(store)? {
+        warn!(
+            "this store is a production server's, and this server's clock can be moved: whoever moves it spoils the store"
+        );
+    }
+    Ok(())
 }
 
 /// Who acts on keys and policies through the admin API.
@@ -313,10 +322,4 @@ fn only_loopback(address: SocketAddr, option: &str) -> Result<(), Failure> {
     let what = format!("{option} {address} would let other machines in");
     Err(Failure::new(Kind::Listen, what)
         .hint("use a loopback address, or `dev --allow-remote` if you mean it"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn tls_failure(error: kms_server::tls::TlsError) -> Failure {
-    Failure::new(Kind::Config, error.to_string())
-        .hint("the server needs PEM files of its certificate, its key and the trusted authority")
 }

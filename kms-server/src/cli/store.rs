@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use kms_server::backup::{self, Seal};
-use kms_server::config::Config;
+use kms_server::config::{self, Config};
 use kms_server::failure::{Failure, Kind};
 use kms_server::kms::check::{self, Report};
 use kms_server::kms::notes::Origin;
@@ -13,7 +13,7 @@ use kms_server::store::copy::{self, CopyError};
 use kms_server::store::{SledOptions, SledStore};
 use kms_server::store_key::{self, Given};
 
-use super::{say, say_json};
+use super::{printable, say, say_json};
 
 #[derive(Args)]
 pub(super) struct StoreOptions {
@@ -49,7 +49,7 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         #[command(flatten)]
-        seal: SealOptions,
+        seal: OpenOptions,
     },
     /// Makes a new store key
     NewKey {
@@ -86,6 +86,26 @@ impl SealOptions {
             Self { recipient: Some(recipient), .. } => Seal::recipient(recipient),
             _ => Err(Failure::new(Kind::Other, "nothing says what the backup is sealed for")),
         }
+    }
+}
+
+/// What opens a backup.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct OpenOptions {
+    /// A file with the passphrase, such as /dev/fd/3; - asks on the terminal
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// A file with the age key
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl OpenOptions {
+    fn seal(&self) -> Result<Seal, Failure> {
+        let Self { passphrase_file, key_file } = self;
+        SealOptions { passphrase_file: passphrase_file.clone(), key_file: key_file.clone(), recipient: None }
+            .seal()
     }
 }
 
@@ -149,6 +169,13 @@ pub(super) fn run(options: &StoreOptions) -> Result<(), Failure> {
 impl StoreOptions {
     fn config(&self) -> Result<Config, Failure> {
         match &self.state {
+            None if !self.config.exists() => {
+                let what = format!("there is no configuration {}", self.config.display());
+                Err(Failure::new(Kind::Config, what).hint(
+                    "name it with --config, or a development server's folder with --state; a restore with --to and the \
+                     store's key in KMS_STORE_KEY needs none",
+                ))
+            }
             None => Config::read(&self.config),
             Some(state) => Ok(Config {
                 store: Some(state.join("store")),
@@ -166,12 +193,15 @@ impl StoreOptions {
     }
 
     fn given(&self) -> Result<Given, Failure> {
-        self.config()?.given_store_key()
+        match config::store_key_of_environment() {
+            Some(text) => Given::key(&text, config::STORE_KEY_VARIABLE),
+            None => self.config()?.given_store_key(),
+        }
     }
 
     fn open(&self) -> Result<SledStore, Failure> {
         let folder = self.folder()?;
-        if !folder.join("db").is_file() {
+        if !SledStore::is_in(&folder) {
             let what = format!("there is no store in {}", folder.display());
             return Err(Failure::new(Kind::State, what).hint("name the right --config or --state"));
         }
@@ -198,7 +228,7 @@ pub(super) fn report(report: &Report, json: bool) -> Result<(), Failure> {
              followed, {newest} newest generations"
         ))?;
         for problem in &report.problems {
-            say(&format!("{}: {}", problem.at, problem.what))?;
+            say(&printable(&format!("{}: {}", problem.at, problem.what)))?;
         }
     }
     if report.sound {

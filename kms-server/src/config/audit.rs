@@ -18,11 +18,15 @@ pub struct Audit {
     pub on_full: OnFull,
     /// How many files of it are kept.
     pub keep: u32,
+    /// Whether a log is begun where the store knows of another: said for one start, on the command line.
+    #[serde(skip)]
+    pub accept_loss: bool,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { enabled: true, folder: None, on_full: OnFull::default(), keep: audit::limits::KEEP }
+        let (on_full, keep) = (OnFull::default(), audit::limits::KEEP);
+        Self { enabled: true, folder: None, on_full, keep, accept_loss: false }
     }
 }
 
@@ -41,6 +45,7 @@ impl Audit {
         let mut options = audit::Options { on_full: self.on_full, ..audit::Options::default() };
         options.folder = self.folder.clone().filter(|_| self.enabled);
         options.segments.keep = self.keep;
+        options.accept_loss = self.accept_loss;
         options
     }
 }

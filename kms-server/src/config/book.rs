@@ -42,6 +42,8 @@ pub struct PolicyBook {
     file: Option<PathBuf>,
     changes: Changes,
     source: Arc<Source>,
+    /// What the file of changes held when it was last read or written; none where there was none.
+    text: Option<Arc<str>>,
 }
 
 impl PolicyBook {
@@ -56,12 +58,14 @@ impl PolicyBook {
             file: file.map(Path::to_owned),
             changes: Changes::default(),
             source: Arc::default(),
+            text: None,
         };
         if let Some(file) = file.filter(|file| file.exists()) {
             let origin = file.display().to_string();
             let text = read_bounded(file)?;
             book.changes = toml::from_str(&text).map_err(|error| explain(&error, &text, &origin))?;
             book.source = Arc::new(Source::of(&text, &origin));
+            book.text = Some(text.into());
         }
         check(&book.effective())?;
         Ok(book)
@@ -136,8 +140,16 @@ impl PolicyBook {
         let text = toml::to_string(&changes).map_err(|error| Failure::new(Kind::Other, error.to_string()))?;
         let text = format!("{HEAD}{text}");
         let source = Arc::new(Source::of(&text, &file.display().to_string()));
-        let next = Self { changes, source, ..self.clone() };
+        let next = Self { changes, source, text: Some(text.as_str().into()), ..self.clone() };
         check(&next.effective())?;
+        let present = if file.exists() { Some(read_bounded(&file)?) } else { None };
+        if present.as_deref() != self.text.as_deref() {
+            let what =
+                format!("{} was changed since this server read it, and would be overwritten", file.display());
+            return Err(Failure::new(Kind::Refused, what).hint(
+                "restart the server, which then goes by the file as it is, and make the change again",
+            ));
+        }
         replace_file(&file, text.as_bytes(), FileAccess::Public).map_err(|error| {
             Failure::new(Kind::State, error.to_string())
                 .hint("make the folder writable for the server and try again")
@@ -161,10 +173,22 @@ fn merged(policy: Policy, name: &str, settings: &Map<String, Value>) -> Result<P
         return Err(Failure::new(Kind::Other, "a policy is a table"));
     };
     for (key, value) in settings {
-        match value {
-            Value::Null => table.remove(key),
-            value => table.insert(key.clone(), value.clone()),
-        };
+        if key == "name" {
+            return Err(Failure::new(Kind::Refused, format!("policy {name:?} keeps its name"))
+                .hint("remove it and set one with another name"));
+        }
+        if value.is_null() {
+            // A key that nobody knows is a slip, also where it would be taken out.
+            let alone = Map::from_iter([(key.clone(), Value::Null)]);
+            if let Err(error) = serde_json::from_value::<Policy>(Value::Object(alone))
+                && error.to_string().starts_with("unknown field")
+            {
+                return Err(wrong(error));
+            }
+            table.remove(key);
+        } else {
+            table.insert(key.clone(), value.clone());
+        }
     }
     table.insert("name".into(), name.into());
     serde_json::from_value(Value::Object(table)).map_err(wrong)

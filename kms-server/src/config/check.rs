@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::source::Source;
 use crate::failure::{Failure, Kind};
-use crate::kms::policy::{AfterRotation, Policy};
+use crate::kms::policy::{AfterRotation, Patterns, Policy};
 use crate::limits;
 
 /// A policy and where it is written.
@@ -44,35 +44,74 @@ impl Placed {
 /// Whether policies make sense, each for itself and in their order.
 ///
 /// # Errors
-/// [`Failure`] names the line.
+/// [`Failure`] names each mistake and its line.
 pub fn check(policies: &[Placed]) -> Result<(), Failure> {
+    Failure::together(mistakes(policies))
+}
+
+/// What is wrong with policies, each for itself and in their order.
+pub fn mistakes(policies: &[Placed]) -> Vec<Failure> {
+    if let Some(beyond) = policies.get(limits::POLICIES) {
+        let what = format!("is one too many: there may be {}", limits::POLICIES);
+        return vec![beyond.wrong(
+            "",
+            &what,
+            "let one policy govern several names: names = [\"a-*\", \"b-*\"]",
+        )];
+    }
+    let (mut patterns, mut is_comparable) = (0, true);
+    let mut wrong = Vec::new();
     for (index, placed) in policies.iter().enumerate() {
+        let Policy { names, groups, owners, .. } = &placed.policy;
+        patterns += [names, groups, owners].iter().map(|list| list.selecting()).sum::<usize>();
+        if patterns > limits::PATTERNS {
+            let what =
+                format!("has one pattern too many: all policies together may have {}", limits::PATTERNS);
+            wrong.push(placed.wrong("names", &what, "let one pattern stand for several names: \"tape-*\""));
+            return wrong;
+        }
         let earlier = policies.get(..index).unwrap_or_default();
-        check_name(placed, earlier)?;
-        check_rotation(placed)?;
-        check_old(placed)?;
+        let long = check_patterns(placed);
+        is_comparable &= long.is_ok();
+        let checks = [
+            long,
+            check_name(placed, earlier),
+            check_pairs(placed),
+            check_rotation(placed),
+            check_old(placed),
+        ];
+        wrong.extend(checks.into_iter().filter_map(Result::err));
+        if !is_comparable {
+            continue;
+        }
         if let Some(first) = earlier.iter().find(|first| covers(&first.policy, &placed.policy)) {
-            let what = format!(
-                "is never reached: {:?} ({}) governs every key that it would",
-                first.policy.name,
-                first.place()
-            );
-            return Err(placed.wrong(
+            let (name, place) = (&first.policy.name, first.place());
+            let what = format!("is never reached: {name:?} ({place}) governs every key that it would");
+            wrong.push(placed.wrong(
                 "",
                 &what,
                 "the first policy that matches counts: put this one before it",
             ));
         }
     }
-    if let Some(beyond) = policies.get(limits::POLICIES) {
-        let what = format!("is one too many: there may be {}", limits::POLICIES);
-        return Err(beyond.wrong(
-            "",
-            &what,
-            "let one policy govern several names: names = [\"a-*\", \"b-*\"]",
-        ));
+    wrong
+}
+
+fn check_patterns(placed: &Placed) -> Result<(), Failure> {
+    let Policy { names, groups, owners, .. } = &placed.policy;
+    for (key, list) in [("names", names), ("groups", groups), ("owners", owners)] {
+        if let Some((what, hint)) = too_long(list) {
+            return Err(placed.wrong(key, &format!("has {what}"), hint));
+        }
     }
     Ok(())
+}
+
+/// What is wrong with a list of patterns, and what to do.
+pub fn too_long(list: &Patterns) -> Option<(String, &'static str)> {
+    let begin: String = list.longer_than(limits::PATTERN)?.chars().take(32).collect();
+    let what = format!("the pattern \"{begin}…\", which has more than {} characters", limits::PATTERN);
+    Some((what, "shorten it: `*` stands for any text"))
 }
 
 fn check_name(placed: &Placed, earlier: &[Placed]) -> Result<(), Failure> {
@@ -131,6 +170,22 @@ fn check_old(placed: &Placed) -> Result<(), Failure> {
     if policy.destroy_after.is_some_and(|after| after.seconds < 1) {
         let what = "destroys old keys at the moment they go out of use";
         return Err(placed.wrong("destroy-after", what, "leave time to decrypt what they protect: 30d"));
+    }
+    Ok(())
+}
+
+/// Whether a policy for some algorithms allows pairs of them.
+fn check_pairs(placed: &Placed) -> Result<(), Failure> {
+    let Policy { algorithms, allowed_pairs, .. } = &placed.policy;
+    if let Some(pairs) =
+        allowed_pairs.iter().find(|pairs| !algorithms.is_empty() && !algorithms.contains(&pairs.algorithm()))
+    {
+        let what = format!("allows {} pairs, which its algorithms leave to another policy", pairs.name());
+        return Err(placed.wrong(
+            "allowed-pairs",
+            &what,
+            "take it out, or add its algorithm to `algorithms`",
+        ));
     }
     Ok(())
 }

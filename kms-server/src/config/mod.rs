@@ -24,6 +24,7 @@ pub use webhook::{EventKind, Target, Webhook};
 
 use source::{Source, explain};
 
+use crate::crypto::limits::READY_PAIRS as READY_PAIRS_MOST;
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
 use crate::kms::policy::Policy;
@@ -112,10 +113,19 @@ impl Config {
     /// Reads `file`; what it names relatively is taken relative to it.
     ///
     /// # Errors
-    /// [`Failure`] names the line, and the nearest right name for a key that nobody knows.
+    /// [`Failure`] names the line of each mistake, and the nearest right name for a key that nobody knows.
     pub fn read(file: &Path) -> Result<Self, Failure> {
+        let config = Self::load(file)?;
+        Failure::together(config.mistakes()).map(|()| config)
+    }
+
+    /// Reads `file` as [`Config::read`] does, and leaves its [mistakes](Config::mistakes) to the caller.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be read, or nobody knows what it says.
+    pub fn load(file: &Path) -> Result<Self, Failure> {
         let text = read_bounded(file)?;
-        let mut config = Self::parse(&text, &file.display().to_string())?;
+        let mut config = Self::written(&text, &file.display().to_string())?;
         config.resolve(file.parent().unwrap_or(Path::new("")));
         Ok(config)
     }
@@ -127,8 +137,26 @@ impl Config {
     pub fn given_store_key(&self) -> Result<Given, Failure> {
         match store_key_of_environment() {
             Some(text) => Given::key(&text, STORE_KEY_VARIABLE),
-            None => store_key::Source::of(self.store_key.as_ref(), self.store_passphrase.as_ref())?.read(),
+            None => self.store_key_source()?.read(),
         }
+    }
+
+    /// The store's key where it can be read at any time, which a terminal and a pipe do not allow; else `None`.
+    ///
+    /// # Errors
+    /// As [`Config::given_store_key`].
+    pub fn lasting_store_key(&self) -> Result<Option<Given>, Failure> {
+        match store_key_of_environment() {
+            Some(text) => Given::key(&text, STORE_KEY_VARIABLE).map(Some),
+            None => {
+                let source = self.store_key_source()?;
+                if source.is_lasting() { source.read().map(Some) } else { Ok(None) }
+            }
+        }
+    }
+
+    fn store_key_source(&self) -> Result<store_key::Source, Failure> {
+        store_key::Source::of(self.store_key.as_ref(), self.store_passphrase.as_ref())
     }
 
     /// Reads the text of a configuration file called `origin`.
@@ -136,9 +164,14 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
+        let config = Self::written(text, origin)?;
+        Failure::together(config.mistakes()).map(|()| config)
+    }
+
+    /// What a text says, right or wrong.
+    fn written(text: &str, origin: &str) -> Result<Self, Failure> {
         let mut config: Self = toml::from_str(text).map_err(|error| explain(&error, text, origin))?;
         config.source = Arc::new(Source::of(text, origin));
-        config.check()?;
         Ok(config)
     }
 
@@ -151,26 +184,48 @@ impl Config {
             .collect()
     }
 
-    fn check(&self) -> Result<(), Failure> {
-        check::check(&self.placed())?;
-        let wrong = |path: &str, (what, hint): (String, &'static str)| {
-            Err(Failure::new(Kind::Config, format!("{}: {what}", self.source.place(path))).hint(hint))
+    /// Everything that is wrong with what it says, by itself; what it names is not looked at.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<Failure> {
+        let mut wrong = check::mistakes(&self.placed());
+        let mut mistake = |path: &str, (what, hint): (String, &'static str)| {
+            let place = self.source.place(path);
+            wrong.push(Failure::new(Kind::Config, format!("{place}: {what}")).hint(hint));
         };
-        if let Some(mistake) = self.audit.mistake() {
-            return wrong("audit.keep", mistake);
+        if let Some(found) = self.audit.mistake() {
+            mistake("audit.keep", found);
+        }
+        if let Some(many) = self.ready_pairs.filter(|many| *many > READY_PAIRS_MOST) {
+            let what = format!("ready-pairs is {many}, and {READY_PAIRS_MOST} is the most");
+            mistake("ready-pairs", (what, "lower it: pairs are kept ready of each kind in use"));
         }
         for (index, webhook) in self.webhooks.iter().enumerate() {
-            if let Some(mistake) = webhook.mistake(self.webhooks.get(..index).unwrap_or_default()) {
-                return wrong(&format!("webhook[{index}]"), mistake);
+            let earlier = self.webhooks.get(..index).unwrap_or_default();
+            if let Some(found) = webhook.mistake(earlier) {
+                mistake(&format!("webhook[{index}]"), found);
             }
         }
         for (index, principal) in self.principals.iter().enumerate() {
-            if let Some((what, hint)) = principal.mistake() {
-                let place = self.source.place(&format!("principal[{index}]"));
-                return Err(Failure::new(Kind::Config, format!("{place}: {what}")).hint(hint));
+            let earlier = self.principals.get(..index).unwrap_or_default();
+            let long = principal.subject.iter().chain(&principal.san).find_map(check::too_long);
+            if let Some(found) = long.or_else(|| principal.mistake(earlier)) {
+                mistake(&format!("principal[{index}]"), found);
             }
         }
-        Ok(())
+        for (index, rule) in self.access.0.iter().enumerate() {
+            if let Some(found) =
+                check::too_long(&rule.principals).or_else(|| check::too_long(rule.owners.as_ref()?))
+            {
+                mistake(&format!("access[{index}]"), found);
+            }
+        }
+        wrong
+    }
+
+    /// A failure to say at the place of the setting `path`.
+    #[must_use]
+    pub fn wrong(&self, path: &str, what: &str) -> Failure {
+        Failure::new(Kind::Config, format!("{}: {what}", self.source.place(path)))
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -200,7 +255,13 @@ fn read_bounded(file: &Path) -> Result<String, Failure> {
     };
     let mut text = String::new();
     let source = fs::File::open(file).map_err(unreadable)?;
-    source.take(limits::CONFIG + 1).read_to_string(&mut text).map_err(unreadable)?;
+    source.take(limits::CONFIG + 1).read_to_string(&mut text).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::InvalidData => {
+            Failure::new(Kind::Config, format!("{} is no text in UTF-8", file.display()))
+                .hint("save it as UTF-8, and mind that it is the right file")
+        }
+        _ => unreadable(cause),
+    })?;
     if text.len() as u64 > limits::CONFIG {
         let what = format!("{} is longer than {} bytes", file.display(), limits::CONFIG);
         return Err(Failure::new(Kind::Config, what).hint("is this the right file?"));
@@ -214,6 +275,7 @@ mod tests {
 
     use super::{Config, PolicyBook};
     use crate::kms::policy::{AfterRotation, MayLeave};
+    use crate::limits;
     use crate::period::Period;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -247,6 +309,13 @@ mod tests {
         assert_eq!((rest.name.as_str(), rest.rotate_every), ("rest", None));
         assert_eq!(rest.after_rotation, AfterRotation::KeepActive);
         assert_eq!(rest.private_keys_may_leave, MayLeave::Allow);
+    }
+
+    fn expect_mistake(text: &str, expected: &[&str]) {
+        let error = parse(text).unwrap_err();
+        for part in expected {
+            assert!(error.contains(part), "{text:?}: {part:?} is not in\n{error}");
+        }
     }
 
     #[test]
@@ -312,11 +381,59 @@ mod tests {
             ("[[principal]]\nname = \"a\"", &["line 1", "matches no certificate"]),
             ("listen = ", &["line 1"]),
         ] {
-            let error = parse(text).unwrap_err();
-            for part in expected {
-                assert!(error.contains(part), "{text:?}: {part:?} is not in\n{error}");
-            }
+            expect_mistake(text, expected);
         }
+    }
+
+    #[test]
+    fn what_is_out_of_range_or_selects_nothing_is_a_mistake() {
+        for (text, expected) in [
+            ("[[policy]]\nname = \"a\"\nalgorithms = [\"rsa\"]", &["line 3", "did you mean `RSA`?"][..]),
+            ("[[policy]]\nname = \"a\"\nrotate-every = 5", &["line 3", "`5`", "\"90d\", \"12h\" or \"30s\""]),
+            ("admin = \"[::1]:1\"\nadmin = \"[::1]:2\"", &["line 2, column 1", "`admin` is there twice"]),
+            ("ready-pairs = 257", &["line 1: ready-pairs is 257", "256 is the most"]),
+            ("[[policy]]\nname = \"a\"\nallowed-pairs = []", &["line 3", "an empty list"]),
+            ("[[policy]]\nname = \"a\"\nalgorithms = []", &["line 3", "an empty list"]),
+            (
+                "[[policy]]\nname = \"a\"\nalgorithms = [\"RSA\"]\nallowed-pairs = [\"RSA-2048\", \"P-256\"]",
+                &["line 4: policy \"a\" allows P-256 pairs"],
+            ),
+            (
+                "[[principal]]\nname = \"a\"\nsan = \"*.example\"\n[[principal]]\nname = \"b\"\n\
+                 subject = \"CN=b\"\nsan = \"b.example\"",
+                &["line 4: the principal \"b\" is never reached: \"a\" takes"],
+            ),
+        ] {
+            expect_mistake(text, expected);
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let error =
+            parse("ready-pairs = 999\n[audit]\nkeep = 1\n[[policy]]\nname = \"\"\nrotate-every = \"0s\"\n");
+        let error = error.unwrap_err();
+        for expected in ["ready-pairs is 999", "[audit] keep is 1", "has no name", "rotates every 0 s"] {
+            assert!(error.contains(expected), "{expected} is not in\n{error}");
+        }
+        assert_eq!(error.matches("hint: ").count(), 4, "{error}");
+    }
+
+    #[test]
+    fn patterns_have_an_end_and_comparing_them_has_too() {
+        let long = "x".repeat(limits::PATTERN + 1);
+        let error = parse(&format!("[[policy]]\nname = \"a\"\nnames = \"{long}\"")).unwrap_err();
+        assert!(error.contains("line 3") && error.contains("more than 128 characters"), "{error}");
+        let pattern = |number: usize| format!("\"{}{number}b\"", "*a".repeat(60));
+        let many = (0..=limits::PATTERNS).map(pattern).collect::<Vec<_>>().join(", ");
+        let error = parse(&format!("[[policy]]\nname = \"a\"\nnames = [{many}]")).unwrap_err();
+        assert!(error.contains("one pattern too many"), "{error}");
+        // As many as there may be, each as hard to compare as it gets.
+        let half: Vec<_> = (0..limits::PATTERNS).map(pattern).collect();
+        let (first, second) = half.split_at(limits::PATTERNS / 2);
+        let text = [first, second]
+            .map(|names| format!("[[policy]]\nname = {}\nnames = [{}]\n", names[0], names.join(", ")));
+        assert_eq!(parse(&text.concat()).unwrap().policies.len(), 2);
     }
 
     #[test]
@@ -368,6 +485,8 @@ mod tests {
         assert_eq!(book.policies().list[1].offset, Period::default());
         for (name, json, expected) in [
             ("tape", r#"{"rotate-evry": "1d"}"#, "did you mean `rotate-every`?"),
+            ("tape", r#"{"ofset": null}"#, "did you mean `offset`?"),
+            ("tape", r#"{"name": "disc"}"#, "keeps its name"),
             ("tape", r#"{"offset": "40d"}"#, "rotates again before"),
             ("tape", r#"{"names": "disk-1"}"#, "never reached"),
             ("tape", r#"{"rotate-every": 7}"#, "invalid type"),
@@ -377,6 +496,12 @@ mod tests {
             assert!(error.contains(expected), "{json}: {error}");
             assert_eq!(book.policies().list, before, "{json}");
         }
+        // What a person writes into the file while the server runs is not lost.
+        let written = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{written}# by hand\n")).unwrap();
+        let error = book.set("tape", &settings(r#"{"offset": "2h"}"#)).unwrap_err().to_string();
+        assert!(error.contains("was changed since this server read it"), "{error}");
+        assert!(std::fs::read_to_string(&file).unwrap().ends_with("# by hand\n"));
         assert!(book.remove("tap").unwrap_err().to_string().contains("there are: disk, tape"));
         let fixed = PolicyBook::open(&config, None).unwrap().set("tape", &settings("{}"));
         assert!(fixed.unwrap_err().to_string().contains("policy-changes"));

@@ -81,7 +81,13 @@ pub fn explain(error: &toml::de::Error, text: &str, origin: &str) -> Failure {
         }
         None => origin.to_owned(),
     };
-    let failure = Failure::new(Kind::Config, format!("{place}: {}", error.message()));
+    let mut message = error.message().to_owned();
+    if message == "duplicate key"
+        && let Some(key) = error.span().and_then(|span| text.get(span))
+    {
+        message = format!("`{key}` is there twice");
+    }
+    let failure = Failure::new(Kind::Config, format!("{place}: {message}"));
     match nearest(error.message()) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
         None => failure.hint(
@@ -95,7 +101,8 @@ pub fn nearest(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("unknown ")?;
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let given = quoted.next()?;
-    let distance = |name: &&str| strsim::damerau_levenshtein(given, name);
+    let given = given.to_lowercase();
+    let distance = |name: &&str| strsim::damerau_levenshtein(&given, &name.to_lowercase());
     let best = quoted.min_by_key(distance)?;
     // Further away than half of itself it is another word, not a slip.
     (distance(&best) * 2 <= best.chars().count()).then_some(best)

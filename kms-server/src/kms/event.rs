@@ -78,6 +78,19 @@ pub enum Event {
         /// Its Names.
         names: Vec<String>,
     },
+    /// The operator has brought a destroyed object back.
+    Undeleted {
+        /// Whose it is.
+        owner: String,
+        /// What it is, in KMIP's words.
+        object_type: String,
+        /// Which it is.
+        id: String,
+        /// Its Names.
+        names: Vec<String>,
+        /// Its State from now on, in KMIP's words.
+        state: String,
+    },
     /// The deletion window of a destroyed object is over: its key material is gone for good.
     Purged {
         /// Whose it is.
@@ -142,11 +155,12 @@ pub struct Ids {
 
 impl Event {
     /// The kinds of events, as configuration and JSON name them.
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "created",
         "rotated",
         "state-changed",
         "destroyed",
+        "undeleted",
         "purged",
         "rotation-failed",
         "store-read-only",
@@ -162,6 +176,7 @@ impl Event {
             Self::Rotated { .. } => "rotated",
             Self::StateChanged { .. } => "state-changed",
             Self::Destroyed { .. } => "destroyed",
+            Self::Undeleted { .. } => "undeleted",
             Self::Purged { .. } => "purged",
             Self::RotationFailed { .. } => "rotation-failed",
             Self::StoreReadOnly { .. } => "store-read-only",
@@ -178,9 +193,10 @@ impl Event {
             Self::Rotated { old, new, .. } => {
                 [&old.private, &old.public, &new.private, &new.public].map(Clone::clone).to_vec()
             }
-            Self::StateChanged { id, .. } | Self::Destroyed { id, .. } | Self::Purged { id, .. } => {
-                vec![id.clone()]
-            }
+            Self::StateChanged { id, .. }
+            | Self::Destroyed { id, .. }
+            | Self::Undeleted { id, .. }
+            | Self::Purged { id, .. } => vec![id.clone()],
             Self::RotationFailed { private, .. } => vec![private.clone()],
             Self::StoreReadOnly { .. } | Self::StoreWritable | Self::CertificateExpires { .. } => Vec::new(),
         }
@@ -192,7 +208,8 @@ impl Event {
             Self::Created { names, .. }
             | Self::Rotated { names, .. }
             | Self::StateChanged { names, .. }
-            | Self::Destroyed { names, .. } => names.iter().map(String::len).sum(),
+            | Self::Destroyed { names, .. }
+            | Self::Undeleted { names, .. } => names.iter().map(String::len).sum(),
             Self::RotationFailed { names, reason, .. } => {
                 names.iter().map(String::len).sum::<usize>() + reason.len()
             }
@@ -212,6 +229,7 @@ impl Event {
             | Self::Rotated { owner, .. }
             | Self::StateChanged { owner, .. }
             | Self::Destroyed { owner, .. }
+            | Self::Undeleted { owner, .. }
             | Self::Purged { owner, .. }
             | Self::RotationFailed { owner, .. } => Some(owner),
             Self::StoreReadOnly { .. } | Self::StoreWritable | Self::CertificateExpires { .. } => None,
@@ -239,6 +257,16 @@ impl Event {
             object_type: text(object.object_type),
             id: object.id.clone(),
             names: names(object).collect(),
+        }
+    }
+
+    pub(super) fn undeleted(object: &Object, state: State) -> Self {
+        Self::Undeleted {
+            owner: object.owner.clone(),
+            object_type: text(object.object_type),
+            id: object.id.clone(),
+            names: names(object).collect(),
+            state: state.to_string(),
         }
     }
 
@@ -316,6 +344,9 @@ impl fmt::Display for Event {
                 write!(f, "policy {policy:?} destroyed the old key {id}")
             }
             Self::Destroyed { object_type, id, .. } => write!(f, "{object_type} {id} is destroyed"),
+            Self::Undeleted { object_type, id, state, .. } => {
+                write!(f, "the operator brought {object_type} {id} back: it is {state}")
+            }
             Self::Purged { object_type, id, .. } => {
                 write!(f, "{object_type} {id} can be brought back no longer")
             }

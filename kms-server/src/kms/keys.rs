@@ -190,7 +190,7 @@ impl Kms {
         let object = until_alone(|| {
             let mut object = self.fetch(id)?.ok_or_else(Refusal::not_found)?;
             lifecycle::undelete(&mut object, now)?;
-            let event = Event::state_changed(&object, lifecycle::state_at(&object, now));
+            let event = Event::undeleted(&object, lifecycle::state_at(&object, now));
             self.commit(Batch::new().put(object.put()), vec![event], By::Operator("undelete", &order))?;
             Ok(object)
         })?;

@@ -13,6 +13,8 @@ use crate::store::{Store, StoreError};
 
 /// The note that says which store key is needed.
 pub const STORE_KEY: &str = "store-key";
+/// The note that says that a production server has served the store.
+pub const PRODUCTION: &str = "production";
 /// The note that says that the store has lived under a moved clock.
 pub const MOVED_CLOCK: &str = "moved-clock";
 
@@ -31,6 +33,19 @@ pub struct KeyNote {
     /// The key before, while records may still be sealed with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// What the key before was: whoever still gives that one has not changed the configuration yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
+}
+
+/// Which key a store was sealed with before. It holds no secret.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Former {
+    /// The key's ID, in hexadecimal digits.
+    pub key: String,
+    /// How it followed from a passphrase, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kdf: Option<Kdf>,
 }
 
 /// How a store key is derived from a passphrase: Argon2id (RFC 9106), version 19.
@@ -102,7 +117,7 @@ impl KeyNote {
     /// A note of a key that was read as it is.
     #[must_use]
     pub fn of(key: String) -> Self {
-        Self { key, kdf: None, origin: None, previous: None }
+        Self { key, kdf: None, origin: None, previous: None, former: None }
     }
 
     /// Writes the note.
@@ -133,6 +148,22 @@ impl MovedClock {
         }
         write(store, MOVED_CLOCK, &Self { since: real_now.0 })
     }
+}
+
+/// Says that a production server serves the store, unless that is said already.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub fn stamp_production(store: &dyn Store) -> Result<(), StoreError> {
+    if is_of_production(store)? { Ok(()) } else { store.note(PRODUCTION, Some(b"true")) }
+}
+
+/// Whether a production server has ever served the store.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_of_production(store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(store.notes()?.contains_key(PRODUCTION))
 }
 
 /// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.

@@ -15,6 +15,7 @@ use super::rotation::{self, Dates, Pair, Rotation};
 use super::{Cause, Context, Event, Kms, lifecycle};
 use crate::crypto::seal::sealed_with;
 use crate::crypto::{KeyId, KeyPair, KeySpec, Sealing, Secret, format, sha256};
+use crate::limits;
 use crate::store::{Batch, Put, StoreError};
 
 impl Kms {
@@ -37,7 +38,7 @@ impl Kms {
         }
         // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
         let policies = self.policies.load_full();
-        policies.check_new(&pair, &spec.to_string())?;
+        policies.check_new(&pair, &spec.to_string(), limits::LEAST_INTERVAL)?;
         let (secret, digests) = self.fill(&mut pair, spec)?;
         complete(&mut pair.private, spec, digests[0], now);
         complete(&mut pair.public, spec, digests[1], now);
@@ -104,7 +105,7 @@ impl Kms {
         }
         policies.file(private, public);
         if attributes.iter().any(|attributes| !attributes.list.is_empty()) {
-            policies.check_successor(&before, &planned.new, &spec.to_string())?;
+            policies.check_successor(&before, &planned.new, &spec.to_string(), limits::LEAST_INTERVAL)?;
         }
         let (secret, digests) = self.fill(&mut planned.new, spec)?;
         for (half, digest) in [&mut planned.new.private, &mut planned.new.public].into_iter().zip(digests) {

@@ -31,8 +31,10 @@ pub struct Policy {
     /// And of such an owner.
     pub owners: Patterns,
     /// And of such an algorithm; of any where empty.
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub algorithms: Vec<Algorithm>,
     /// The kinds of pair that may be made; any where empty.
+    #[serde(deserialize_with = "not_empty", skip_serializing_if = "Vec::is_empty")]
     pub allowed_pairs: Vec<Pairs>,
     /// How old a pair becomes before it is rotated; never rotated where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,8 +128,18 @@ pub enum Pairs {
 }
 
 impl Pairs {
+    /// Of which algorithm it is.
+    #[must_use]
+    pub fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => Algorithm::Rsa,
+            Self::P256 => Algorithm::Ec,
+        }
+    }
+
     /// What the cryptography calls it.
-    fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Rsa2048 => "RSA-2048",
             Self::Rsa3072 => "RSA-3072",
@@ -192,28 +204,28 @@ impl Policy {
         ))
     }
 
-    /// Whether a client may ask for this Rotate Interval.
-    fn check_interval(&self, seconds: i64) -> Result<(), Refusal> {
-        let least = self.least_interval.is_some_and(|least| seconds < least.seconds);
-        let most = self.most_interval.is_some_and(|most| seconds > most.seconds);
-        if !least && !most {
+    /// Whether a client may ask for this Rotate Interval; `least` counts where the policy does not say.
+    fn check_interval(&self, seconds: i64, least: Period) -> Result<(), Refusal> {
+        let least = self.most_interval.map_or(least, |most| least.min(most));
+        let least = self.least_interval.unwrap_or(least);
+        if seconds >= least.seconds && self.most_interval.is_none_or(|most| seconds <= most.seconds) {
             return Ok(());
         }
-        let bound = |bound: Option<Period>, name| bound.map(|bound| format!("{name} {bound}"));
-        let bounds: Vec<String> =
-            [bound(self.least_interval, "at least"), bound(self.most_interval, "at most")]
-                .into_iter()
-                .flatten()
-                .collect();
-        Err(Refusal::new(
-            Reason::Denied,
-            format!(
-                "policy {:?} does not allow a Rotate Interval of {}: it has to be {}",
-                self.name,
-                Period { seconds },
-                bounds.join(" and ")
-            ),
-        ))
+        let who = if self.name.is_empty() { "this server".into() } else { format!("policy {:?}", self.name) };
+        let asked = Period { seconds };
+        let most = self.most_interval.map_or_else(String::new, |most| format!(" and at most {most}"));
+        let what =
+            format!("{who} does not allow a Rotate Interval of {asked}: it has to be at least {least}{most}");
+        Err(Refusal::new(Reason::Denied, what))
+    }
+}
+
+/// A list that says something: an empty one reads like "none", and would mean "all".
+fn not_empty<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(from)?;
+    match list.is_empty() {
+        true => Err(D::Error::custom("an empty list selects nothing; leave the setting out to select all")),
+        false => Ok(list),
     }
 }
 
@@ -276,15 +288,16 @@ impl Policies {
         changed
     }
 
-    /// Whether a client may have a new pair so, and have it rotated as it asks.
+    /// Whether a client may have a new pair so, and have it rotated as it asks: no more often than each `least`, where no
+    /// policy says otherwise.
     ///
     /// # Errors
     /// [`Reason::Denied`] by the policy, [`Reason::InvalidField`] for a wish that nobody could fulfil.
-    pub fn check_new(&self, pair: &Pair, kind: &str) -> Result<(), Refusal> {
+    pub fn check_new(&self, pair: &Pair, kind: &str, least: Period) -> Result<(), Refusal> {
         if let Some(policy) = self.matching(&[&pair.private, &pair.public]) {
             policy.check_pair(kind)?;
         }
-        self.check_wish(pair)
+        self.check_wish(pair, least)
     }
 
     /// Whether a client may have what it asks for in place of a pair of this kind. One that stays under its policy stays
@@ -292,12 +305,12 @@ impl Policies {
     ///
     /// # Errors
     /// As [`Policies::check_new`]'s.
-    pub fn check_successor(&self, old: &Pair, new: &Pair, kind: &str) -> Result<(), Refusal> {
+    pub fn check_successor(&self, old: &Pair, new: &Pair, kind: &str, least: Period) -> Result<(), Refusal> {
         let name = |pair: &Pair| self.matching(&[&pair.private, &pair.public]).map(|policy| &policy.name);
-        if name(old) == name(new) { self.check_wish(new) } else { self.check_new(new, kind) }
+        if name(old) == name(new) { self.check_wish(new, least) } else { self.check_new(new, kind, least) }
     }
 
-    fn check_wish(&self, pair: &Pair) -> Result<(), Refusal> {
+    fn check_wish(&self, pair: &Pair, least: Period) -> Result<(), Refusal> {
         let Pair { private, public } = pair;
         let policy = self.matching(&[private, public]);
         for half in [private, public] {
@@ -309,9 +322,9 @@ impl Policies {
                     "the Rotate Offset has to be shorter than the Rotate Interval, or no pair would ever be active",
                 ));
             }
-            if let Some(policy) = policy {
-                policy.check_interval(seconds)?;
-            }
+            // One that is not automatic is a note alone.
+            let least = if half.rotate_automatic() == Some(true) { least } else { Period::default() };
+            policy.unwrap_or(&Policy::default()).check_interval(seconds, least)?;
         }
         Ok(())
     }
@@ -350,6 +363,19 @@ impl Patterns {
         self.0.iter().any(|pattern| pattern.matches(text))
     }
 
+    /// The first that has more characters than `most`.
+    #[must_use]
+    pub fn longer_than(&self, most: usize) -> Option<String> {
+        let long = self.0.iter().find(|pattern| pattern.pattern_chars().len() > most);
+        long.map(|pattern| pattern.pattern())
+    }
+
+    /// How many of them select anything: `*` does not.
+    #[must_use]
+    pub fn selecting(&self) -> usize {
+        self.0.iter().filter(|pattern| pattern.pattern_chars() != ['*']).count()
+    }
+
     /// Whether one of them matches one of `texts`; `*` matches even if there is none.
     fn match_any<'a>(&self, mut texts: impl Iterator<Item = &'a str>) -> bool {
         self.0.iter().any(|pattern| pattern.pattern_chars() == ['*']) || texts.any(|text| self.matches(text))
@@ -365,27 +391,29 @@ impl Patterns {
     }
 }
 
-/// Whether pattern `a` matches all that pattern `b` does.
+/// Whether pattern `a` matches all that pattern `b` does: it does where it matches `b` itself, read as a text in which `*`
+/// is a character that only `*` stands for. At most as many steps as both lengths multiplied.
 fn covers(a: &[char], b: &[char]) -> bool {
-    // `row[j]`: whether the rest of `a` covers the rest of `b` from j on; filled from the back of `a`.
-    let mut row: Vec<bool> = (0..=b.len()).map(|at| at == b.len()).collect();
-    for &own in a.iter().rev() {
-        let below = row.clone();
-        let at = |row: &[bool], index: usize| row.get(index).copied().unwrap_or(false);
-        for index in (0..=b.len()).rev() {
-            let covered = match (own, b.get(index)) {
-                ('*', None) => at(&below, index),
-                ('*', Some(_)) => at(&below, index) || at(&row, index + 1),
-                (_, None | Some('*')) => false,
-                ('?', Some(_)) => at(&below, index + 1),
-                (own, Some(theirs)) => own == *theirs && at(&below, index + 1),
-            };
-            if let Some(cell) = row.get_mut(index) {
-                *cell = covered;
+    let (mut own, mut theirs) = (0, 0);
+    // Behind the last `*` of `a`, and what of `b` it does not stand for.
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(character) = b.get(theirs) {
+        match a.get(own) {
+            Some('*') => {
+                star = Some((own + 1, theirs));
+                own += 1;
+            }
+            Some(same) if same == character || (*same == '?' && *character != '*') => {
+                (own, theirs) = (own + 1, theirs + 1);
+            }
+            _ => {
+                let Some((behind, from)) = star else { return false };
+                star = Some((behind, from + 1));
+                (own, theirs) = (behind, from + 1);
             }
         }
     }
-    row.first().copied().unwrap_or(false)
+    a.iter().skip(own).all(|rest| *rest == '*')
 }
 
 impl Serialize for Patterns {

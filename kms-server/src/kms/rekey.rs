@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kms;
 use super::model::{Material, Object};
-use super::notes::{KeyNote, Previous, is_object};
+use super::notes::{Former, KeyNote, Previous, is_object};
 use super::pairs::is_conflict;
 use super::together::{Change, Fate, commit_each};
 use crate::crypto::seal::sealed_with;
@@ -77,7 +77,8 @@ impl Kms {
             let sealed = hex::encode(key.seal(PREVIOUS_KEY, sealing.key().secret())?);
             let previous = Previous { key: sealing.key().id().to_string(), sealed };
             drop(sealing);
-            KeyNote { previous: Some(previous), ..note }.write(self.store())?;
+            let former = KeyNote::read(self.store())?.map(|KeyNote { key, kdf, .. }| Former { key, kdf });
+            KeyNote { previous: Some(previous), former, ..note }.write(self.store())?;
             *progress = Progress { running: true, ..Progress::default() };
         }
         tracing::info!(key = %key.id(), "the store gets a new key");

@@ -98,10 +98,12 @@ pub fn rotate(
     retire_after: Option<i64>,
     now: DateTime,
 ) -> Rotation {
+    // Before they are settled, which writes an end that has passed into the State.
+    let (private, public) = (lifetime(&old.private), lifetime(&old.public));
     let settled = [&mut old.private, &mut old.public].map(|half| Event::settle(half, now));
     let mut ended: Vec<Event> = settled.into_iter().flatten().collect();
-    inherit(&mut old.private, &mut fresh.private, dates, now);
-    inherit(&mut old.public, &mut fresh.public, dates, now);
+    inherit(&mut old.private, &mut fresh.private, dates, private.or(public).flatten(), now);
+    inherit(&mut old.public, &mut fresh.public, dates, public.or(private).flatten(), now);
     fresh.private.set_link(LinkType::PublicKeyLink, &fresh.public.id);
     fresh.public.set_link(LinkType::PrivateKeyLink, &fresh.private.id);
     if let Some(after) = retire_after {
@@ -111,7 +113,7 @@ pub fn rotate(
     Rotation { old, new: fresh, ended }
 }
 
-fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
+fn inherit(old: &mut Object, new: &mut Object, dates: Dates, lifetime: Option<i64>, now: DateTime) {
     let given: Vec<AttributeKind> = new.attributes.iter().map(Attribute::kind).collect();
     let inherited = old
         .attributes
@@ -122,7 +124,7 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, now: DateTime) {
     old.former_names.extend(names);
     old.remove(AttributeKind::Name);
 
-    let (activation, deactivation) = new_dates(old, dates, now);
+    let (activation, deactivation) = new_dates(old, dates, lifetime, now);
     if let Some(activation) = activation {
         new.set_default(Attribute::ActivationDate(activation));
     }
@@ -157,7 +159,23 @@ fn renewed(attribute: &Attribute) -> Attribute {
     }
 }
 
-fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Option<DateTime>) {
+/// How long a half was to be in use, in seconds: `Some(None)` for ever. `None` where nothing tells any longer, because a
+/// revocation wrote the time at which it came over the date that was planned; then the other half tells.
+fn lifetime(old: &Object) -> Option<Option<i64>> {
+    if old.has(AttributeKind::RevocationReason) && !old.has(AttributeKind::CompromiseDate) {
+        return None;
+    }
+    let planned =
+        old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0.saturating_sub(start.0));
+    Some(planned.filter(|lifetime| *lifetime > 0))
+}
+
+fn new_dates(
+    old: &Object,
+    dates: Dates,
+    lifetime: Option<i64>,
+    now: DateTime,
+) -> (Option<DateTime>, Option<DateTime>) {
     let activation = match dates {
         Dates::Copied => {
             return (old.activation_date(), old.deactivation_date().filter(|date| *date > now));
@@ -168,11 +186,8 @@ fn new_dates(old: &Object, dates: Dates, now: DateTime) -> (Option<DateTime>, Op
             Some(date) => date.max(now.plus(offset)),
         },
     };
-    let lifetime =
-        old.deactivation_date().zip(old.activation_date()).map(|(end, start)| end.0.saturating_sub(start.0));
     // What was to be used for ever is so again.
-    let end = |lifetime| activation.plus(lifetime).min(lifecycle::LAST_DATE);
-    (Some(activation), lifetime.filter(|lifetime| *lifetime > 0).map(end))
+    (Some(activation), lifetime.map(|lifetime| activation.plus(lifetime).min(lifecycle::LAST_DATE)))
 }
 
 /// The old half ends some time after the new one begins; an end that it had anyway and that comes sooner stays.

@@ -53,6 +53,12 @@ pub struct SledStore {
 }
 
 impl SledStore {
+    /// Whether there is a store in the folder `path`.
+    #[must_use]
+    pub fn is_in(path: &Path) -> bool {
+        path.join("db").is_file()
+    }
+
     /// Opens the store in the folder `path`, creating it if there is none.
     ///
     /// # Errors

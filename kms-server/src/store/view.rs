@@ -118,9 +118,10 @@ pub fn engine(doing: &'static str, error: &::sled::Error) -> StoreError {
             };
             StoreError::io(doing, "the database".as_ref(), source)
         }
-        ::sled::Error::Corruption { at, .. } => {
-            StoreError::corrupt("an entry whose checksum is wrong", format!("{at:?}"))
-        }
+        ::sled::Error::Corruption { at, .. } => StoreError::corrupt(
+            "an entry whose checksum is wrong",
+            at.map_or_else(|| "an unknown place".to_owned(), |at| at.to_string()),
+        ),
         other => StoreError::corrupt(other.to_string(), doing),
     }
 }

@@ -105,7 +105,7 @@ fn what_the_operator_and_policies_bring_about_is_told_with_its_cause() {
     kms.run_due(NOW + day);
     kms.service.undelete_key(&public, DateTime(NOW + day)).unwrap();
     kms.run_due(NOW + 3 * day);
-    let after = ["destroyed", "destroyed", "state-changed", "purged"];
+    let after = ["destroyed", "destroyed", "undeleted", "purged"];
     assert_eq!(kinds(&kms, 0, 10)[6..], after);
     let told = all(kms.trail(), 0).into_iter().map(|told| serde_json::to_value(told).unwrap());
     let told: Vec<_> = told.collect();

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -5,6 +6,7 @@ use kms_protocol::{DateTime, Secret};
 use kms_server::admin::{self, Admin};
 use kms_server::clock::Clock;
 use kms_server::kms::{Caller, Event, Fired, Round, Work};
+use kms_server::limits;
 use kms_server::rotator::Rotator;
 use kms_server::service::Service;
 use kms_server::shutdown;
@@ -36,9 +38,9 @@ impl Service for Ticking {
     }
 }
 
-/// Sends one request of HTTP to an admin API around `clock`; its status and JSON.
-async fn http(clock: &Arc<Clock>, request: &str, body: &str) -> (u16, Value) {
-    let (_trigger, stop) = shutdown::channel();
+/// An admin API around `clock`, while the trigger lives.
+async fn serve(clock: &Arc<Clock>) -> (SocketAddr, shutdown::Trigger) {
+    let (trigger, stop) = shutdown::channel();
     let service: Arc<dyn Service> = Arc::new(Ticking(std::sync::Mutex::new(clock.now().0 + 10)));
     let admin = Admin {
         clock: Arc::clone(clock),
@@ -51,6 +53,16 @@ async fn http(clock: &Arc<Clock>, request: &str, body: &str) -> (u16, Value) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(admin::serve(listener, Arc::new(admin), stop));
+    (address, trigger)
+}
+
+/// Sends one request of HTTP to an admin API around `clock`; its status and JSON.
+async fn http(clock: &Arc<Clock>, request: &str, body: &str) -> (u16, Value) {
+    let (address, _trigger) = serve(clock).await;
+    exchange(address, request, body).await
+}
+
+async fn exchange(address: SocketAddr, request: &str, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("{request}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -185,4 +197,29 @@ async fn a_wrong_request_is_told_what_is_wrong_and_what_to_do() {
 async fn a_body_beyond_the_limit_is_refused() {
     let (status, _) = post(&frozen(), &format!("\"{}\"", "x".repeat(70 << 10))).await;
     assert_eq!(status, 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_only_hold_a_place_are_let_go_and_others_are_answered() {
+    let (address, _trigger) = serve(&frozen()).await;
+    let mut idle = Vec::new();
+    for number in 0..limits::ADMIN_CONNECTIONS + 8 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let sent: &[u8] = match number % 3 {
+            0 => b"",
+            1 => b"GET /v1/health HTTP/1.1\r\nHost: local",
+            _ => b"POST /v1/clock HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 20\r\n\r\n\"ad",
+        };
+        stream.write_all(sent).await.unwrap();
+        idle.push(stream);
+    }
+    for (number, mut stream) in idle.into_iter().enumerate() {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let expected = if number % 3 == 2 { "HTTP/1.1 408" } else { "" };
+        assert!(answer.starts_with(expected), "{number}: {answer}");
+    }
+    tokio::time::resume();
+    let (status, health) = exchange(address, "GET /v1/health HTTP/1.1\r\nHost: localhost", "").await;
+    assert_eq!((status, health), (200, json!({"status": "ok"})));
 }

@@ -213,6 +213,38 @@ fn failures_say_what_why_and_what_to_do_and_have_codes_of_their_own() {
 }
 
 #[test]
+fn a_configuration_that_is_called_right_is_one_that_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("empty.toml"), "").unwrap();
+    let (code, out, _) = run(&["check-config", &path("empty.toml")]);
+    assert_eq!(code, 0);
+    assert!(out.contains("for `kms-server dev`; `run` needs store, store-key and [tls]"), "{out}");
+    fs::write(
+        path("kms.toml"),
+        "admin = \"198.51.100.1:5697\"\nstore = \"store\"\nstore-key = \"a\"\nstore-passphrase = \"b\"\nready-pairs = 999\n\
+         [tls]\ntrusted = \"no-ca.pem\"\ncertificates = [{ certificate = \"no.pem\", key = \"no.key\" }]\n\
+         [[webhook]]\nurl = \"http://127.0.0.1:1\"\nsecret-file = \"no-secret\"\n",
+    )
+    .unwrap();
+    let [checked, started] = [&["check-config"][..], &["run", "--config"]].map(|head| {
+        let (code, out, err) = run(&[head, &[&path("kms.toml")]].concat());
+        assert_eq!((code, out.as_str()), (5, ""), "{err}");
+        err
+    });
+    for expected in [
+        "line 5: ready-pairs is 999",
+        "line 1: admin 198.51.100.1:5697",
+        "both `store-key`",
+        "no.key",
+        "no-secret",
+    ] {
+        assert!(checked.contains(expected), "{expected} is not in\n{checked}");
+    }
+    assert_eq!(checked, started);
+}
+
+#[test]
 fn a_refusal_by_the_server_is_passed_on() {
     let root = tempfile::tempdir().unwrap();
     let server = Running::start(root.path(), &["--ephemeral"]);
@@ -240,12 +272,12 @@ fn a_production_server_runs_on_its_own_files_and_refuses_a_moved_clock() {
     )
     .unwrap();
     let ready_file = root.path().join("run.json");
-    let child =
-        command(&["run", "--config", config.to_str().unwrap(), "--ready-file", ready_file.to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+    let child = command(&["run", "--new-store", "--config", config.to_str().unwrap(), "--ready-file"])
+        .arg(&ready_file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let begin = Instant::now();
     while !ready_file.exists() {
         assert!(begin.elapsed() < Duration::from_secs(60));
@@ -311,4 +343,28 @@ fn what_operators_and_strangers_do_is_in_the_audit_log_and_can_be_checked_while_
     let (code, _, err) = run(&["audit", "verify", "--state", state]);
     assert_eq!(code, 8, "{err}");
     assert!(err.contains("000001.jsonl, line ") && err.contains("hint: "), "{err}");
+}
+
+#[test]
+fn an_audit_log_is_shown_by_the_day_and_says_what_may_have_been_meant() {
+    let root = tempfile::tempdir().unwrap();
+    let state = root.path().join("state");
+    let state = state.to_str().unwrap();
+    Running::start(root.path(), &["--state", state]).end("TERM");
+    let show = |more: &[&str]| run(&[&["audit", "show", "--state", state, "--json"], more].concat());
+    let (_, all, _) = show(&[]);
+    let first: Value = serde_json::from_str(all.lines().next().unwrap()).unwrap();
+    let day = &first["time"].as_str().unwrap()[..10];
+    assert_eq!(show(&["--since", day]).1, all);
+    assert_eq!(show(&["--until", day]).1, "");
+    assert_eq!(show(&["--since", "yesterday"]).0, 2);
+    let (code, out, err) = show(&["--operation", "strat"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.contains("did you mean \"start\"?"), "{err}");
+    // Whoever reads has seen enough.
+    let mut command = command(&["audit", "show", "--state", state]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

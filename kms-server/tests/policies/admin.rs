@@ -127,6 +127,12 @@ fn policies_are_changed_on_the_running_server() {
         }
     }
     assert_eq!(served.ctl(&["policy", "set", "tape", "offset"]).0, 1);
+    let (code, _, err) = served.ctl(&["policy", "set", "tape", "offset=1h", "offset=2h"]);
+    assert!(code == 1 && err.contains("offset is set twice"), "{err}");
+    assert!(served.refused(&["policy", "set", "tape", "ofset="]).contains("did you mean `offset`?"));
+    assert!(served.refused(&["policy", "set", "tape", "name=disk"]).contains("keeps its name"));
+    served.json(&["policy", "set", "late", r#"names=["tape-9, old", "tape-8"]"#]);
+    assert_eq!(served.json(&["policy", "show", "late"])["names"], json!(["tape-9, old", "tape-8"]));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kms_protocol::DateTime;
-use kms_protocol::enums::{LinkType, ObjectType, ResultReason};
+use kms_protocol::attribute::Attribute;
+use kms_protocol::enums::{LinkType, ObjectType, ResultReason, RevocationReasonCode};
 use kms_protocol::operation::RekeyKeyPairRequest;
 use kms_server::kms::{KeyView, Round};
 use kms_server::store::{Faults, MemoryStore, SledOptions, SledStore, Step, Store};
@@ -187,4 +188,29 @@ fn more_pairs_than_one_commit_takes_rotate_at_once() {
     }
     assert_eq!(kms.run_due(DUE).len(), 300);
     assert_eq!(kms.next_due(), Some(DUE + 30 * DAY));
+}
+
+#[test]
+fn a_revocation_is_no_lifetime_and_what_was_planned_still_is() {
+    let kms = Asker::on(server_on(Arc::new(MemoryStore::new()), MONTHLY));
+    let planned =
+        vec![Attribute::ActivationDate(DateTime(NOW)), Attribute::DeactivationDate(DateTime(NOW + 90 * DAY))];
+    let revoked_at = NOW + DAY;
+    let later = DateTime(NOW + 2 * DAY);
+    for (number, (attributes, halves, expected)) in (0_u8..).zip([
+        (Vec::new(), [true, true], None),
+        (Vec::new(), [true, false], None),
+        (Vec::new(), [false, true], None),
+        (planned.clone(), [true, false], Some(later.plus(90 * DAY))),
+        (planned.clone(), [true, true], None),
+        (planned, [false, false], Some(later.plus(90 * DAY))),
+    ]) {
+        let (private, public) = kms.pair(&p256(&format!("job {number}: {halves:?}"), attributes));
+        for (id, _) in [&private, &public].into_iter().zip(halves).filter(|(_, revoked)| *revoked) {
+            kms.at(revoked_at).revoke(id, RevocationReasonCode::CessationOfOperation).expect("revoked");
+        }
+        let new = kms.service.rotate_key(&private, later).expect("rotated");
+        let ends = [new.private.deactivation_date, new.public.deactivation_date];
+        assert_eq!(ends, [expected, expected], "{halves:?}");
+    }
 }

@@ -347,6 +347,20 @@ fn a_clients_own_wish_is_honoured_within_the_policys_bounds() {
 }
 
 #[test]
+fn nobody_rotates_each_second_unless_a_policy_lets_them() {
+    let often = |kms: &Asker, interval| kms.ask(&p256("job", wish(interval, None)));
+    for config in ["", "[[policy]]\nname = \"p\"\n"] {
+        let kms = server(config).speaking(Version::V2_1);
+        let (reason, message) = often(&kms, 3_599).expect_err("too often");
+        assert_eq!(reason, ResultReason::PermissionDenied);
+        assert!(message.contains("at least 1h"), "{message}");
+        often(&kms, 3_600).expect("an hour");
+    }
+    let kms = server("[[policy]]\nname = \"p\"\nleast-interval = \"1s\"\n").speaking(Version::V2_1);
+    often(&kms, 1).expect("as the policy says");
+}
+
+#[test]
 fn an_interval_that_is_not_automatic_is_only_a_note() {
     let kms = server("").speaking(Version::V2_1);
     kms.pair(&p256(

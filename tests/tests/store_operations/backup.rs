@@ -2,6 +2,8 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use kms_tests::process::finish;
+
 use super::support::Site;
 
 #[test]
@@ -85,8 +87,9 @@ fn a_restore_is_whole_or_leaves_nothing() {
     site.configure_as("other.toml", "store-key = \"other.key\"", "store");
     let before: Vec<_> = list(&site);
     for (backup, passphrase, to, config, code, expected) in [
-        ("cut.age", &passphrase, "to", "kms.toml", 1, "cut.age cannot be restored"),
-        ("flipped.age", &passphrase, "to", "kms.toml", 1, "flipped.age cannot be restored"),
+        ("cut.age", &passphrase, "to", "kms.toml", 1, "the file is damaged or cut off"),
+        ("flipped.age", &passphrase, "to", "kms.toml", 1, "the file is damaged or cut off"),
+        ("good.age", &passphrase, "to", "no.toml", 5, "name it with --config"),
         ("good.age", &wrong, "to", "kms.toml", 1, "the right passphrase or key"),
         ("store.key", &passphrase, "to", "kms.toml", 1, "store.key cannot be restored"),
         ("missing.age", &passphrase, "to", "kms.toml", 1, "missing.age cannot be restored"),
@@ -105,6 +108,14 @@ fn a_restore_is_whole_or_leaves_nothing() {
     fs::create_dir(site.path("to")).unwrap();
     let arguments = ["store", "restore", "good.age", "--to", "to", "--passphrase-file", &passphrase];
     let _ = site.kms(&arguments).success();
+    // With the store's key in the environment and a folder, no configuration is needed.
+    let key = fs::read_to_string(site.path("store.key")).unwrap();
+    fs::remove_file(site.path("kms.toml")).unwrap();
+    let arguments = ["store", "restore", "good.age", "--to", "bare", "--passphrase-file", &passphrase];
+    let _ = finish(site.command(&arguments).env("KMS_STORE_KEY", key)).success();
+    // A public key opens nothing, so it is not offered.
+    let recipient = ["store", "restore", "good.age", "--to", "none", "--recipient", "age1x"];
+    assert_eq!(site.kms(&recipient).code, Some(2));
 }
 
 fn list(site: &Site) -> Vec<String> {

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit;
 mod backup;
 mod full;
 #[cfg(target_os = "linux")]

@@ -71,6 +71,13 @@ fn a_store_that_lived_under_a_moved_clock_is_refused() {
     site.launch("accepted", &["--accept-moved-clock"]).ready("active").stop();
     // It stays what it is.
     assert_eq!(site.launch("refused", &[]).refused().0, 4);
+    // And now that it is a production server's, `dev` says both.
+    let dev = Server::start(&state, "127.0.0.1:0");
+    let log = dev.log();
+    assert!(
+        log.contains("the clock shows the real time again") && log.contains("a production server's"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -86,4 +93,21 @@ fn the_stamp_of_a_moved_clock_goes_along_with_a_backup() {
         site.kms(&["store", "restore", "b.age", "--to", "to", "--passphrase-file", &passphrase]).success();
     let store = SledStore::open(&site.path("to"), SledOptions::default()).unwrap();
     assert_eq!(MovedClock::read(&store).unwrap(), Some(MovedClock { since: 1_800_000_000 }));
+}
+
+#[test]
+fn what_a_client_calls_its_keys_does_nothing_to_the_operators_terminal() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path());
+    let server = site.start();
+    let id = server.client().make_ec("evil\u{1b}[2J\u{9b}31m\nACTIVE\u{202e}");
+    for arguments in [&["key", "list"][..], &["key", "show", &id], &["events"]] {
+        let shown = server.ctl(arguments).success().stdout;
+        assert!(shown.contains("evil") || arguments == ["events"], "{shown}");
+        let obeyed =
+            |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+        assert!(!shown.contains(obeyed) && !shown.contains("\nACTIVE"), "{shown:?}");
+    }
+    let listed = server.ctl(&["key", "list", "--json"]).success().json();
+    assert!(listed.to_string().contains("ACTIVE\u{202e}"), "JSON keeps it as it is: {listed}");
 }

@@ -34,8 +34,15 @@ fn a_running_server_gets_a_new_key_and_loses_nothing() {
     // The configuration still names the old key, and the new one is where it was: the server comes up and says so.
     let server = site.start();
     assert_eq!(server.client().decrypt(&key, &ciphertext).unwrap(), b"before");
-    assert!(server.log().contains("the configuration names an old store key"), "{}", server.log());
+    assert!(server.log().contains("the configuration names the store key of before"), "{}", server.log());
     server.stop();
+    // That is for the key of before alone: any other is as wrong as it always was.
+    let _ = site.kms(&["store", "new-key", "other.key"]).success();
+    site.configure("store-key = \"other.key\"");
+    let (code, log) = site.launch("wrong", &[]).refused();
+    assert_eq!(code, 4);
+    assert!(log.contains("the store key is wrong") && log.contains("new.key"), "{log}");
+    site.configure("store-key = \"store.key\"");
     // Without the new key nothing starts.
     fs::rename(site.path("new.key"), site.path("moved.key")).unwrap();
     let (code, log) = site.launch("refused", &[]).refused();
@@ -67,6 +74,11 @@ fn a_server_killed_while_it_seals_anew_goes_on_where_it_was() {
         let _ = server.ctl(&["store", "rekey", "--key-file", &file]).success();
         std::thread::sleep(Duration::from_millis(round * 7));
         server.kill();
+        if round == 0 {
+            // Nobody has named the new key yet.
+            site.launch("late", &[]).ready("active").kill();
+        }
+        site.configure(&format!("store-key = \"{file}\""));
         server = site.start();
         while !rekeyed(&server) {
             std::thread::sleep(Duration::from_millis(5));

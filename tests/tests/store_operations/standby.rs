@@ -48,6 +48,37 @@ fn a_standby_says_so_and_takes_over_when_the_first_is_killed() {
 }
 
 #[test]
+fn a_standby_takes_over_with_the_key_that_the_store_got_while_it_waited() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path());
+    let active = site.launch("first", &[]).ready("active");
+    let client = active.client();
+    let key = client.make("job");
+    let ciphertext = client.encrypt(&key, b"x");
+    let mut standby = site.launch("standby", &[]).ready("standby");
+    // As docs/production.md says.
+    let _ = site.kms(&["store", "new-key", "new.key"]).success();
+    let _ = active.ctl(&["store", "rekey", "--key-file", "new.key", "--wait"]).success();
+    std::fs::rename(site.path("new.key"), site.path("store.key")).unwrap();
+    active.kill();
+    standby.wait_for("active");
+    assert_eq!(standby.client().decrypt(&key, &ciphertext).unwrap(), b"x");
+    assert!(!standby.log().contains("names the store key of before"), "{}", standby.log());
+}
+
+#[test]
+fn without_a_store_nothing_starts_but_the_first_time() {
+    let root = tempfile::tempdir().unwrap();
+    let site = Site::new(root.path());
+    let refused = site.kms(&["run"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(refused.stderr.contains("there is no store in") && refused.stderr.contains("--new-store"));
+    assert!(!site.path("store").exists(), "nothing was made");
+    site.start().stop();
+    assert!(site.path("store/db").is_file());
+}
+
+#[test]
 fn a_standby_whose_admin_port_is_taken_still_takes_over_and_one_that_is_stopped_stops() {
     let root = tempfile::tempdir().unwrap();
     let site = Site::new(root.path());

@@ -116,7 +116,8 @@ impl Site {
         let _ = fs::remove_file(&ready_file);
         let log =
             fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
-        let mut command = self.command(&["run", "--json", "--ready-file", ready_file.to_str().unwrap()]);
+        let options = ["run", "--new-store", "--json", "--ready-file", ready_file.to_str().unwrap()];
+        let mut command = self.command(&options);
         command.args(more).envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let log = self.path(&format!("{name}.log"));
