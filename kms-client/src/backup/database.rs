@@ -15,9 +15,11 @@ use sled::Batch;
 
 use super::chains::{Chain, ChainFile, path_of, text_of};
 use super::import::PendingImport;
-use super::records::{Contact, Job, JobKey, Recovery, ServerEntry, SyncRun, check_name};
+use super::records::{Contact, Job, JobKey, Recovery, Repository, ServerEntry, SyncRun, check_name};
 use super::tape::Catalog;
 use super::{BackupError, limits};
+
+mod exchange;
 
 /// Version of the records that this code writes; it reads this one and, once there are any, older ones.
 const VERSION: u32 = 1;
@@ -32,6 +34,7 @@ const FILES: &str = "file/";
 const RECOVERY_NAME: &str = "recovery";
 const RECOVERY_KEY: &[u8] = RECOVERY_NAME.as_bytes();
 const IMPORTS: &str = "import/";
+const REPOSITORIES: &str = "repository/";
 const TAPES: &str = "tape/";
 const CONTACTS: &str = "contact/";
 
@@ -137,6 +140,24 @@ impl Database {
     /// When a record cannot be read.
     pub fn servers(&self) -> Result<Vec<ServerEntry>, BackupError> {
         self.read_all(SERVERS)
+    }
+
+    /// The repositories, by name.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn repositories(&self) -> Result<Vec<Repository>, BackupError> {
+        self.read_all(REPOSITORIES)
+    }
+
+    /// Notes a repository, in the place of one of the same name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_repository(&mut self, repository: &Repository) -> Result<(), BackupError> {
+        let mut batch = Batch::default();
+        self.put(&mut batch, &named(REPOSITORIES, &repository.name), repository)?;
+        self.commit(batch)
     }
 
     /// The job of that name.
@@ -270,50 +291,6 @@ impl Database {
         for file in files {
             let key = format!("{FILES}{}/{:010}", chain.id, file.number).into_bytes();
             self.put(&mut batch, &key, file)?;
-        }
-        self.commit(batch)
-    }
-
-    /// All records, as JSON. The database holds no secrets: of passwords and Enterprise Managers public keys, of certificates
-    /// where they are.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn export(&self) -> Result<Vec<serde_json::Value>, BackupError> {
-        let mut records = Vec::new();
-        for key in self.keys_below("")? {
-            let name = String::from_utf8_lossy(&key).into_owned();
-            let value: Option<serde_json::Value> = self.read(&key)?;
-            if key != FORMAT_KEY {
-                records.push(serde_json::json!({"name": name, "record": value}));
-            }
-        }
-        Ok(records)
-    }
-
-    /// Takes over what [`Database::export`] gave, into a database that has nothing yet: one change.
-    ///
-    /// # Errors
-    /// `Exists` when there is something in the database; `Invalid` when a record is none.
-    pub fn import(&mut self, records: &[serde_json::Value]) -> Result<(), BackupError> {
-        if let Some(key) = self.keys_below("")?.iter().find(|key| *key != FORMAT_KEY) {
-            return Err(BackupError::Exists {
-                what: "record",
-                name: String::from_utf8_lossy(key).into_owned(),
-            });
-        }
-        let mut batch = Batch::default();
-        for record in records {
-            let name = record.get("name").and_then(serde_json::Value::as_str);
-            let known = [SERVERS, JOBS, KEYS, SYNCS, CHAINS, FILES, RECOVERY_NAME, IMPORTS, TAPES, CONTACTS];
-            let name = name.filter(|name| known.iter().any(|prefix| name.starts_with(prefix)));
-            let (Some(name), Some(value)) = (name, record.get("record").filter(|value| value.is_object()))
-            else {
-                let value = record.to_string().chars().take(limits::MAX_ADDRESS).collect();
-                let rule = "a name and a record, as `database export` writes them";
-                return Err(BackupError::Invalid { what: "record", value, rule });
-            };
-            self.put(&mut batch, name.as_bytes(), value)?;
         }
         self.commit(batch)
     }

@@ -5,7 +5,7 @@ use kms_protocol::DateTime;
 use super::database::Database;
 use super::envelope::{KeyReference, KmsRecipient, PasswordKey, public_key_bits};
 use super::kms::{IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind};
-use super::records::{Contact, Job, JobKey, JobKms, ServerEntry, check_name};
+use super::records::{Contact, Job, JobKey, JobKms, Repository, ServerEntry, check_name};
 use super::{BackupError, limits};
 
 /// A job whose key is being asked for.
@@ -165,6 +165,20 @@ pub fn set_password(
     Ok(job)
 }
 
+/// Makes a job without a key of its own: its repositories have one.
+///
+/// # Errors
+/// `Exists` when there is such a job.
+pub fn keyless(database: &mut Database, name: &str, now: DateTime) -> Result<Job, BackupError> {
+    check_name("job name", name)?;
+    if database.job(name).is_ok() {
+        return Err(BackupError::Exists { what: "job", name: name.to_owned() });
+    }
+    let job = Job { name: name.to_owned(), created: now.0, kms: None, password: None };
+    database.put_job(None, &job, None)?;
+    Ok(job)
+}
+
 /// Has a job encrypt with its KMS key again, and sets for how many seconds it may do so while the KMS is down.
 ///
 /// # Errors
@@ -217,8 +231,9 @@ impl ReadyJob {
             return Ok(Self { job, protection: Protection::Password(password), recovery });
         }
         let blocked = |reason| BackupError::Blocked { job: job.name.clone(), reason };
-        let kms =
-            job.kms.as_ref().ok_or_else(|| blocked("it has neither a KMS key nor a password".to_owned()))?;
+        let kms = job.kms.as_ref().ok_or_else(|| {
+            blocked("it has neither a KMS key nor a password, and its repository has none for it".to_owned())
+        })?;
         let server = database.server(&kms.server)?;
         if let Some(reason) = &kms.blocked {
             return Err(blocked(reason.clone()));
@@ -226,6 +241,28 @@ impl ReadyJob {
         let unfinished = || blocked("it was requested but never received; run `job create` again".to_owned());
         let key = database.current_key(&job)?.ok_or_else(unfinished)?;
         Ok(Self { job, protection: Protection::Kms { server, key }, recovery })
+    }
+
+    /// Reads a job for its backups into a repository, whose key encrypts where the job has none.
+    ///
+    /// # Errors
+    /// As [`ReadyJob::load`] has them.
+    pub fn load_for(
+        database: &Database,
+        name: &str,
+        repository: Option<&Repository>,
+    ) -> Result<Self, BackupError> {
+        let job = database.job(name)?;
+        let key_of = repository.and_then(|repository| repository.key_of.as_ref());
+        match key_of {
+            Some(key_of) if job.kms.is_none() && job.password.is_none() => {
+                let Self { job: holder, protection, recovery } = Self::load(database, key_of)?;
+                // Whether it may go on without the KMS is said of the key, not of who uses it.
+                let job = Job { kms: holder.kms, ..job };
+                Ok(Self { job, protection, recovery })
+            }
+            _ => Self::load(database, name),
+        }
     }
 
     /// Who can open what the job encrypts.

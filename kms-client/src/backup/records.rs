@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::chains::{path_of, text_of};
 use super::envelope::PasswordKey;
 use super::kms::{KeyAlgorithm, KnownKey, OaepHash};
 use super::{BackupError, limits};
@@ -54,6 +55,34 @@ pub struct JobKms {
     /// For how many seconds after the KMS was last found working the job goes on with the public key that it has.
     #[serde(default)]
     pub offline: Option<u64>,
+}
+
+/// A folder that backups go to, by a name of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Repository {
+    /// Its name.
+    pub name: String,
+    /// The folder, escaped.
+    folder: String,
+    /// The job whose key or password encrypts backups of jobs that have none.
+    pub key_of: Option<String>,
+}
+
+impl Repository {
+    /// A repository in `folder`.
+    ///
+    /// # Errors
+    /// When the name is not acceptable.
+    pub fn new(name: &str, folder: &std::path::Path, key_of: Option<String>) -> Result<Self, BackupError> {
+        check_name("repository name", name)?;
+        Ok(Self { name: name.to_owned(), folder: text_of(folder), key_of })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        path_of(&self.folder)
+    }
 }
 
 /// The Enterprise Manager that every file key is wrapped for as well.

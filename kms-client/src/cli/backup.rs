@@ -22,7 +22,7 @@ pub struct Arguments {
     /// What to back up; each appears in the backup under its last name.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The folder that the backup file goes to.
+    /// The folder that the backup file goes to, or a repository's name.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Begin a new chain instead of storing what changed since the last backup.
@@ -38,10 +38,13 @@ pub struct Arguments {
 
 pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandError> {
     let Arguments { job, paths, to, full, dry_run, checkpoint } = arguments;
-    let ready = ReadyJob::load(&session.state.database()?, job)?;
+    let database = session.state.database()?;
+    let repository = super::repository::find(&database, to)?;
+    let ready = ReadyJob::load_for(&database, job, repository.as_ref())?;
+    drop(database);
+    let to = repository.map_or_else(|| to.clone(), |repository| repository.folder());
     let kms = if *dry_run { None } else { reach(session, &ready)? };
-    let request =
-        BackupRequest { job: job.clone(), paths: paths.clone(), target: to.clone(), now: session.now() };
+    let request = BackupRequest { job: job.clone(), paths: paths.clone(), target: to, now: session.now() };
     let wanted = Wanted { request, full: *full, checkpoint: *checkpoint };
     let plan = Plan::make(&session.state, &ready, wanted)?;
     let estimate = plan.estimate()?;

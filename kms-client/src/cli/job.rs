@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::backup::database::Database;
 use crate::backup::envelope::PasswordKey;
-use crate::backup::jobs::{NewJob, set_password, use_kms};
+use crate::backup::jobs::{NewJob, keyless, set_password, use_kms};
 use crate::backup::records::{Job, JobKey};
 use crate::backup::{BackupError, KeyAlgorithm};
 
@@ -33,6 +33,9 @@ pub enum Command {
         key: KeyAlgorithm,
         #[command(flatten)]
         password: PasswordOptions,
+        /// Without a key of its own: the repositories that it backs up into have one.
+        #[arg(long, conflicts_with_all = ["server", "key", "password_file"])]
+        no_key: bool,
     },
     /// Change what encrypts a job's backups from now on, also within a chain.
     Set {
@@ -76,7 +79,11 @@ impl PasswordOptions {
 
 pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
     match command {
-        Command::Create { name, server, key, password } => match password.key(session.now())? {
+        Command::Create { name, no_key: true, .. } => {
+            let job = keyless(&mut session.state.database()?, &name, session.now())?;
+            session.output.data(&line(&job, None), &with_keys(&job, &[]))?;
+        }
+        Command::Create { name, server, key, password, .. } => match password.key(session.now())? {
             None => create(session, &name, server, key)?,
             Some(password) => {
                 let mut database = session.state.database()?;
@@ -213,7 +220,7 @@ fn line(job: &Job, key: Option<&JobKey>) -> String {
 
 fn password_line(job: &Job) -> String {
     job.password.as_ref().map_or_else(
-        || "neither a KMS key nor a password".to_owned(),
+        || "no key of its own".to_owned(),
         |password| format!("password (hint: {}) since {}", password.hint, time(password.since)),
     )
 }

@@ -14,6 +14,7 @@ mod output;
 mod plugin;
 mod quantity;
 mod recovery;
+mod repository;
 mod restore;
 mod rewrap;
 mod server;
@@ -114,6 +115,9 @@ enum Command {
     /// Export and import the configuration database.
     #[command(subcommand)]
     Database(database::Command),
+    /// Name folders that backups go to, and give them keys.
+    #[command(subcommand)]
+    Repository(repository::Command),
     /// Look after keys.
     #[command(subcommand)]
     Key(rewrap::KeyCommand),
@@ -172,6 +176,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Tape(command) => tape::run(&session, &command),
         Command::Plugin(command) => plugin::run(&session, &command),
         Command::Database(command) => database::run(&session, &command),
+        Command::Repository(command) => repository::run(&session, command),
         Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
         Command::Doctor(arguments) => doctor::run(&session, arguments),

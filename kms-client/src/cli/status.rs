@@ -65,7 +65,7 @@ fn server_status(session: &Session, database: &Database, server: &ServerEntry) -
 fn job_status(session: &Session, database: &Database, job: &Job) -> Result<bool, CommandError> {
     let (state, ready) = match (&job.password, &job.kms) {
         (Some(password), _) => (format!("encrypts with a password (hint: {})", password.hint), true),
-        (None, None) => ("has neither a KMS key nor a password".to_owned(), false),
+        (None, None) => ("encrypts with the keys of its repositories".to_owned(), true),
         (None, Some(kms)) => match (&kms.blocked, kms.generation) {
             (Some(reason), _) => (format!("must not encrypt: {reason}"), false),
             (None, None) => ("has no key yet: run `job create` again".to_owned(), false),

@@ -1,15 +1,22 @@
 //! Chains: what an incremental backup stores, what a point in time brings back, and what a chain survives.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
+use kms_client::backup::archive::{BackupRequest, Observer, Unobserved};
+use kms_client::backup::chains::{Plan, Wanted};
+use kms_client::backup::jobs::ReadyJob;
+use kms_client::backup::state::State;
 use kms_client::cli::Exit;
+use kms_protocol::DateTime;
 use serde_json::Value;
 
 use crate::archive::names;
 use crate::fake_kms::FakeKms;
 use crate::flows::Installation;
-use crate::trees::{self, assert_same};
+use crate::trees::{self, assert_same, noise};
 
 fn copy(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
@@ -191,10 +198,7 @@ fn a_damaged_or_missing_file_costs_what_it_held_and_nothing_else() {
     let installation = Installation::with_job(&FakeKms::default());
     let mut files = Vec::new();
     for number in 1..=4 {
-        trees::write(
-            installation.path("tree").join(format!("only in {number}")),
-            &trees::noise(70_000, number),
-        );
+        trees::write(installation.path("tree").join(format!("only in {number}")), &noise(70_000, number));
         files.push(file_of(&back_up(&installation, "backup docs @tree --to @backups")));
     }
     let mut damaged = fs::read(&files[1]).unwrap();
@@ -223,4 +227,81 @@ fn a_damaged_or_missing_file_costs_what_it_held_and_nothing_else() {
     fs::copy(&files[0], &files[1]).unwrap();
     let other = installation.run(&format!("restore {newest} --to @other"));
     other.failed(Exit::Damaged, &[&files[1].to_string_lossy(), "not the file 2"]);
+}
+
+/// Ends a backup as a kill would: nothing is cleaned up in good order, nothing is said.
+struct Bomb {
+    after: u64,
+    seen: Mutex<u64>,
+}
+
+impl Observer for Bomb {
+    fn advanced(&self, bytes: u64) {
+        let mut seen = self.seen.lock().unwrap();
+        *seen += bytes;
+        assert!(*seen < self.after, "the bomb went off");
+    }
+}
+
+#[test]
+fn a_backup_that_was_ended_goes_on_behind_its_last_file_however_often_that_happens() {
+    let installation = Installation::with_job(&FakeKms::default());
+    fs::create_dir(installation.path("long")).unwrap();
+    for number in 10..40 {
+        trees::write(installation.path("long").join(format!("{number}")), &noise(10_000, number));
+    }
+    let state = State::new(&installation.path("state"));
+    let ready = ReadyJob::load(&state.database().unwrap(), "docs").unwrap();
+    let run = |observer: &dyn Observer| {
+        let request = BackupRequest {
+            job: "docs".to_owned(),
+            paths: vec![installation.path("long")],
+            target: installation.path("backups"),
+            now: DateTime(installation.now()),
+        };
+        let wanted = Wanted { request, full: false, checkpoint: 25_000 };
+        let plan = Plan::make(&state, &ready, wanted).unwrap();
+        let resumes = plan.resumes();
+        let ended = catch_unwind(AssertUnwindSafe(|| plan.run(None, observer)));
+        (resumes, ended.ok().map(Result::unwrap))
+    };
+    let stored = |bytes| Bomb { after: bytes, seen: Mutex::new(0) };
+    assert_eq!(run(&stored(100_000)), (false, None));
+    // What is stored already counts as progress as well, so each attempt comes as far and some files further.
+    assert_eq!(run(&stored(200_000)), (true, None));
+    trees::write(installation.path("long/10"), &noise(10_000, 99));
+    // Ended early this time: what the attempts before had done is not forgotten.
+    assert_eq!(run(&stored(30_000)), (true, None));
+    let (resumes, summary) = run(&Unobserved);
+    let summary = summary.unwrap();
+    assert!(resumes && summary.stored.files < 15, "{:?}", summary.stored);
+    assert_eq!(summary.contents.files, 30);
+    installation.run(&format!("restore {} --to @restored", summary.file.display())).done();
+    assert_same(&installation.path("long"), &installation.path("restored/long"));
+    let (resumes, again) = run(&Unobserved);
+    assert_eq!((resumes, again.unwrap().stored.files), (false, 0));
+}
+
+#[test]
+fn a_repository_has_a_key_for_jobs_that_have_none() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    installation.run("job create plain --no-key").done();
+    let refused = installation.run("backup plain @tree --to @backups");
+    refused.failed(Exit::Failed, &["no key to encrypt with", "its repository has none"]);
+    installation.run("repository add vault @backups --key-of docs").done();
+    let first = back_up(&installation, "backup plain @tree --to vault");
+    assert!(file_of(&first).starts_with(installation.path("backups")));
+    kms.rotate();
+    installation.run("sync").done();
+    trees::write(installation.path("tree/second"), b"x");
+    let second = back_up(&installation, "backup plain @tree --to @backups");
+    let header = fs::read(file_of(&second)).unwrap();
+    assert!(String::from_utf8_lossy(&header).contains("key=private-2 generation=2"));
+    installation.assert_restores(&file_of(&second), "restored");
+    assert!(installation.run("repository list").done().contains("with the key of docs"));
+    kms.set_down(true);
+    installation.run("backup plain @tree --to vault").failed(Exit::Unreachable, &["connection refused"]);
+    let unknown = installation.run("repository add other @elsewhere --key-of none");
+    unknown.failed(Exit::Failed, &["no job named"]);
 }

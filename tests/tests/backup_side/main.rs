@@ -11,6 +11,7 @@
 
 mod bytes;
 mod chains;
+mod documented;
 mod killed;
 mod plugin;
 mod points;
