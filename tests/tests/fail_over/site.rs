@@ -138,7 +138,7 @@ impl Server {
             None => Command::new(program("kms-server")),
         };
         command
-            .arg("run")
+            .args(["run", "--new-store"])
             .arg("--config")
             .arg(file("toml"))
             .arg("--json")
