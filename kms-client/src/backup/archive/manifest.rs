@@ -1,7 +1,8 @@
 //! What a point in time consists of: every file, folder and link, and which backup file holds each file's contents.
 //!
 //! Each backup ends with the manifest of its point, as one more entry of its archive. The backup side keeps a copy, to
-//! compare the next backup with. JSON, one value a line: first [`Start`], then entries in the walk's order, then [`End`].
+//! compare the next backup with. JSON, one value a line: first [`Start`], then entries in the walk's order, then the files that hold contents, then how many of
+//! each there are.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,13 +30,29 @@ pub struct Start {
     pub created: i64,
 }
 
-/// The last line, without which a manifest is not whole.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What ends a manifest that is whole.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct End {
     /// How many entries there are.
     pub entries: u64,
     /// The earlier files that hold contents of this point, by number, each with the nonce that tells it from any other.
     pub files: BTreeMap<u32, String>,
+}
+
+/// The line for a file that holds contents; they come behind the entries.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HolderLine {
+    number: u32,
+    nonce: String,
+}
+
+/// The last line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndLine {
+    entries: u64,
+    files: u64,
 }
 
 /// One file, folder or link.
@@ -150,7 +167,10 @@ impl ManifestWriter {
 
     /// Ends the manifest and returns its file and length.
     pub fn end(mut self, files: BTreeMap<u32, String>) -> io::Result<(File, u64)> {
-        let end = End { entries: self.entries, files };
+        let end = EndLine { entries: self.entries, files: files.len() as u64 };
+        for (number, nonce) in files {
+            self.line(&HolderLine { number, nonce })?;
+        }
         self.line(&end)?;
         let length = self.length;
         Ok((self.output.into_inner().map_err(io::IntoInnerError::into_error)?, length))
@@ -167,7 +187,8 @@ impl ManifestWriter {
 /// A line of a manifest.
 enum Read {
     Entry(ManifestEntry),
-    End(End),
+    Holder(HolderLine),
+    End(EndLine),
 }
 
 /// Reads a manifest entry by entry.
@@ -224,16 +245,21 @@ impl<R: BufRead> ManifestReader<R> {
         if self.end.is_some() {
             return Ok(None);
         }
-        let line = read_line(&mut self.input)?;
-        self.position += line.len() as u64;
-        match parse(&line)? {
-            Read::Entry(entry) => {
-                self.entries += 1;
-                Ok(Some(entry))
-            }
-            Read::End(end) => {
-                self.end = Some(end);
-                Ok(None)
+        let mut files = BTreeMap::new();
+        loop {
+            let line = read_line(&mut self.input)?;
+            self.position += line.len() as u64;
+            match parse(&line)? {
+                Read::Entry(entry) if files.is_empty() => {
+                    self.entries += 1;
+                    return Ok(Some(entry));
+                }
+                Read::Holder(holder) => _ = files.insert(holder.number, holder.nonce),
+                Read::End(end) if end.files == files.len() as u64 => {
+                    self.end = Some(End { entries: end.entries, files });
+                    return Ok(None);
+                }
+                Read::Entry(_) | Read::End(_) => return Err(broken()),
             }
         }
     }
@@ -253,6 +279,9 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
 fn parse(line: &[u8]) -> io::Result<Read> {
     if let Ok(line) = serde_json::from_slice::<Line>(line) {
         return ManifestEntry::of_line(line).map(Read::Entry).ok_or_else(broken);
+    }
+    if let Ok(holder) = serde_json::from_slice::<HolderLine>(line) {
+        return Ok(Read::Holder(holder));
     }
     serde_json::from_slice(line).map(Read::End).map_err(|_| broken())
 }
