@@ -4,6 +4,7 @@
 
 pub mod chance;
 pub mod folder;
+pub mod keys;
 pub mod process;
 pub mod proxy;
 pub mod pykmip;

@@ -9,29 +9,27 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../../kms-server/tests/store_durability/disk.rs"]
-#[allow(dead_code, reason = "its other disk forgets")]
+#[path = "../../kms-server/tests/disk/mod.rs"]
+#[allow(dead_code, reason = "another of its disks forgets")]
 mod disk;
 
 use std::fs::{self, DirBuilder};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use disk::Tools;
+use disk::{TAKES_ROOT, Tmpfs, Tools, skip};
 use kms_client::blocking::Client;
-use kms_client::{Error, KeySpec, Profile};
-use kms_protocol::Secret;
-use kms_protocol::attribute::CryptographicParameters;
-use kms_protocol::enums::{HashingAlgorithm, ResultReason};
-use kms_protocol::operation::{DecryptRequest, EncryptRequest, GetRequest};
-use kms_protocol::ttlv::Bytes;
+use kms_client::{Error, KeySpec};
+use kms_protocol::Version;
+use kms_protocol::enums::ResultReason;
+use kms_protocol::operation::GetRequest;
+use kms_tests::keys;
 use kms_tests::process::{Server, finish};
 use kms_tests::repository::program;
-use kms_tests::skip;
 
 /// What goes on while the disk is in trouble.
 const READS: usize = 300;
@@ -39,10 +37,9 @@ const READS: usize = 300;
 #[test]
 fn a_full_disk_stops_changes_alone_and_is_got_over() {
     let folder = tempfile::tempdir().unwrap();
-    if !mount("size=160m", folder.path()) {
-        return skip("a_full_disk_stops_changes_alone_and_is_got_over", "mounting a tmpfs takes root");
-    }
-    let _unmount = Unmount(folder.path());
+    let Some(_disk) = Tmpfs::mount(160, folder.path()) else {
+        return skip("a_full_disk_stops_changes_alone_and_is_got_over", TAKES_ROOT);
+    };
     let state = folder.path().join("state");
     let stuffing = folder.path().join("stuffing");
     through(&state, || fill(&stuffing), || fs::remove_file(&stuffing).unwrap());
@@ -57,7 +54,7 @@ fn a_read_only_disk_stops_changes_alone_and_is_got_over() {
     let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let state = folder.path().join("state");
     fs::create_dir_all(&state).unwrap();
-    let disk = tools.mount(&breaking(), kept.path());
+    let disk = tools.mount(&Tools::broken(), kept.path());
     for part in ["store", "audit"] {
         DirBuilder::new().mode(0o700).create(disk.path().join(part)).unwrap();
         symlink(disk.path().join(part), state.join(part)).unwrap();
@@ -70,29 +67,15 @@ fn through(state: &Path, begin: impl FnOnce(), end: impl FnOnce()) {
     fs::create_dir_all(state).unwrap();
     fs::write(state.join("kms.toml"), "ready-pairs = 0\n[audit]\non-full = \"continue-reads\"\n").unwrap();
     let server = Server::start(state, "127.0.0.1:0");
-    let client = client(&server);
+    let client = server.client(Version::V1_4);
     let key = client.request_key("before", KeySpec::Rsa2048).unwrap();
-    let closed = client.encrypt(&EncryptRequest {
-        unique_identifier: Some(key.public_id.as_str().into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(Secret::from(&b"before"[..])),
-        ..EncryptRequest::default()
-    });
-    let closed = closed.unwrap().data.unwrap().0;
+    let closed = keys::encrypt(&client, &key.public_id, b"before").unwrap();
     let reads_on = |client: &Client| {
         let public =
             GetRequest { unique_identifier: Some(key.public_id.as_str().into()), ..GetRequest::default() };
-        let opened = client.decrypt(&DecryptRequest {
-            unique_identifier: Some(key.private_id.as_str().into()),
-            cryptographic_parameters: Some(oaep()),
-            data: Some(Bytes(closed.clone())),
-            ..DecryptRequest::default()
-        });
+        let opened = keys::decrypt(client, &key.private_id, &closed);
         client.get(&public).unwrap_or_else(|error| panic!("Get: {error}"));
-        assert_eq!(
-            opened.unwrap_or_else(|error| panic!("Decrypt: {error}")).data.unwrap().expose(),
-            b"before"
-        );
+        assert_eq!(opened.unwrap_or_else(|error| panic!("Decrypt: {error}")).expose(), b"before");
     };
     reads_on(&client);
 
@@ -119,7 +102,7 @@ fn through(state: &Path, begin: impl FnOnce(), end: impl FnOnce()) {
     assert!(!server.log().contains("panicked"), "{}", server.log());
     assert!(server.stop().success());
     let server = Server::start(state, "127.0.0.1:0");
-    reads_on(&self::client(&server));
+    reads_on(&server.client(Version::V1_4));
     drop(server);
     let mut verify = Command::new(program("kms-server"));
     verify.args(["audit", "verify", "--folder"]).arg(state.join("audit"));
@@ -144,31 +127,4 @@ fn fill(path: &Path) {
     let block = vec![1; 64 << 10];
     while file.write_all(&block).is_ok() {}
     while file.write_all(&[1]).is_ok() {}
-}
-
-fn breaking() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../kms-server/tests/store_durability/brokenfs.py")
-}
-
-fn mount(options: &str, at: &Path) -> bool {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
-    mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
-fn client(server: &Server) -> Client {
-    let profile = Profile::load(&server.profile()).unwrap();
-    Client::new(profile.builder().build().unwrap()).unwrap()
-}
-
-fn oaep() -> CryptographicParameters {
-    CryptographicParameters::rsa_oaep(HashingAlgorithm::Sha256, HashingAlgorithm::Sha256)
 }

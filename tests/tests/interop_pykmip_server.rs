@@ -7,22 +7,16 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use kms_client::{Finding, KeySpec, KeyTravel, KnownKey, Profile, WrappedKey, blocking};
+use kms_client::{Finding, KeySpec, KeyTravel, KnownKey, Profile, blocking};
 use kms_protocol::Version;
-use kms_protocol::attribute::{Attribute, CryptographicUsageMask, Name};
-use kms_protocol::enums::{CryptographicAlgorithm, HashingAlgorithm};
-use kms_protocol::operation::{ActivateRequest, CreateKeyPairRequest};
+use kms_protocol::enums::HashingAlgorithm;
+use kms_tests::keys::{successor, wrap};
 use kms_tests::process::{Finished, finish_within};
 use kms_tests::pykmip::{self, Server};
 use kms_tests::repository::program;
 use kms_tests::skip;
-use rsa::oaep::EncryptingKey;
-use rsa::pkcs8::DecodePublicKey as _;
 
-use rsa::traits::RandomizedEncryptor as _;
 use serde_json::json;
-use sha2::Sha256;
-use sha2::digest::common::getrandom::SysRng;
 
 /// A PyKMIP server in a folder of its own, or the reason why there is none.
 fn server() -> Result<(Server, tempfile::TempDir), &'static str> {
@@ -111,7 +105,7 @@ fn keys_are_made_rotations_found_and_backups_restored_by_the_ways_that_remain() 
     assert!(matches!(unchanged.as_slice(), [Finding::Unchanged]), "{unchanged:?}");
     // Initial Dates are whole seconds.
     thread::sleep(Duration::from_millis(1_100));
-    let (private_id, public_id) = successor(&client);
+    let (private_id, public_id) = successor(&client, "nightly");
     let moved = client.rotation_info(&[known]).unwrap();
     let [Finding::Moved { newest }] = moved.as_slice() else { panic!("{moved:?}") };
     assert_eq!((&newest.private_id, &newest.public_id), (&private_id, &public_id));
@@ -119,47 +113,11 @@ fn keys_are_made_rotations_found_and_backups_restored_by_the_ways_that_remain() 
     let wrapped: Vec<_> = (0..20)
         .map(|number| {
             let key = if number % 2 == 0 { &key } else { newest };
-            let public = rsa::PublicKey::from_public_key_der(&key.public_key_spki).unwrap();
-            let ciphertext = EncryptingKey::<Sha256>::new(public)
-                .encrypt_with_rng(&mut SysRng, format!("file key {number}").as_bytes())
-                .unwrap();
-            WrappedKey {
-                private_id: key.private_id.clone(),
-                ciphertext,
-                hash: HashingAlgorithm::Sha256,
-                mask_hash: HashingAlgorithm::Sha256,
-            }
+            wrap(key, HashingAlgorithm::Sha256, format!("file key {number}").as_bytes())
         })
         .collect();
     for (number, opened) in client.decrypt_all(&wrapped).into_iter().enumerate() {
         assert_eq!(opened.unwrap().expose(), format!("file key {number}").as_bytes());
     }
     assert_eq!(client.keys_fetched(), 2, "each key once");
-}
-
-/// A second pair in the same Object Group: how keys rotate where there is no Re-key Key Pair.
-fn successor(client: &blocking::Client) -> (String, String) {
-    let half = |suffix: &str, usage| {
-        vec![
-            Attribute::Name(Name::text(format!("nightly-2{suffix}"))),
-            Attribute::CryptographicUsageMask(usage),
-        ]
-    };
-    let request = CreateKeyPairRequest {
-        common: vec![
-            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
-            Attribute::CryptographicLength(2048),
-            Attribute::ObjectGroup("nightly".to_owned()),
-        ]
-        .into(),
-        private_key: half("-private", CryptographicUsageMask::DECRYPT).into(),
-        public_key: half("-public", CryptographicUsageMask::ENCRYPT).into(),
-        ..CreateKeyPairRequest::default()
-    };
-    let made = client.create_key_pair(&request).unwrap();
-    let ids = (made.private_key_unique_identifier, made.public_key_unique_identifier);
-    for id in [&ids.0, &ids.1] {
-        client.activate(&ActivateRequest { unique_identifier: Some(id.as_str().into()) }).unwrap();
-    }
-    ids
 }

@@ -15,28 +15,23 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kms_client::{Error, Finding, IssuedKey, KeySpec, KeyTravel, KnownKey, Profile, WrappedKey, blocking};
+use kms_client::{Error, Finding, IssuedKey, KeySpec, KeyTravel, KnownKey, Profile, blocking};
 use kms_protocol::Version;
 use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences, CryptographicUsageMask,
-    Link, Name,
+    Link,
 };
 use kms_protocol::enums::{
     CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, LinkType, ObjectType, Operation, QueryFunction,
     ResultReason, State,
 };
 use kms_protocol::operation::{
-    ActivateRequest, CreateKeyPairRequest, GetAttributeListRequest, GetRequest, LocateRequest, QueryRequest,
+    CreateKeyPairRequest, GetAttributeListRequest, GetRequest, LocateRequest, QueryRequest,
 };
 use kms_server::persona;
+use kms_tests::keys::{successor, wrap};
 use kms_tests::process::{Client, Server, finish_within};
 use kms_tests::repository::{program, root};
-use rsa::oaep::EncryptingKey;
-use rsa::pkcs8::DecodePublicKey as _;
-use rsa::traits::RandomizedEncryptor as _;
-use sha1::Sha1;
-use sha2::Sha256;
-use sha2::digest::common::getrandom::SysRng;
 use tempfile::TempDir;
 
 const SHA1: HashingAlgorithm = HashingAlgorithm::Sha1;
@@ -96,7 +91,7 @@ impl Expected {
             assert_eq!(refused.reason(), Some(ResultReason::OperationNotSupported), "{refused}");
             // Initial Dates are whole seconds.
             thread::sleep(Duration::from_millis(1_100));
-            successor(client)
+            successor(client, "nightly")
         };
         let found = client.rotation_info(&[known]).unwrap().pop();
         let newest = match (self.rekeys, found) {
@@ -111,8 +106,9 @@ impl Expected {
     /// Opens what each key has encrypted with each hash. No key travels for what the server decrypts itself.
     fn open(&self, client: &blocking::Client, keys: &[&IssuedKey]) {
         for hash in [SHA1, SHA256] {
-            let wrapped: Vec<_> =
-                (0..20).map(|at| wrap(keys.get(at % keys.len()).unwrap(), hash, at)).collect();
+            let wrapped: Vec<_> = (0..20)
+                .map(|at| wrap(keys.get(at % keys.len()).unwrap(), hash, text(at).as_bytes()))
+                .collect();
             let before = client.keys_fetched();
             for (at, opened) in client.decrypt_all(&wrapped).into_iter().enumerate() {
                 assert_eq!(opened.unwrap().expose(), text(at).as_bytes(), "{}", self.persona);
@@ -171,43 +167,6 @@ const CRL: &str = "a CRL distribution point in the server's certificate";
 
 fn text(at: usize) -> String {
     format!("file key {at}")
-}
-
-fn wrap(key: &IssuedKey, hash: HashingAlgorithm, at: usize) -> WrappedKey {
-    let public = rsa::PublicKey::from_public_key_der(&key.public_key_spki).unwrap();
-    let text = text(at);
-    let ciphertext = if hash == SHA1 {
-        EncryptingKey::<Sha1>::new(public).encrypt_with_rng(&mut SysRng, text.as_bytes())
-    } else {
-        EncryptingKey::<Sha256>::new(public).encrypt_with_rng(&mut SysRng, text.as_bytes())
-    };
-    let ciphertext = ciphertext.unwrap();
-    WrappedKey { private_id: key.private_id.clone(), ciphertext, hash, mask_hash: hash }
-}
-
-/// A second pair in the same Object Group: how keys rotate where there is no Re-key Key Pair.
-fn successor(client: &blocking::Client) -> (String, String) {
-    let half = |suffix: &str, usage| {
-        let name = Attribute::Name(Name::text(format!("nightly-2{suffix}")));
-        vec![name, Attribute::CryptographicUsageMask(usage)].into()
-    };
-    let request = CreateKeyPairRequest {
-        common: vec![
-            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
-            Attribute::CryptographicLength(2048),
-            Attribute::ObjectGroup("nightly".to_owned()),
-        ]
-        .into(),
-        private_key: half("-private", CryptographicUsageMask::DECRYPT),
-        public_key: half("-public", CryptographicUsageMask::ENCRYPT),
-        ..CreateKeyPairRequest::default()
-    };
-    let made = client.create_key_pair(&request).unwrap();
-    let ids = (made.private_key_unique_identifier, made.public_key_unique_identifier);
-    for id in [&ids.0, &ids.1] {
-        client.activate(&ActivateRequest { unique_identifier: Some(id.as_str().into()) }).unwrap();
-    }
-    ids
 }
 
 const BOTH: &[HashingAlgorithm] = &[SHA1, SHA256];
@@ -314,7 +273,7 @@ fn cosmian_deactivates_what_it_rotates_and_keeps_it_to_itself() {
     assert!(matches!(found.as_slice(), [Finding::Rotated { .. }]), "{found:?}");
     assert_eq!(server.state_of(&old.private_id), State::Deactivated);
     assert_eq!(client.get(&get).unwrap_err().reason(), Some(ResultReason::PermissionDenied));
-    let opened = client.decrypt_all(&[wrap(&old, SHA256, 0)]).pop().unwrap();
+    let opened = client.decrypt_all(&[wrap(&old, SHA256, text(0).as_bytes())]).pop().unwrap();
     assert_eq!(opened.unwrap().expose(), text(0).as_bytes());
 }
 
@@ -353,7 +312,7 @@ fn a_client_that_comes_back_to_an_hsm_after_a_while_does_not_notice_that_it_was_
     let key = client.request_key("nightly", KeySpec::Rsa2048).unwrap();
     for round in 0..2 {
         let dropped = server.log().matches("dropped without a word").count();
-        let opened = client.decrypt_all(&[wrap(&key, SHA256, round)]).pop().unwrap();
+        let opened = client.decrypt_all(&[wrap(&key, SHA256, text(round).as_bytes())]).pop().unwrap();
         assert_eq!(opened.unwrap().expose(), text(round).as_bytes());
         let end = Instant::now() + Duration::from_secs(30);
         while server.log().matches("dropped without a word").count() == dropped {

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use kms_certs::{Authority, KeyKind, Request};
 use kms_client::blocking::Client;
 use kms_client::{Error, IssuedKey, KeySpec, Profile};
-use kms_protocol::Secret;
-use kms_protocol::attribute::{Attribute, AttributeList, CryptographicParameters, Name};
-use kms_protocol::enums::{HashingAlgorithm, ResultReason};
-use kms_protocol::operation::{DecryptRequest, EncryptRequest, LocateRequest};
+use kms_protocol::attribute::{Attribute, AttributeList, Name};
+use kms_protocol::enums::ResultReason;
+use kms_protocol::operation::LocateRequest;
+use kms_tests::keys;
 use kms_tests::process::Server;
 
 const CONFIG: &str = r#"
@@ -59,27 +59,11 @@ impl Bench {
 }
 
 fn encrypt(client: &Client, key: &IssuedKey) -> Vec<u8> {
-    let request = EncryptRequest {
-        unique_identifier: Some(key.public_id.as_str().into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(Secret::from(&b"text"[..])),
-        ..EncryptRequest::default()
-    };
-    client.encrypt(&request).expect("encrypted").data.expect("a ciphertext").0
+    keys::encrypt(client, &key.public_id, b"text").expect("encrypted")
 }
 
 fn decrypt(client: &Client, key: &IssuedKey, ciphertext: &[u8]) -> Result<Vec<u8>, Error> {
-    let request = DecryptRequest {
-        unique_identifier: Some(key.private_id.as_str().into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(kms_protocol::ttlv::Bytes(ciphertext.to_vec())),
-        ..DecryptRequest::default()
-    };
-    client.decrypt(&request).map(|answer| answer.data.expect("a plaintext").expose().to_vec())
-}
-
-fn oaep() -> CryptographicParameters {
-    CryptographicParameters::rsa_oaep(HashingAlgorithm::Sha256, HashingAlgorithm::Sha256)
+    keys::decrypt(client, &key.private_id, ciphertext).map(|opened| opened.expose().to_vec())
 }
 
 fn located(client: &Client, name: &str) -> usize {

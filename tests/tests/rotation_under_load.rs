@@ -17,11 +17,8 @@ use std::time::{Duration, Instant};
 
 use kms_client::blocking::Client;
 use kms_client::{Finding, KeySpec, KnownKey, Profile};
-use kms_protocol::attribute::CryptographicParameters;
-use kms_protocol::enums::HashingAlgorithm;
-use kms_protocol::operation::DecryptRequest;
-use kms_protocol::ttlv::Bytes;
 use kms_tests::chance::Chance;
+use kms_tests::keys;
 use kms_tests::process::Server;
 use rsa::PublicKey;
 use rsa::oaep::EncryptingKey;
@@ -150,17 +147,9 @@ fn close_and_open(profile: &Path, known: &[Mutex<Known>], end: Instant, chance: 
 }
 
 fn open(client: &Client, closed: &Closed) {
-    let request = DecryptRequest {
-        unique_identifier: Some(closed.private_id.as_str().into()),
-        cryptographic_parameters: Some(CryptographicParameters::rsa_oaep(
-            HashingAlgorithm::Sha256,
-            HashingAlgorithm::Sha256,
-        )),
-        data: Some(Bytes(closed.ciphertext.clone())),
-        ..DecryptRequest::default()
-    };
-    let answer = client.decrypt(&request).unwrap_or_else(|error| panic!("{}: {error}", closed.private_id));
-    assert_eq!(answer.data.expect("a plaintext").expose(), closed.plaintext, "{}", closed.private_id);
+    let opened = keys::decrypt(client, &closed.private_id, &closed.ciphertext);
+    let opened = opened.unwrap_or_else(|error| panic!("{}: {error}", closed.private_id));
+    assert_eq!(opened.expose(), closed.plaintext, "{}", closed.private_id);
 }
 
 fn client(profile: &Path) -> Client {

@@ -11,10 +11,8 @@
 use kms_client::{Finding, IssuedKey, KeySpec, KnownKey, WrappedKey};
 use kms_protocol::Version;
 use kms_protocol::enums::HashingAlgorithm;
+use kms_tests::keys;
 use kms_tests::process::Server;
-use rsa::pkcs8::DecodePublicKey as _;
-use sha1::Sha1;
-use sha2::Sha256;
 
 const FILE_KEY: &[u8] = b"sixteen byte key";
 
@@ -81,16 +79,6 @@ fn check(version: Version) {
 
 /// A file key encrypted for a pair, as its version allows: the mask's hash can be stated from 1.4 on.
 fn wrap(key: &IssuedKey) -> WrappedKey {
-    let public = rsa::PublicKey::from_public_key_der(&key.public_key_spki).expect("a public key");
-    let (hash, ciphertext) = if key.version >= Version::V1_4 {
-        (HashingAlgorithm::Sha256, public.oaep_encrypt::<Sha256>(FILE_KEY))
-    } else {
-        (HashingAlgorithm::Sha1, public.oaep_encrypt::<Sha1>(FILE_KEY))
-    };
-    WrappedKey {
-        private_id: key.private_id.clone(),
-        ciphertext: ciphertext.expect("encrypted"),
-        hash,
-        mask_hash: hash,
-    }
+    let hash = if key.version >= Version::V1_4 { HashingAlgorithm::Sha256 } else { HashingAlgorithm::Sha1 };
+    keys::wrap(key, hash, FILE_KEY)
 }

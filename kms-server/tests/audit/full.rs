@@ -1,7 +1,6 @@
 //! A disk that is full, really.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,29 +8,10 @@ use std::time::{Duration, Instant};
 use kms_server::audit::{Access, OnFull, Options, Outcome, Segments, Source, Trail};
 use kms_server::store::{Batch, MemoryStore, Put, Store, StoreError};
 
+use super::disk::{TAKES_ROOT, Tmpfs, skip};
 use super::{lines, whole};
 
 const SEGMENT: u64 = 256 << 10;
-
-fn mount(options: &str, at: &Path) -> bool {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
-    mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
-fn skip(test: &str, why: &str) {
-    eprintln!("\n*** SKIPPED: {test}: {why} ***\n");
-    let required = std::env::var("KMS_TESTS_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    assert!(!required, "{test} was skipped, and KMS_TESTS_REQUIRE_ALL is set: {why}");
-}
 
 /// Waits until `is_so`; a test that waits for ever fails.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -99,10 +79,7 @@ fn fill(folder: &Path) {
 
 fn full_disk(test: &str, work: impl FnOnce(&Path, &Path)) {
     let folder = tempfile::tempdir().unwrap();
-    if !mount("size=4m", folder.path()) {
-        return skip(test, "a tmpfs takes root");
-    }
-    let _unmount = Unmount(folder.path());
+    let Some(_disk) = Tmpfs::mount(4, folder.path()) else { return skip(test, TAKES_ROOT) };
     work(folder.path(), &folder.path().join("audit"));
 }
 

@@ -13,6 +13,9 @@
 #[path = "../asking/mod.rs"]
 #[allow(dead_code, reason = "other tests ask for more")]
 mod asking;
+#[path = "../disk/mod.rs"]
+#[allow(dead_code, reason = "other tests break disks")]
+mod disk;
 mod followed;
 mod full;
 mod killed;

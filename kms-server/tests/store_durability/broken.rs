@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kms_server::store::{Batch, Index, Keys, Put, Scan, SledOptions, SledStore, Store, StoreError, Term};
 
-use super::disk::{Disk, Tools};
-use super::{in_time, rounds, skip};
+use super::disk::{Disk, Tools, skip};
+use super::{in_time, rounds};
 
 #[test]
 fn failing_writes_stop_writes_and_are_got_over() {

@@ -1,25 +1,9 @@
 //! A disk that is full, really.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use kms_server::store::{Batch, Index, Keys, Put, Scan, SledOptions, SledStore, Store, StoreError, Term};
 
-use super::{in_time, skip};
-
-fn mount(options: &str, at: &Path) -> bool {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
-    mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
+use super::disk::{TAKES_ROOT, Tmpfs, skip};
+use super::in_time;
 
 fn put(number: usize) -> Put {
     let terms = vec![Term::new(Index::Group, "g")];
@@ -40,10 +24,9 @@ fn fill(store: &SledStore) -> (usize, StoreError) {
 #[test]
 fn a_full_disk_stops_writes_not_reads_until_there_is_room_again() {
     let folder = tempfile::tempdir().unwrap();
-    if !mount("size=90m", folder.path()) {
-        return skip("a_full_disk_stops_writes_not_reads_until_there_is_room_again", "a tmpfs takes root");
-    }
-    let _unmount = Unmount(folder.path());
+    let Some(_disk) = Tmpfs::mount(90, folder.path()) else {
+        return skip("a_full_disk_stops_writes_not_reads_until_there_is_room_again", TAKES_ROOT);
+    };
     let path = folder.path().join("store");
     in_time(move || {
         let store = SledStore::open(&path, SledOptions::default()).unwrap();
@@ -54,7 +37,7 @@ fn a_full_disk_stops_writes_not_reads_until_there_is_room_again() {
         assert!(matches!(store.writable(), Err(StoreError::Full { .. })));
         all_there(&store, written);
 
-        assert!(mount("remount,size=160m", path.parent().unwrap()));
+        Tmpfs::resize(160, path.parent().unwrap());
         store.writable().unwrap();
         for number in written..written + 50 {
             store.commit(Batch::new().put(put(number))).unwrap();
@@ -68,10 +51,9 @@ fn a_full_disk_stops_writes_not_reads_until_there_is_room_again() {
 #[test]
 fn a_write_that_fails_stops_writes_not_reads_and_is_got_over() {
     let folder = tempfile::tempdir().unwrap();
-    if !mount("size=24m", folder.path()) {
-        return skip("a_write_that_fails_stops_writes_not_reads_and_is_got_over", "a tmpfs takes root");
-    }
-    let _unmount = Unmount(folder.path());
+    let Some(_disk) = Tmpfs::mount(24, folder.path()) else {
+        return skip("a_write_that_fails_stops_writes_not_reads_and_is_got_over", TAKES_ROOT);
+    };
     let path = folder.path().join("store");
     in_time(move || {
         let options = SledOptions { reserve_bytes: 0, ..SledOptions::default() };
@@ -90,7 +72,7 @@ fn a_write_that_fails_stops_writes_not_reads_and_is_got_over() {
         nothing_wrong(&store, written);
         assert!(matches!(store.writable(), Err(StoreError::ReadOnly { .. })));
 
-        assert!(mount("remount,size=96m", path.parent().unwrap()));
+        Tmpfs::resize(96, path.parent().unwrap());
         store.recover().unwrap();
         store.writable().unwrap();
         let unconfirmed = store.fetch(&put(written).id).unwrap().is_some();

@@ -14,6 +14,7 @@
 
 mod broken;
 mod damage;
+#[path = "../disk/mod.rs"]
 mod disk;
 mod full;
 mod kill;
@@ -28,13 +29,6 @@ use std::time::Duration;
 /// How often a test that strikes at random instants does so.
 fn rounds(usual: u32) -> u32 {
     env::var("KMS_TESTS_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
-}
-
-/// Says that a test cannot be run here, and fails where that is not allowed.
-fn skip(test: &str, why: &str) {
-    eprintln!("\n*** SKIPPED: {test}: {why} ***\n");
-    let required = env::var("KMS_TESTS_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    assert!(!required, "{test} was skipped, and KMS_TESTS_REQUIRE_ALL is set: {why}");
 }
 
 /// A number below `limit` that differs each time.

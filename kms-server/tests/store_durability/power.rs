@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::disk::{Disk, Tools};
+use super::disk::{Disk, Tools, skip};
 use super::load::{Acknowledged, start, state, strike_at, verify};
-use super::{random, rounds, skip};
+use super::{random, rounds};
 
 /// All that was written but not synced is gone.
 #[test]

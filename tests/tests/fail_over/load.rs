@@ -8,11 +8,7 @@ use std::time::{Duration, Instant};
 
 use kms_client::{Client, IssuedKey, WrappedKey};
 use kms_protocol::enums::HashingAlgorithm;
-use rsa::oaep::EncryptingKey;
-use rsa::pkcs8::DecodePublicKey as _;
-use rsa::traits::RandomizedEncryptor as _;
-use sha2::Sha256;
-use sha2::digest::common::getrandom::SysRng;
+use kms_tests::keys::wrap;
 use tokio::runtime::Builder;
 
 /// How many decrypts are asked for at once.
@@ -33,18 +29,7 @@ pub struct Sample {
 
 /// What is asked again and again.
 pub fn wrapped(keys: &[IssuedKey]) -> Vec<WrappedKey> {
-    let wrap = |key: &IssuedKey| {
-        let public = rsa::PublicKey::from_public_key_der(&key.public_key_spki).unwrap();
-        WrappedKey {
-            private_id: key.private_id.clone(),
-            ciphertext: EncryptingKey::<Sha256>::new(public)
-                .encrypt_with_rng(&mut SysRng, PLAINTEXT)
-                .unwrap(),
-            hash: HashingAlgorithm::Sha256,
-            mask_hash: HashingAlgorithm::Sha256,
-        }
-    };
-    keys.iter().map(wrap).collect()
+    keys.iter().map(|key| wrap(key, HashingAlgorithm::Sha256, PLAINTEXT)).collect()
 }
 
 /// A load under way, in threads of its own.

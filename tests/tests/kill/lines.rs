@@ -13,24 +13,23 @@ use std::time::{Duration, Instant};
 
 use kms_client::Error;
 use kms_client::blocking::Client;
+use kms_protocol::Version;
 use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences, Name, RevocationReason,
 };
 use kms_protocol::enums::{LinkType, RevocationReasonCode, State};
 use kms_protocol::operation::{
-    ActivateRequest, DecryptRequest, DestroyRequest, EncryptRequest, GetAttributesRequest, LocateRequest,
-    RekeyKeyPairRequest, RevokeRequest,
+    ActivateRequest, DestroyRequest, GetAttributesRequest, LocateRequest, RekeyKeyPairRequest, RevokeRequest,
 };
-use kms_protocol::ttlv::Bytes;
-use kms_protocol::{Secret, Version};
 use kms_tests::chance::Chance;
+use kms_tests::keys;
 use kms_tests::process::{Server, finish};
 use kms_tests::repository::program;
 use kms_tests::skip;
 
 use super::disk::Tools;
 use super::pairs::pair_request;
-use super::{client, link, move_clock, oaep, rounds};
+use super::{client, link, move_clock, rounds};
 
 /// Clients at a time.
 const CLIENTS: u64 = 4;
@@ -269,13 +268,8 @@ fn destroy(client: &Client, line: &mut Line, chance: &mut Chance) -> Result<(), 
 fn close(client: &Client, line: &mut Line, chance: &mut Chance) -> Result<(), Error> {
     let Some(newest) = line.generations.last_mut().filter(|newest| newest.is_active) else { return Ok(()) };
     let text = chance.bytes(32);
-    let closed = client.encrypt(&EncryptRequest {
-        unique_identifier: Some(newest.public.as_str().into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(Secret::from(text.as_slice())),
-        ..EncryptRequest::default()
-    })?;
-    newest.closed.push((closed.data.expect("a ciphertext").0, text));
+    let closed = keys::encrypt(client, &newest.public, &text)?;
+    newest.closed.push((closed, text));
     Ok(())
 }
 
@@ -373,12 +367,7 @@ fn check(client: &Client, line: &Line) {
 }
 
 fn open(client: &Client, private: &str, closed: &[u8], text: &[u8]) {
-    let opened = client.decrypt(&DecryptRequest {
-        unique_identifier: Some(private.into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(Bytes(closed.to_vec())),
-        ..DecryptRequest::default()
-    });
+    let opened = keys::decrypt(client, private, closed);
     let opened = opened.unwrap_or_else(|error| panic!("{private} opens no longer what it closed: {error}"));
-    assert_eq!(opened.data.expect("a plaintext").expose(), text, "{private}");
+    assert_eq!(opened.expose(), text, "{private}");
 }

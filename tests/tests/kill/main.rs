@@ -11,8 +11,8 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../../../kms-server/tests/store_durability/disk.rs"]
-#[allow(dead_code, reason = "its other disk breaks on demand")]
+#[path = "../../../kms-server/tests/disk/mod.rs"]
+#[allow(dead_code, reason = "other disks of it break or are small")]
 mod disk;
 mod lines;
 mod pairs;
@@ -24,8 +24,8 @@ use std::time::Duration;
 use kms_client::Profile;
 use kms_client::blocking::Client;
 use kms_protocol::Version;
-use kms_protocol::attribute::{Attribute, CryptographicParameters};
-use kms_protocol::enums::{HashingAlgorithm, LinkType};
+use kms_protocol::attribute::Attribute;
+use kms_protocol::enums::LinkType;
 use kms_tests::process::finish;
 use kms_tests::repository::program;
 
@@ -50,10 +50,6 @@ fn client(profile: &Path, version: Version) -> Client {
     let profile = Profile::load(profile).expect("a profile");
     let client = profile.builder().version(version).deadline(Duration::from_secs(60)).build();
     Client::new(client.expect("a client")).expect("a runtime")
-}
-
-fn oaep() -> CryptographicParameters {
-    CryptographicParameters::rsa_oaep(HashingAlgorithm::Sha256, HashingAlgorithm::Sha256)
 }
 
 fn link(attributes: &[Attribute], link_type: LinkType) -> Option<&str> {

@@ -7,20 +7,18 @@ use std::time::{Duration, Instant};
 
 use kms_client::Error;
 use kms_client::blocking::Client;
+use kms_protocol::Version;
 use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeReference, AttributeReferences, CryptographicUsageMask, Name,
 };
 use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, State};
-use kms_protocol::operation::{
-    ActivateRequest, CreateKeyPairRequest, DecryptRequest, EncryptRequest, GetAttributesRequest, GetRequest,
-};
-use kms_protocol::ttlv::Bytes;
-use kms_protocol::{Secret, Version};
+use kms_protocol::operation::{ActivateRequest, CreateKeyPairRequest, GetAttributesRequest, GetRequest};
 use kms_tests::chance::Chance;
+use kms_tests::keys;
 use kms_tests::process::Server;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _};
 
-use super::{client, link, move_clock, oaep, rounds};
+use super::{client, link, move_clock, rounds};
 
 /// About half a minute.
 const ROUNDS: usize = 16;
@@ -184,33 +182,15 @@ fn check_key(client: &Client, pair: &Pair) {
     }
     if pair.is_rsa && pair.is_active {
         let secret = b"what was encrypted before the kill";
-        assert_eq!(decrypt(client, pair, encrypt(client, pair, secret)).expose(), secret, "{pair:?}");
+        let closed = keys::encrypt(client, &pair.public_id, secret).expect("encrypted");
+        let opened = keys::decrypt(client, &pair.private_id, &closed).expect("decrypted");
+        assert_eq!(opened.expose(), secret, "{pair:?}");
     } else if !pair.is_rsa {
         let private = key_bytes(client, &pair.private_id, KeyFormatType::Pkcs8).expect("the private half");
         let private = p256::SecretKey::from_pkcs8_der(&private).expect("a private key");
         let fitting = private.public_key().to_public_key_der().expect("a public key");
         assert_eq!(fitting.as_bytes(), public, "{pair:?}");
     }
-}
-
-fn encrypt(client: &Client, pair: &Pair, secret: &[u8]) -> Vec<u8> {
-    let request = EncryptRequest {
-        unique_identifier: Some(pair.public_id.as_str().into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(Secret::from(secret)),
-        ..EncryptRequest::default()
-    };
-    client.encrypt(&request).expect("encrypted").data.expect("a ciphertext").0
-}
-
-fn decrypt(client: &Client, pair: &Pair, ciphertext: Vec<u8>) -> Secret {
-    let request = DecryptRequest {
-        unique_identifier: Some(pair.private_id.as_str().into()),
-        cryptographic_parameters: Some(oaep()),
-        data: Some(Bytes(ciphertext)),
-        ..DecryptRequest::default()
-    };
-    client.decrypt(&request).expect("decrypted").data.expect("a plaintext")
 }
 
 pub fn pair_request(name: &str, is_rsa: bool) -> CreateKeyPairRequest {

@@ -2,32 +2,16 @@
 //! injected failures: the system mounts no disk read-only while a store on it is open.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kms_client::KeySpec;
-use kms_tests::skip;
 
+use super::disk::{TAKES_ROOT, Tmpfs, skip};
 use super::support::{Keys, Site};
 
 /// Mebibytes: the store keeps 64 of them free.
-const SIZE: u64 = 120;
-
-fn mount(arguments: &[&str], at: &Path) -> bool {
-    let mut mount = Command::new("mount");
-    mount.args(arguments).arg(at).stderr(Stdio::null());
-    mount.status().is_ok_and(|status| status.success())
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
+const SIZE: u32 = 120;
 
 /// Waits until keys can be made again; nobody helps.
 fn until_writable(client: &Keys, name: &str) {
@@ -44,11 +28,9 @@ fn a_full_disk_stops_writes_alone_and_heals_by_itself() {
     let site = Site::new(root.path());
     let disk = site.path("disk");
     fs::create_dir(&disk).unwrap();
-    let size = format!("size={SIZE}m");
-    if !mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], &disk) {
-        return skip("a_full_disk_stops_writes_alone_and_heals_by_itself", "a tmpfs takes root");
-    }
-    let _unmount = Unmount(&disk);
+    let Some(_mounted) = Tmpfs::mount(SIZE, &disk) else {
+        return skip("a_full_disk_stops_writes_alone_and_heals_by_itself", TAKES_ROOT);
+    };
     site.configure_as("kms.toml", "store-key = \"store.key\"", "disk/store");
     let server = site.start();
     let client = server.client();

@@ -9,6 +9,9 @@
 
 mod audit;
 mod backup;
+#[path = "../../../kms-server/tests/disk/mod.rs"]
+#[allow(dead_code, reason = "other disks of it forget or break")]
+mod disk;
 mod full;
 #[cfg(target_os = "linux")]
 mod memory;

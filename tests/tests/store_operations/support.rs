@@ -10,14 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 use kms_certs::{Authority, Request};
 use kms_client::blocking::Client;
 use kms_client::{IssuedKey, KeySpec, Profile};
-use kms_protocol::attribute::{Attribute, CryptographicParameters, Name, RevocationReason};
-use kms_protocol::enums::{CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, RevocationReasonCode};
+use kms_protocol::attribute::{Attribute, Name, RevocationReason};
+use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, RevocationReasonCode};
 use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
-use kms_protocol::operation::{
-    CreateKeyPairRequest, DecryptRequest, DestroyRequest, EncryptRequest, GetRequest, RevokeRequest,
-};
-use kms_protocol::ttlv::Bytes;
+use kms_protocol::operation::{CreateKeyPairRequest, DestroyRequest, GetRequest, RevokeRequest};
 use kms_protocol::{Secret, UniqueIdentifier};
+use kms_tests::keys;
 use kms_tests::process::{Finished, finish};
 use kms_tests::repository::program;
 #[cfg(target_os = "linux")]
@@ -245,45 +243,18 @@ impl Drop for Running {
 /// A client that makes keys and uses them.
 pub struct Keys(pub Client);
 
-fn parameters() -> CryptographicParameters {
-    CryptographicParameters::rsa_oaep(HashingAlgorithm::Sha256, HashingAlgorithm::Sha256)
-}
-
 impl Keys {
     pub fn make(&self, name: &str) -> IssuedKey {
         self.0.request_key(name, KeySpec::Rsa2048).unwrap()
     }
 
     pub fn encrypt(&self, key: &IssuedKey, text: &[u8]) -> Vec<u8> {
-        let request = EncryptRequest {
-            unique_identifier: Some(UniqueIdentifier::from(key.public_id.as_str())),
-            cryptographic_parameters: Some(parameters()),
-            data: Some(Secret::from(text)),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-        };
-        self.0.encrypt(&request).unwrap().data.unwrap().0
+        keys::encrypt(&self.0, &key.public_id, text).unwrap()
     }
 
     pub fn decrypt(&self, key: &IssuedKey, ciphertext: &[u8]) -> Result<Vec<u8>, String> {
-        let request = DecryptRequest {
-            unique_identifier: Some(UniqueIdentifier::from(key.private_id.as_str())),
-            cryptographic_parameters: Some(parameters()),
-            data: Some(Bytes(ciphertext.to_vec())),
-            iv_counter_nonce: None,
-            correlation_value: None,
-            init_indicator: None,
-            final_indicator: None,
-            additional_data: None,
-            tag: None,
-        };
-        match self.0.decrypt(&request) {
-            Ok(response) => Ok(response.data.unwrap().expose().to_vec()),
-            Err(error) => Err(error.to_string()),
-        }
+        let opened = keys::decrypt(&self.0, &key.private_id, ciphertext);
+        opened.map(|text| text.expose().to_vec()).map_err(|error| error.to_string())
     }
 
     /// A pair on P-256: the private key's ID.

@@ -1,4 +1,5 @@
-//! Disks that forget and break: file systems in Python, over FUSE.
+//! Disks that forget and break (file systems in Python, over FUSE) and disks that are small (tmpfs); and what to do where they
+//! cannot be had.
 
 use std::env;
 use std::os::unix::fs::MetadataExt;
@@ -46,7 +47,7 @@ impl Tools {
 
     /// The file system that breaks on demand.
     pub fn broken() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store_durability/brokenfs.py")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../kms-server/tests/disk/brokenfs.py")
     }
 
     /// Mounts the file system of this program over the folder.
@@ -88,4 +89,44 @@ impl Drop for Disk {
         let _ = self.process.kill().and_then(|()| self.process.wait());
         let _ = Command::new("fusermount").arg("-uz").arg(self.path()).status();
     }
+}
+
+/// A small disk in memory, mounted over a folder until it is dropped.
+pub struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    /// Mounts one of so many mebibytes; nothing where the tester may not, which takes root.
+    pub fn mount(mebibytes: u32, at: &Path) -> Option<Self> {
+        mount(&format!("size={mebibytes}m"), at).then(|| Self(at.to_owned()))
+    }
+
+    /// Gives the one that is mounted here another size.
+    pub fn resize(mebibytes: u32, at: &Path) {
+        assert!(mount(&format!("remount,size={mebibytes}m"), at));
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(options: &str, at: &Path) -> bool {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at);
+    mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Why there is no [`Tmpfs`].
+pub const TAKES_ROOT: &str = "mounting a tmpfs takes root";
+
+/// Says that a test cannot be run here, and fails where that is not allowed.
+pub fn skip(test: &str, why: &str) {
+    #[allow(clippy::print_stderr, reason = "the tester has to see it")]
+    {
+        eprintln!("\n*** SKIPPED: {test}: {why} ***\n");
+    }
+    let required = env::var("KMS_TESTS_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    assert!(!required, "{test} was skipped, and KMS_TESTS_REQUIRE_ALL is set: {why}");
 }
