@@ -61,7 +61,7 @@ fn a_record_that_is_longer_than_a_line_is_cut_and_one_that_is_not_is_whole() {
 #[test]
 fn a_log_is_read_while_its_oldest_files_are_given_up() {
     let folder = tempfile::tempdir().unwrap();
-    let trail = open(folder.path(), &memory(), Segments { bytes: 2_048, keep: 2 });
+    let trail = open(folder.path(), &memory(), Segments { bytes: 8_192, keep: 2 });
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
