@@ -12,9 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::clock::Clock;
-use crate::kms::{Caller, Reason, Refusal, Work};
+use crate::kms::{self, Caller, Reason, Refusal, Work};
 use crate::limits;
-use crate::persona;
 use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
@@ -188,7 +187,7 @@ where
             None => answer(&mut buffer, message, caller, shared).await?,
             Some(refusal) => {
                 let request = buffer.split_to(message);
-                persona::refuse_all(&request, &refusal, shared.clock.now())
+                kms::refuse_all(&request, &refusal, shared.clock.now())
             }
         };
         match timeout(limits::WRITE, write(stream, response.expose())).await {

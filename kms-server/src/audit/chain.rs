@@ -12,7 +12,7 @@ use super::end::Known;
 use super::limits::BLOCK;
 use super::line::{self, Marks, Position};
 use super::record::{Record, Source};
-use super::segment::{self, Lines, Next};
+use super::segment::{self, Lines};
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -324,7 +324,7 @@ impl Chain {
         let mut found = HashMap::new();
         for number in segments_from(&self.folder, after)? {
             let mut lines = Lines::open(&segment::path(&self.folder, number))?;
-            while let Next::Line(text) = lines.next_line()? {
+            while let Some(text) = lines.next_line()? {
                 let Ok(line) = line::read(text) else { continue };
                 if let (Some(commit), Some(part)) = (line.marks.commit, line.marks.part) {
                     found.insert(commit, part + 1);
@@ -372,7 +372,7 @@ fn end_of(folder: &Path, numbers: &[u32], known: &Position) -> Result<(u32, Posi
         };
         let mut lines = Lines::open(&path).map_err(failed)?;
         let mut offset = 0;
-        while let Next::Line(text) = lines.next_line().map_err(failed)? {
+        while let Some(text) = lines.next_line().map_err(failed)? {
             match line::check(text, &at) {
                 Ok(next) if next.line == known.line && next.hash != known.hash => {
                     return Err(damaged(&at, offset, "another line with this number was written"));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::chain::{OpenError, segments_from};
 use super::line::{self, Position};
-use super::segment::{self, Lines, Next};
+use super::segment::{self, Lines};
 use crate::store::{Batch, Put, Store, StoreError};
 
 /// What the record is called. It comes before all entries, so that whoever looks for those does not read it.
@@ -60,7 +60,7 @@ impl Known {
             return Err(other());
         };
         let mut lines = Lines::open(&segment::path(folder, number)).map_err(failed)?;
-        while let Next::Line(text) = lines.next_line().map_err(failed)? {
+        while let Some(text) = lines.next_line().map_err(failed)? {
             let number = line::read(text).map_err(|error| failed(error.into()))?.n;
             if number == self.end.line && line::hash_of(text) != Some(self.end.hash) {
                 return Err(other());

@@ -11,7 +11,7 @@ use super::chain::segments_from;
 use super::limits::EVENTS;
 use super::line::{self, Line};
 use super::record::Record;
-use super::segment::{self, Lines, Next};
+use super::segment::{self, Lines};
 use crate::kms::Event;
 
 /// An event with its number, which is that of its line in the audit log.
@@ -113,7 +113,7 @@ fn read_listed(folder: &Path, after: u64, last: u64, limit: usize) -> io::Result
     }
     let mut lines = Lines::open(&path)?;
     while found.events.len() < limit
-        && let Next::Line(text) = lines.next_line()?
+        && let Some(text) = lines.next_line()?
     {
         let Ok(Line { n, record, .. }) = line::read(text) else { break };
         if n > last {

@@ -60,6 +60,12 @@ pub fn store_id(commit: &str) -> String {
     format!("{PREFIX}{commit}")
 }
 
+/// The commit whose entry is called so.
+#[must_use]
+pub fn commit_of(id: &str) -> Option<&str> {
+    id.strip_prefix(PREFIX)
+}
+
 /// The entries in the store, in the order of their commits, but for those that `skip` knows. Whatever was committed
 /// before this was called is among them.
 ///

@@ -166,7 +166,7 @@ impl Record {
     #[must_use]
     pub fn with(mut self, event: Event) -> Self {
         for id in event.objects() {
-            self.touch(&id);
+            self.touch(id);
         }
         if let Some(owner) = event.owner() {
             self.owner = Some(owner.to_owned());
@@ -210,5 +210,6 @@ pub fn brief(mut text: String) -> String {
 /// A text of a peer's, cut to what a record takes.
 #[must_use]
 pub fn bounded(text: &str) -> String {
-    text.chars().take(limits::TEXT).collect()
+    let end = text.char_indices().nth(limits::TEXT).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default().to_owned()
 }

@@ -95,14 +95,6 @@ pub struct Lines {
     pub offset: u64,
 }
 
-/// What comes next in a file.
-pub enum Next<'a> {
-    /// A whole line, without its line feed.
-    Line(&'a [u8]),
-    /// The end: behind the last line feed, or in a line that has none or is longer than any that was written.
-    End,
-}
-
 impl Lines {
     /// Reads the file at `path`.
     ///
@@ -113,20 +105,21 @@ impl Lines {
         Ok(Self { file, line: Vec::new(), offset: 0 })
     }
 
-    /// The next line. `offset` is then behind it, or at the beginning of what is no whole line.
+    /// The next line, without its line feed. `offset` is then behind it. There is none behind the last line feed, and none in a
+    /// line that has no line feed or is longer than any that was written: `offset` is then where that begins.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next_line(&mut self) -> io::Result<Next<'_>> {
+    pub fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
         self.line.clear();
         let limit = LINE_BYTES as u64;
         self.file.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
         match self.line.split_last() {
             Some((b'\n', line)) => {
                 self.offset += self.line.len() as u64;
-                Ok(Next::Line(line))
+                Ok(Some(line))
             }
-            _ => Ok(Next::End),
+            _ => Ok(None),
         }
     }
 }
@@ -137,7 +130,7 @@ impl Lines {
 /// When the file cannot be read.
 pub fn begins_after(path: &Path) -> io::Result<Option<Position>> {
     let mut lines = Lines::open(path)?;
-    let Next::Line(first) = lines.next_line()? else { return Ok(None) };
+    let Some(first) = lines.next_line()? else { return Ok(None) };
     let Ok(Line { n, marks, .. }) = line::read(first) else { return Ok(None) };
     let mut position = Position { line: n.saturating_sub(1), ..Position::default() };
     let previous = marks.previous.unwrap_or_default();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::line::{self, Line};
 use super::record::{Outcome, Source};
-use super::segment::{self, Lines, Next};
+use super::segment::{self, Lines};
 
 /// Which records to show; what is absent counts for all.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ pub fn show(
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             lines => lines?,
         };
-        while let Next::Line(text) = lines.next_line()? {
+        while let Some(text) = lines.next_line()? {
             let Ok(line) = line::read(text) else { continue };
             if filter.shows(&line) {
                 each(&String::from_utf8_lossy(text), &line)?;

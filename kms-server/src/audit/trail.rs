@@ -227,8 +227,7 @@ impl Trail {
     }
 
     /// Whether anything is written down.
-    #[must_use]
-    pub fn is_written(&self) -> bool {
+    fn is_written(&self) -> bool {
         self.folder.is_some()
     }
 
@@ -241,10 +240,16 @@ impl Trail {
         Some(Status { end: *lock(&self.shared.end), trouble, reads_go_on: gate != gate::SHUT })
     }
 
+    /// The real time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.shared.now)()
+    }
+
     /// A record of `operation` by `source`, now.
     #[must_use]
     pub fn record(&self, source: Source, operation: &'static str) -> Record {
-        Record::new((self.shared.now)(), source, operation)
+        Record::new(self.now(), source, operation)
     }
 
     /// A value that no other request of this server or of another run has.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::line::{self, Position};
-use super::segment::{self, Lines, Next};
+use super::segment::{self, Lines};
 
 /// What a check found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -117,7 +117,7 @@ impl Check {
         let mut begins = true;
         loop {
             let offset = lines.offset;
-            let Next::Line(line) = lines.next_line()? else { break };
+            let Some(line) = lines.next_line()? else { break };
             match self.line(line, begins.then_some(number)) {
                 Ok(()) => begins = false,
                 Err(what) => return Ok(Err(self.fault(&file, offset, what))),

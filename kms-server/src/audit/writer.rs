@@ -35,8 +35,6 @@ pub struct Writer {
     known: Known,
     noted: Option<Timestamp>,
     is_store_writable: bool,
-    /// What was last said of the log's own trouble.
-    told: u8,
 }
 
 impl Writer {
@@ -60,7 +58,6 @@ impl Writer {
             known,
             noted: None,
             is_store_writable: true,
-            told: gate::OPEN,
         };
         *lock(&writer.shared.end) = writer.chain.end();
         writer.resume()?;
@@ -172,8 +169,12 @@ impl Writer {
     }
 
     fn say(&mut self, record: Record) {
+        self.queue(record, Marks::default());
+    }
+
+    fn queue(&mut self, record: Record, marks: Marks) {
         self.shared.waiting_bytes.fetch_add(record.weight(), Ordering::Relaxed);
-        self.waiting.push_back(Entry { record, marks: Marks::default() });
+        self.waiting.push_back(Entry { record, marks });
     }
 
     /// Takes what commits have put into the store since the last time.
@@ -198,7 +199,7 @@ impl Writer {
     /// Counts commits out that have not happened, as the store says once it works again.
     fn confirm(&mut self, unconfirmed: Vec<String>) {
         for entry in unconfirmed {
-            if self.taken.keys().any(|commit| outbox::store_id(commit) == entry) {
+            if outbox::commit_of(&entry).is_some_and(|commit| self.taken.contains_key(commit)) {
                 continue;
             }
             if self.store.writable().is_ok() {
@@ -216,9 +217,7 @@ impl Writer {
         let records = (0..).zip(holds.records).skip(usize::try_from(from).unwrap_or(usize::MAX));
         let before = self.waiting.len();
         for (part, record) in records {
-            self.shared.waiting_bytes.fetch_add(record.weight(), Ordering::Relaxed);
-            let marks = Marks { commit: Some(commit.clone()), part: Some(part), ..Marks::default() };
-            self.waiting.push_back(Entry { record, marks });
+            self.queue(record, Marks { commit: Some(commit.clone()), part: Some(part), ..Marks::default() });
         }
         match u32::try_from(self.waiting.len() - before) {
             Ok(0) => self.finish(commit),
@@ -279,8 +278,7 @@ impl Writer {
         if to != gate::OPEN {
             *lock(&self.shared.cause) = cause.to_owned();
         }
-        self.shared.gate.store(to, Ordering::Release);
-        if mem::replace(&mut self.told, to) == to {
+        if self.shared.gate.swap(to, Ordering::AcqRel) == to {
             return;
         }
         match to {

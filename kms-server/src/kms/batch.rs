@@ -14,6 +14,7 @@ use kms_protocol::operation::{DecryptRequest, EncryptRequest, Request};
 use kms_protocol::ttlv::{Bytes, Value, Writer};
 use kms_protocol::{DateTime, Secret, Tag, UniqueIdentifier, Version};
 
+use super::keys::until_alone;
 use super::operations as run;
 use super::recorded::reason_name;
 use super::refusal::{Reason, Refusal};
@@ -73,7 +74,7 @@ impl Kms {
     ) -> Vec<Outcome> {
         let header = &message.header;
         let version = header.protocol_version;
-        let stop = header.batch_error_continuation_option != Some(BatchErrorContinuationOption::Continue);
+        let stop = stops(header);
         if header.batch_order_option == Some(false)
             && !stop
             && message.items.len() > 1
@@ -177,16 +178,8 @@ impl Kms {
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let mut tries = 0;
-        loop {
-            let response = work(self, R::read(item.payload.clone())?, context);
-            tries += 1;
-            match &response {
-                // Another request was quicker by a moment: what it wrote is read, and the work done on that.
-                Err(refusal) if refusal.reason == Reason::Conflict && tries < limits::CONFLICTS => {}
-                _ => return answer(response, context.version),
-            }
-        }
+        let response = until_alone(|| work(self, R::read(item.payload.clone())?, context));
+        answer(response, context.version)
     }
 }
 
@@ -297,11 +290,38 @@ fn outcome(
     }
 }
 
-fn failed(item: &RequestItem<'_>, refusal: &Refusal, version: Version) -> Outcome {
+/// An item that is refused.
+pub(crate) fn failed(item: &RequestItem<'_>, refusal: &Refusal, version: Version) -> Outcome {
     outcome(item.operation, item.unique_batch_item_id.clone(), Err(refusal.clone()), version)
 }
 
-fn failure(refusal: &Refusal, version: Version) -> Outcome {
+/// Refuses everything that a message asks for, before any of it is looked into.
+#[must_use]
+pub fn refuse_all(request: &[u8], refusal: &Refusal, now: DateTime) -> Secret {
+    let Ok(message) = RequestMessage::read(request) else {
+        let version = Version::V1_2;
+        return write_response(ResponseHeader::new(version, now), &[failure(refusal, version)]);
+    };
+    let version = message.header.protocol_version;
+    let outcomes: Vec<_> = message.items.iter().map(|item| failed(item, refusal, version)).collect();
+    write_response(ResponseHeader::new(version, now), &outcomes)
+}
+
+/// Whether the first failure ends the batch.
+pub(crate) fn stops(header: &RequestHeader) -> bool {
+    header.batch_error_continuation_option != Some(BatchErrorContinuationOption::Continue)
+}
+
+/// The version to say in that another is not spoken: of the same family where there is one, so that most of it can be read.
+pub(crate) fn nearest(asked: Version, speaks: impl Fn(Version) -> bool) -> Version {
+    let spoken = || VERSIONS.into_iter().filter(|version| speaks(*version));
+    let family = spoken().filter(|version| version.is_2x() == asked.is_2x());
+    let nearest = family.min_by_key(|version| version.minor.abs_diff(asked.minor));
+    nearest.or_else(|| spoken().next()).unwrap_or(Version::V1_4)
+}
+
+/// A refusal of no item in particular.
+pub(crate) fn failure(refusal: &Refusal, version: Version) -> Outcome {
     Outcome {
         operation: None,
         unique_batch_item_id: None,
@@ -320,12 +340,9 @@ fn unreadable(request: &[u8], error: &DecodeError, now: DateTime) -> Secret {
     write_response(ResponseHeader::new(version, now), &[failure(&refusal, version)])
 }
 
-/// The answer in a version that the server does not speak: the nearest of the same family, so that most of it can be
-/// read.
+/// The answer in a version that the server does not speak.
 fn unsupported(version: Version, now: DateTime) -> Secret {
-    let family = VERSIONS.iter().filter(|known| known.is_2x() == version.is_2x());
-    let nearest =
-        family.min_by_key(|known| known.minor.abs_diff(version.minor)).copied().unwrap_or(Version::V1_4);
+    let nearest = nearest(version, |_| true);
     let spoken = VERSIONS.map(|version| version.to_string()).join(", ");
     let refusal = Refusal::new(
         Reason::InvalidMessage,

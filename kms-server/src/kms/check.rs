@@ -172,7 +172,7 @@ impl Checker<'_> {
             terms.sort_unstable();
             terms
         };
-        if sorted(object.put().terms) != sorted(record.terms.clone()) {
+        if sorted(object.terms()) != sorted(record.terms.clone()) {
             look.problems.push("it is filed under other terms than follow from it".into());
         }
         for term in &record.terms {

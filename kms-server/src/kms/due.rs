@@ -5,11 +5,12 @@
 use kms_protocol::DateTime;
 use kms_protocol::enums::State;
 
+use super::keys::rotates_at;
 use super::model::{self, Object};
 use super::policy::{Policies, Policy};
 use super::recorded::By;
 use super::rotations::{Line, is_due};
-use super::together::{Change, Fate, commit_each};
+use super::together::{Change, Fate, commit_each, fate};
 use super::{Event, Fired, Kms, lifecycle};
 use crate::limits;
 use crate::store::{Batch, Index, Key, Keys, Scan, StoreError};
@@ -107,11 +108,7 @@ impl Kms {
         events: Vec<Event>,
         by: By<'_, '_>,
     ) -> Result<bool, StoreError> {
-        let mut by = Some(by);
-        let (fates, failed) = commit_each(vec![Change { puts: batch.puts, events }], |batch, events| {
-            by.take().map_or(Ok(()), |by| self.commit(batch, events, by))
-        });
-        failed.map_or(Ok(matches!(fates.as_slice(), [Fate::Done])), Err)
+        Ok(matches!(fate(self.commit(batch, events, by))?, Fate::Done))
     }
 
     /// Writes down what dates have brought about.
@@ -220,7 +217,7 @@ impl Kms {
 /// still to come: it would be taken for one that was out of use.
 fn waits_for_rotation(object: &Object, policies: &Policies, now: DateTime) -> bool {
     lifecycle::state_at(object, now) == State::Deactivated
-        && policies.rotation_of(object).is_some_and(|at| at <= now && is_due(object, at))
+        && rotates_at(object, policies.filed(object)).is_some_and(|at| at <= now && is_due(object, at))
 }
 
 /// All keys of a policy's.

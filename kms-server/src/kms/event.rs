@@ -187,17 +187,15 @@ impl Event {
 
     /// The objects that it is about.
     #[must_use]
-    pub fn objects(&self) -> Vec<String> {
+    pub fn objects(&self) -> Vec<&str> {
         match self {
-            Self::Created { new, .. } => vec![new.private.clone(), new.public.clone()],
-            Self::Rotated { old, new, .. } => {
-                [&old.private, &old.public, &new.private, &new.public].map(Clone::clone).to_vec()
-            }
+            Self::Created { new, .. } => vec![&new.private, &new.public],
+            Self::Rotated { old, new, .. } => vec![&old.private, &old.public, &new.private, &new.public],
             Self::StateChanged { id, .. }
             | Self::Destroyed { id, .. }
             | Self::Undeleted { id, .. }
-            | Self::Purged { id, .. } => vec![id.clone()],
-            Self::RotationFailed { private, .. } => vec![private.clone()],
+            | Self::Purged { id, .. } => vec![id],
+            Self::RotationFailed { private, .. } => vec![private],
             Self::StoreReadOnly { .. } | Self::StoreWritable | Self::CertificateExpires { .. } => Vec::new(),
         }
     }
@@ -217,7 +215,7 @@ impl Event {
             Self::CertificateExpires { subject, .. } => subject.len(),
             Self::Purged { .. } | Self::StoreWritable => 0,
         };
-        let ids: usize = self.objects().iter().map(String::len).sum();
+        let ids: usize = self.objects().into_iter().map(str::len).sum();
         texts + ids + self.owner().map_or(0, str::len)
     }
 

@@ -225,7 +225,7 @@ impl Kms {
 }
 
 /// Does `work`, and starts over where another request changed the object at the same moment.
-fn until_alone<T>(work: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+pub(super) fn until_alone<T>(mut work: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -251,7 +251,8 @@ fn kind(object: &Object) -> String {
     }
 }
 
-fn rotates_at(object: &Object, policy: Option<&Policy>) -> Option<DateTime> {
+/// When the pair of a private key is rotated without being asked, if it is at all.
+pub(super) fn rotates_at(object: &Object, policy: Option<&Policy>) -> Option<DateTime> {
     if !object.is_up_for_rotation() {
         return None;
     }

@@ -33,12 +33,14 @@ use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
-use crate::audit::{Record, Trail};
+use crate::audit::{Record, Source, Trail};
 use crate::crypto;
 use crate::crypto::{KeyCache, KeyPool, Keyring, PrivateKey, SealError, Secret, Workers};
 use crate::limits;
 use crate::store::{Batch, Index, Keys, Scan, Store, StoreError};
 
+pub use batch::refuse_all;
+pub(crate) use batch::{failed, failure, nearest, stops};
 pub use due::Round;
 pub use event::{Cause, Event, Fired, Ids};
 pub use keys::{KeyPage, KeyQuery, KeyView, Order, Rotated};
@@ -228,12 +230,7 @@ impl Kms {
         if !is_object(id) {
             return Ok(None);
         }
-        let record = match self.store.fetch(id) {
-            // What the store cannot have as an ID, it does not have.
-            Err(StoreError::TooLarge { .. } | StoreError::Invalid { .. }) => None,
-            other => other?,
-        };
-        record.map(|record| Object::from_record(id, &record)).transpose()
+        self.store.fetch(id)?.map(|record| Object::from_record(id, &record)).transpose()
     }
 
     /// The other half of a key's pair.
@@ -355,16 +352,15 @@ struct Context<'a> {
     /// How many objects the Locates of the message have looked at.
     looked_at: usize,
     /// What all records of the request say.
-    request: Record,
-    /// What the audit log will say of the item under way.
+    request: &'a Record,
+    /// What the audit log will say of the item under way; nothing between two.
     record: Record,
     /// Whether it says so already, with the item's commit.
     is_recorded: bool,
 }
 
 impl<'a> Context<'a> {
-    fn new(caller: &'a Caller, now: DateTime, version: Version, request: &Record) -> Self {
-        let (request, record) = (request.clone(), request.clone());
+    fn new(caller: &'a Caller, now: DateTime, version: Version, request: &'a Record) -> Self {
         Self {
             caller,
             now,
@@ -373,7 +369,7 @@ impl<'a> Context<'a> {
             made: batch::Made::default(),
             looked_at: 0,
             request,
-            record,
+            record: Record::new(request.time, Source::Request, ""),
             is_recorded: false,
         }
     }

@@ -305,7 +305,7 @@ impl Object {
     }
 
     /// What the object is found by.
-    fn terms(&self) -> Vec<Term> {
+    pub(super) fn terms(&self) -> Vec<Term> {
         let mut terms = vec![Term::new(Index::Owner, owner_key(&self.owner, self.initial_date()))];
         terms.extend(self.names().map(|name| Term::new(Index::Name, name_key(&self.owner, &name.value))));
         let mut groups: Vec<&str> = self.groups().collect();

@@ -46,7 +46,7 @@ impl Kms {
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
         policies.file(&mut pair.private, &mut pair.public);
         let sealing = self.keyring.sealing();
-        self.seal(&mut pair.private, &secret, &sealing)?;
+        seal(&mut pair.private, &secret, &sealing)?;
         let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
         self.commit(batch, vec![Event::created(&pair)], By::Client(context))?;
         Ok(pair)
@@ -71,7 +71,7 @@ impl Kms {
         let how = by(&policies, &pair);
         let (mut rotation, secret) = self.plan_rotation(&policies, pair, attributes, how, who.now())?;
         let sealing = self.keyring.sealing();
-        self.seal(&mut rotation.new.private, &secret, &sealing)?;
+        seal(&mut rotation.new.private, &secret, &sealing)?;
         let events = Event::of_rotation(&rotation, cause);
         let batch = Batch { puts: rotation_puts(&rotation), deletes: Vec::new() };
         self.commit(batch, events, who)?;
@@ -91,7 +91,8 @@ impl Kms {
         rotation::may_rotate(&old, now)?;
         let [common, private, public] = attributes;
         let spec = spec_of(&old.private)?;
-        let before = old.clone();
+        // What a client states must fit; what falls due states nothing.
+        let before = attributes.iter().any(|attributes| !attributes.list.is_empty()).then(|| old.clone());
         let fresh = Pair {
             private: new_half(&old.private.owner, ObjectType::PrivateKey, requested(common, private)?),
             public: new_half(&old.public.owner, ObjectType::PublicKey, requested(common, public)?),
@@ -104,7 +105,7 @@ impl Kms {
             lifecycle::check_dates(half)?;
         }
         policies.file(private, public);
-        if attributes.iter().any(|attributes| !attributes.list.is_empty()) {
+        if let Some(before) = before {
             policies.check_successor(&before, &planned.new, &spec.to_string(), limits::LEAST_INTERVAL)?;
         }
         let (secret, digests) = self.fill(&mut planned.new, spec)?;
@@ -128,19 +129,14 @@ impl Kms {
         pair.public.material = Some(Material::Public(Bytes(public)));
         Ok((private, digests))
     }
+}
 
-    /// Gives a private key its material. `sealing` is held from here to the commit, and not while keys are generated:
-    /// whoever changes the store's key waits for it.
-    pub(super) fn seal(
-        &self,
-        private: &mut Object,
-        secret: &Secret,
-        sealing: &Sealing<'_>,
-    ) -> Result<(), Refusal> {
-        let sealed = sealing.seal(&private.id, secret)?;
-        private.material = Some(Material::Sealed(Bytes(sealed)));
-        Ok(())
-    }
+/// Gives a private key its material. `sealing` is held from here to the commit, and not while keys are generated:
+/// whoever changes the store's key waits for it.
+pub(super) fn seal(private: &mut Object, secret: &Secret, sealing: &Sealing<'_>) -> Result<(), Refusal> {
+    let sealed = sealing.seal(&private.id, secret)?;
+    private.material = Some(Material::Sealed(Bytes(sealed)));
+    Ok(())
 }
 
 /// Whether a private key is sealed with this key of the store.

@@ -203,21 +203,22 @@ impl Policy {
             ),
         ))
     }
+}
 
-    /// Whether a client may ask for this Rotate Interval; `least` counts where the policy does not say.
-    fn check_interval(&self, seconds: i64, least: Period) -> Result<(), Refusal> {
-        let least = self.most_interval.map_or(least, |most| least.min(most));
-        let least = self.least_interval.unwrap_or(least);
-        if seconds >= least.seconds && self.most_interval.is_none_or(|most| seconds <= most.seconds) {
-            return Ok(());
-        }
-        let who = if self.name.is_empty() { "this server".into() } else { format!("policy {:?}", self.name) };
-        let asked = Period { seconds };
-        let most = self.most_interval.map_or_else(String::new, |most| format!(" and at most {most}"));
-        let what =
-            format!("{who} does not allow a Rotate Interval of {asked}: it has to be at least {least}{most}");
-        Err(Refusal::new(Reason::Denied, what))
+/// Whether a client may ask for this Rotate Interval; `least` counts where no policy says.
+fn check_interval(policy: Option<&Policy>, seconds: i64, least: Period) -> Result<(), Refusal> {
+    let most = policy.and_then(|policy| policy.most_interval);
+    let least = most.map_or(least, |most| least.min(most));
+    let least = policy.and_then(|policy| policy.least_interval).unwrap_or(least);
+    if seconds >= least.seconds && most.is_none_or(|most| seconds <= most.seconds) {
+        return Ok(());
     }
+    let who = policy.map_or_else(|| "this server".into(), |policy| format!("policy {:?}", policy.name));
+    let asked = Period { seconds };
+    let most = most.map_or_else(String::new, |most| format!(" and at most {most}"));
+    let what =
+        format!("{who} does not allow a Rotate Interval of {asked}: it has to be at least {least}{most}");
+    Err(Refusal::new(Reason::Denied, what))
 }
 
 /// A list that says something: an empty one reads like "none", and would mean "all".
@@ -263,16 +264,6 @@ impl Policies {
         self.filed(&pair.private).or_else(|| self.matching(&[&pair.private, &pair.public]))
     }
 
-    /// When the pair of this private key is rotated without being asked, if it is at all.
-    #[must_use]
-    pub fn rotation_of(&self, private: &Object) -> Option<DateTime> {
-        if !private.is_up_for_rotation() {
-            return None;
-        }
-        let by_policy = || self.filed(private)?.due(&private.id, private.initial_date()?);
-        private.wished_rotation().or_else(by_policy)
-    }
-
     /// Files the halves of a pair under the policy that they belong under; whether that is another than before.
     pub fn file(&self, private: &mut Object, public: &mut Object) -> bool {
         let policy = self.matching(&[private, public]).map(|policy| policy.name.clone());
@@ -294,10 +285,9 @@ impl Policies {
     /// # Errors
     /// [`Reason::Denied`] by the policy, [`Reason::InvalidField`] for a wish that nobody could fulfil.
     pub fn check_new(&self, pair: &Pair, kind: &str, least: Period) -> Result<(), Refusal> {
-        if let Some(policy) = self.matching(&[&pair.private, &pair.public]) {
-            policy.check_pair(kind)?;
-        }
-        self.check_wish(pair, least)
+        let policy = self.matching(&[&pair.private, &pair.public]);
+        policy.map_or(Ok(()), |policy| policy.check_pair(kind))?;
+        check_wish(policy, pair, least)
     }
 
     /// Whether a client may have what it asks for in place of a pair of this kind. One that stays under its policy stays
@@ -306,27 +296,11 @@ impl Policies {
     /// # Errors
     /// As [`Policies::check_new`]'s.
     pub fn check_successor(&self, old: &Pair, new: &Pair, kind: &str, least: Period) -> Result<(), Refusal> {
-        let name = |pair: &Pair| self.matching(&[&pair.private, &pair.public]).map(|policy| &policy.name);
-        if name(old) == name(new) { self.check_wish(new, least) } else { self.check_new(new, kind, least) }
-    }
-
-    fn check_wish(&self, pair: &Pair, least: Period) -> Result<(), Refusal> {
-        let Pair { private, public } = pair;
-        let policy = self.matching(&[private, public]);
-        for half in [private, public] {
-            let Some(interval) = half.rotate_interval() else { continue };
-            let seconds = i64::from(interval.0);
-            if half.rotate_offset().is_some_and(|offset| offset.0 >= interval.0) {
-                return Err(Refusal::new(
-                    Reason::InvalidField,
-                    "the Rotate Offset has to be shorter than the Rotate Interval, or no pair would ever be active",
-                ));
-            }
-            // One that is not automatic is a note alone.
-            let least = if half.rotate_automatic() == Some(true) { least } else { Period::default() };
-            policy.unwrap_or(&Policy::default()).check_interval(seconds, least)?;
-        }
-        Ok(())
+        let of = |pair: &Pair| self.matching(&[&pair.private, &pair.public]);
+        let policy = of(new);
+        let stays = of(old).map(|policy| &policy.name) == policy.map(|policy| &policy.name);
+        policy.filter(|_| !stays).map_or(Ok(()), |policy| policy.check_pair(kind))?;
+        check_wish(policy, new, least)
     }
 
     /// What decides which policy a key is filed under: while it is the same, every key is filed rightly.
@@ -340,6 +314,24 @@ impl Policies {
         // These types cannot fail to be written; were it otherwise, keys would be filed anew at each start.
         serde_json::to_string(&parts).unwrap_or_default()
     }
+}
+
+/// Whether a client may have a pair rotated as it asks, under the policy that governs it.
+fn check_wish(policy: Option<&Policy>, pair: &Pair, least: Period) -> Result<(), Refusal> {
+    for half in [&pair.private, &pair.public] {
+        let Some(interval) = half.rotate_interval() else { continue };
+        let seconds = i64::from(interval.0);
+        if half.rotate_offset().is_some_and(|offset| offset.0 >= interval.0) {
+            return Err(Refusal::new(
+                Reason::InvalidField,
+                "the Rotate Offset has to be shorter than the Rotate Interval, or no pair would ever be active",
+            ));
+        }
+        // One that is not automatic is a note alone.
+        let least = if half.rotate_automatic() == Some(true) { least } else { Period::default() };
+        check_interval(policy, seconds, least)?;
+    }
+    Ok(())
 }
 
 fn family(algorithm: CryptographicAlgorithm) -> Algorithm {

@@ -42,15 +42,15 @@ impl Kms {
         work: impl FnOnce(&mut Context<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         self.trail.admit(access(operation))?;
-        let time = self.trail.record(Source::Request, "").time;
+        let time = self.trail.now();
         context.record = Record { time, operation: operation_name(operation), ..context.request.clone() };
         context.is_recorded = false;
         context.operation = operation;
         let result = work(context);
         // What the item changed is recorded with its commit already.
         if !(context.is_recorded && result.is_ok()) {
-            // The next item begins with a new one.
-            let record = std::mem::replace(&mut context.record, context.request.clone());
+            let nothing = Record::new(time, Source::Request, "");
+            let record = std::mem::replace(&mut context.record, nothing);
             self.trail.note(match &result {
                 Ok(_) => record,
                 Err(refusal) => record.refused(reason_name(refusal.reason.in_version(context.version))),

@@ -8,7 +8,7 @@ use kms_protocol::enums::{LinkType, State};
 
 use super::due::{Work, line};
 use super::model::{self, Object};
-use super::pairs::{is_sealed_with, joined, rotation_puts};
+use super::pairs::{is_sealed_with, joined, rotation_puts, seal};
 use super::policy::{OWN_WISH, Policies, Policy};
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
@@ -156,7 +156,7 @@ impl Kms {
             let how = automatic(work.policies, &pair);
             let (mut rotation, secret) =
                 self.plan_rotation(work.policies, pair, [&none, &none, &none], how, work.now)?;
-            self.seal(&mut rotation.new.private, &secret, &self.keyring.sealing())?;
+            seal(&mut rotation.new.private, &secret, &self.keyring.sealing())?;
             Ok(rotation)
         });
         match plan {

@@ -57,7 +57,8 @@ pub(super) fn commit_each(
     (fates, None)
 }
 
-fn fate(result: Result<(), StoreError>) -> Result<Fate, StoreError> {
+/// What became of a change that was committed so.
+pub(super) fn fate(result: Result<(), StoreError>) -> Result<Fate, StoreError> {
     match result {
         Ok(()) => Ok(Fate::Done),
         Err(error) if is_conflict(&error) => Ok(Fate::Conflict),

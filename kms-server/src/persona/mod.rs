@@ -23,7 +23,6 @@ use crate::kms::policy::{AfterRotation, MayLeave, Policy};
 use crate::period;
 use crate::service::Service;
 
-pub use play::refuse_all;
 pub use table::ALL;
 
 /// A server that is played: its row of the table, and after how long it gives up idle connections.

@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultStatus};
+use kms_protocol::enums::{Operation, ResultStatus};
 use kms_protocol::error::DecodeError;
 use kms_protocol::message::{
     Outcome, RequestItem, RequestMessage, ResponseHeader, ResponseItem, ResponseMessage, write_response,
 };
 use kms_protocol::operation::{CreateKeyPairResponse, RekeyKeyPairResponse};
-use kms_protocol::ttlv::{Bytes, Item, Value as _, Writer};
+use kms_protocol::ttlv::{Item, Value as _, Writer};
 use kms_protocol::{DateTime, Secret, Tag, Version};
 use tracing::debug;
 
 use super::{Persona, rewrite};
 use crate::audit::Trail;
 use crate::connection::Idle;
-use crate::kms::{Caller, Kms, Reason, Refusal, Round, VERSIONS, Work};
+use crate::kms::{Caller, Kms, Reason, Refusal, Round, Work, failed, failure, nearest, refuse_all, stops};
 use crate::limits;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -47,26 +47,21 @@ impl Played {
         let asked = message.header.protocol_version;
         let (version, refusal) = if !self.persona.speaks(asked) {
             let text = format!("KMIP {asked} is not supported by the server");
-            (self.nearest(asked), Refusal::new(Reason::InvalidMessage, text))
+            (
+                nearest(asked, |version| self.persona.speaks(version)),
+                Refusal::new(Reason::InvalidMessage, text),
+            )
         } else if self.persona.all().any(|does| rewrite::is_unreadable(does, message)) {
             (Version::V1_0, Refusal::new(Reason::InvalidMessage, "the request message cannot be parsed"))
         } else {
             return None;
         };
-        Some(write_response(ResponseHeader::new(version, now), &[failed(None, None, &refusal, version)]))
-    }
-
-    /// The version to say in that another is not spoken: of the same family where there is one.
-    fn nearest(&self, asked: Version) -> Version {
-        let spoken = || VERSIONS.into_iter().filter(|version| self.persona.speaks(*version));
-        let family = spoken().filter(|version| version.is_2x() == asked.is_2x());
-        let nearest = family.min_by_key(|version| version.minor.abs_diff(asked.minor));
-        nearest.or_else(|| spoken().next()).unwrap_or(Version::V1_4)
+        Some(write_response(ResponseHeader::new(version, now), &[failure(&refusal, version)]))
     }
 
     /// What becomes of each item, up to the one after which nothing is done any more.
     fn steps(&self, message: &RequestMessage<'_>) -> Vec<Step> {
-        let stops = stops(message);
+        let stops = stops(&message.header);
         let mut steps = Vec::with_capacity(message.items.len());
         for item in &message.items {
             let step = match self.step(item) {
@@ -154,16 +149,14 @@ impl Played {
         let mut outcomes = Vec::with_capacity(steps.len());
         for (item, step) in message.items.iter().zip(steps) {
             let outcome = match step {
-                Step::Refused(refusal) => {
-                    failed(Some(item.operation), item.unique_batch_item_id.clone(), &refusal, version)
-                }
+                Step::Refused(refusal) => failed(item, &refusal, version),
                 Step::Asked(_) => match answers.next() {
                     Some(answer) => self.shown(answer)?,
                     // It stopped before this one.
                     None => break,
                 },
             };
-            let ends = stops(message) && outcome.result_status == ResultStatus::OperationFailed;
+            let ends = stops(&message.header) && outcome.result_status == ResultStatus::OperationFailed;
             outcomes.push(outcome);
             if ends {
                 break;
@@ -300,41 +293,6 @@ impl Service for Played {
 
     fn idle(&self) -> Idle {
         self.persona.idle().unwrap_or_else(|| self.service.idle())
-    }
-}
-
-/// Refuses everything that a message asks for.
-#[must_use]
-pub fn refuse_all(request: &[u8], refusal: &Refusal, now: DateTime) -> Secret {
-    let Ok(message) = RequestMessage::read(request) else {
-        let version = Version::V1_2;
-        return write_response(ResponseHeader::new(version, now), &[failed(None, None, refusal, version)]);
-    };
-    let version = message.header.protocol_version;
-    let items = message.items.into_iter();
-    let outcomes: Vec<_> =
-        items.map(|item| failed(Some(item.operation), item.unique_batch_item_id, refusal, version)).collect();
-    write_response(ResponseHeader::new(version, now), &outcomes)
-}
-
-/// Whether the first failure ends the batch.
-fn stops(message: &RequestMessage<'_>) -> bool {
-    message.header.batch_error_continuation_option != Some(BatchErrorContinuationOption::Continue)
-}
-
-fn failed(
-    operation: Option<Operation>,
-    unique_batch_item_id: Option<Bytes>,
-    refusal: &Refusal,
-    version: Version,
-) -> Outcome {
-    Outcome {
-        operation,
-        unique_batch_item_id,
-        result_status: ResultStatus::OperationFailed,
-        result_reason: Some(refusal.reason.in_version(version)),
-        result_message: Some(refusal.message.clone().into_owned()),
-        payload: None,
     }
 }
 

@@ -19,7 +19,7 @@ use super::limits::{
     COPY_PAGE, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_FOLLOWED, MAX_ID_BYTES, MAX_NOTE_BYTES,
     MAX_TERM_BYTES, MAX_TERMS, MAX_VALUE_BYTES,
 };
-use super::{Batch, Put, Store, StoreError, Term, check_id, layout};
+use super::{Batch, Put, Record, Store, StoreError, Term, check_id, layout};
 
 const MAGIC: &[u8] = b"kms-store 1\n";
 
@@ -73,17 +73,14 @@ pub fn write(store: &dyn Store, out: &mut dyn Write) -> Result<(), CopyError> {
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         for (id, record) in page {
-            writer.entry(b'r', &[id.as_bytes(), &[0], &layout::body(&record.terms, &record.value)])?;
+            writer.record(&id, &record)?;
         }
     }
     loop {
         let changed = store.changed(&followed, COPY_PAGE)?;
         for (id, record) in changed.records {
             match record {
-                Some(record) => {
-                    writer
-                        .entry(b'r', &[id.as_bytes(), &[0], &layout::body(&record.terms, &record.value)])?;
-                }
+                Some(record) => writer.record(&id, &record)?,
                 None => writer.entry(b'd', &[id.as_bytes()])?,
             }
         }
@@ -110,6 +107,10 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn record(&mut self, id: &str, record: &Record) -> io::Result<()> {
+        self.entry(b'r', &[id.as_bytes(), &[0], &layout::body(&record.terms, &record.value)])
+    }
+
     fn entry(&mut self, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let length = u32::try_from(length).map_err(io::Error::other)?;
