@@ -107,11 +107,8 @@ fn fill(folder: &Path, objects: u32) {
 }
 
 fn pair(number: u32, key: &StoreKey) -> (Object, Object) {
-    let half = |id: String, object_type, suffix: &str, usage, link_type, other: &str| Object {
-        id,
-        owner: OWNER.into(),
-        object_type,
-        attributes: vec![
+    let half = |id: String, object_type, suffix: &str, usage, link_type, other: &str| {
+        let attributes = vec![
             Attribute::Name(Name::text(format!("job-{number:07}-{suffix}"))),
             Attribute::ObjectGroup(format!("job-{number:07}")),
             Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
@@ -122,15 +119,8 @@ fn pair(number: u32, key: &StoreKey) -> (Object, Object) {
             Attribute::InitialDate(DateTime(NOW.0 - 80 * 86_400 + i64::from(number % 6_000_000))),
             Attribute::ActivationDate(NOW),
             Attribute::LastChangeDate(NOW),
-        ],
-        material: None,
-        policy: None,
-        former_names: Vec::new(),
-        is_kept: false,
-        is_left_alone: false,
-        is_brought_back: false,
-        withheld: None,
-        revision: None,
+        ];
+        Object::new(id, OWNER, object_type, attributes)
     };
     let (private_id, public_id) = (private_id(number), public_id(number));
     let mut private = half(

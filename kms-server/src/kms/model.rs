@@ -125,6 +125,25 @@ single_valued! {
 }
 
 impl Object {
+    /// One that is not stored yet, without key material.
+    #[must_use]
+    pub fn new(id: String, owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) -> Self {
+        Self {
+            id,
+            owner: owner.to_owned(),
+            object_type,
+            attributes,
+            material: None,
+            policy: None,
+            former_names: Vec::new(),
+            is_kept: false,
+            is_left_alone: false,
+            is_brought_back: false,
+            withheld: None,
+            revision: None,
+        }
+    }
+
     /// The key's usage mask; nothing where none is set.
     #[must_use]
     pub fn usage(&self) -> CryptographicUsageMask {

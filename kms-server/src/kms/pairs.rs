@@ -171,20 +171,7 @@ pub(super) fn rotation_puts(rotation: &Rotation) -> Vec<Put> {
 }
 
 fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) -> Object {
-    Object {
-        id: Uuid::new_v4().to_string(),
-        owner: owner.to_owned(),
-        object_type,
-        attributes,
-        material: None,
-        policy: None,
-        former_names: Vec::new(),
-        is_kept: false,
-        is_left_alone: false,
-        is_brought_back: false,
-        withheld: None,
-        revision: None,
-    }
+    Object::new(Uuid::new_v4().to_string(), owner, object_type, attributes)
 }
 
 /// A pair is replaced by one of its own kind: what a request says of that has to be so.
