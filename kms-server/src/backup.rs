@@ -4,12 +4,13 @@
 //! key: who has the file and what opens it sees names and dates, and needs the store's key for the rest.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::SecretString;
+use age::stream::StreamReader;
 use age::{Decryptor, Encryptor, Identity, Recipient, x25519};
 use serde::Serialize;
 
@@ -89,7 +90,7 @@ impl Seal {
         }
     }
 
-    fn open<R: Read>(&self, file: R) -> Result<impl Read + use<R>, String> {
+    fn open(&self, file: File) -> Result<StreamReader<BufReader<File>>, String> {
         let decryptor = Decryptor::new_buffered(BufReader::new(file)).map_err(|error| error.to_string())?;
         let opened = match self {
             Self::Passphrase(passphrase) => {
@@ -197,21 +198,21 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
     // The key was accepted: what is wrong now is wrong with the file.
     let broken =
         |why| refused(why, "the file is damaged or cut off: take another copy of it, or another backup");
-    let open = || {
-        let source = File::open(file).map_err(|error| unopened(error.to_string()))?;
-        seal.open(source).map_err(unopened)
-    };
     let failed = |error: CopyError| match error {
         CopyError::Store(error) => Failure::from(error),
         other => broken(other.to_string()),
     };
-    let contents = copy::verify(&mut open()?).map_err(failed)?;
+    let sealed = File::open(file).map_err(|error| unopened(error.to_string()))?;
+    let mut opened = seal.open(sealed).map_err(unopened)?;
+    let contents = copy::verify(&mut opened).map_err(failed)?;
     let parent = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(unusable)?;
     let beside = tempfile::Builder::new().prefix(".restoring-").tempdir_in(parent).map_err(unusable)?;
     let folder = beside.path().join("store");
     let store = SledStore::open(&folder, SledOptions::default())?;
-    let records = copy::fill(&store, &mut open()?, &contents).map_err(failed)?;
+    // The same file and key once more: another file of this name by now would not be what was verified.
+    opened.rewind().map_err(|error| failed(error.into()))?;
+    let records = copy::fill(&store, &mut opened, &contents).map_err(failed)?;
     // The log that the store knew of is elsewhere; a new one begins with it.
     let records = records - u64::from(audit::forget_end(&store)?);
     // What is checked is what the next server will read.
