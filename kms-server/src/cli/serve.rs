@@ -16,7 +16,6 @@ use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::Workers;
 use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
-use kms_server::kms::Kms;
 use kms_server::kms::notes::{self, MovedClock};
 use kms_server::principal::Principals;
 use kms_server::production;
@@ -70,7 +69,8 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     if let Some(persona) = options.persona {
         persona.bend(&mut state.config.policies);
     }
-    let service = service::start(store, &state.store_key, &state.config, &workers)?;
+    let book = PolicyBook::open(&state.config, state.config.policy_changes.as_deref())?;
+    let service = service::start_with(store, &state.store_key, &state.config, &book, &workers)?;
     let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
         .with_principals(Principals(state.config.principals.clone()));
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
@@ -80,7 +80,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
-    let operator = Some(operator(&service, &state.config)?);
+    let operator = Some(Operator::new(Arc::clone(&service), book));
     let admin = Some(admin);
     let service = match options.persona {
         Some(persona) => persona.play(service),
@@ -131,8 +131,9 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         production::check_clock(&opened.store, options.accept_moved_clock)?;
         notes::stamp_production(&opened.store)?;
         let workers = Arc::new(Workers::one_per_core()?);
-        let service = service::start(Arc::new(opened.store), &given, &config, &workers)?;
-        let operator = Some(operator(&service, &config)?);
+        let book = PolicyBook::open(&config, config.policy_changes.as_deref())?;
+        let service = service::start_with(Arc::new(opened.store), &given, &config, &book, &workers)?;
+        let operator = Some(Operator::new(Arc::clone(&service), book));
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
             admin: opened.admin,
@@ -170,12 +171,6 @@ fn look_at_past(store: &dyn Store, clock: &Clock) -> Result<(), Failure> {
         );
     }
     Ok(())
-}
-
-/// Who acts on keys and policies through the admin API.
-fn operator(kms: &Arc<Kms>, config: &Config) -> Result<Operator, Failure> {
-    let book = PolicyBook::open(config, config.policy_changes.as_deref())?;
-    Ok(Operator::new(Arc::clone(kms), book))
 }
 
 /// The first random byte takes the library 35 ms of measuring jitter: meanwhile the state and the store are opened.
