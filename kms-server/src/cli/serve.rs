@@ -88,10 +88,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     };
     let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
     remove_stale(&options.ready)?;
-    runtime()?.run(async {
+    on_threads(async {
         let mut signals = signals()?;
-        let hooks = Hooks::of(&state.config);
-        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
+        run_until_stopped(parts, &state.config, &options.ready, &mut signals, |server| {
             state.write_profile(server.listen(), server.admin())?;
             Ok(Announcement {
                 banner: banner::dev(&state, server, options.persona, started),
@@ -113,7 +112,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     config.audit.accept_loss = options.accept_audit_loss;
     let (mut tls, mut given) = (production::tls(&config)?, config.given_store_key()?);
     remove_stale(&options.ready)?;
-    runtime()?.run(async {
+    on_threads(async {
         let mut signals = signals()?;
         let waiting = |admin| say_standby(&options.ready, &folder, admin, started);
         let opened = tokio::select! {
@@ -145,8 +144,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             state: Some(folder.clone()),
             started,
         };
-        let hooks = Hooks::of(&config);
-        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
+        run_until_stopped(parts, &config, &options.ready, &mut signals, |server| {
             Ok(Announcement { banner: banner::run(server, started), profile: None })
         })
         .await
@@ -178,35 +176,16 @@ fn gather_entropy() {
     std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0]));
 }
 
-/// Who is told of events, and where is noted what they have taken.
-struct Hooks<'a> {
-    configured: &'a [config::Webhook],
-    folder: Option<&'a Path>,
-}
-
-impl<'a> Hooks<'a> {
-    /// Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
-    fn of(config: &'a Config) -> Self {
-        let folder = config.audit.folder.as_deref().filter(|_| config.audit.enabled);
-        Self { configured: &config.webhooks, folder }
-    }
-}
-
-/// The threads of a server.
-struct Runtime(tokio::runtime::Runtime);
-
-fn runtime() -> Result<Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    built.map(Runtime).map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))
-}
-
-impl Runtime {
-    fn run(self, server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-        let result = self.0.block_on(server);
-        // Work that nobody waits for any longer must not keep the program.
-        self.0.shutdown_background();
-        result
-    }
+/// Runs a server on threads of its own.
+fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))?;
+    let result = threads.block_on(server);
+    // Work that nobody waits for any longer must not keep the program.
+    threads.shutdown_background();
+    result
 }
 
 fn signals() -> Result<Signals, Failure> {
@@ -229,10 +208,14 @@ fn say_standby(
         profile: None,
         ready_ms: milliseconds(started),
     };
+    tell(ready, &report, &banner::standby(folder, admin))
+}
+
+fn tell(ready: &Ready, report: &ReadyReport, banner: &str) -> Result<(), Failure> {
     if let Some(file) = &ready.ready_file {
-        write_ready(file, &report)?;
+        write_ready(file, report)?;
     }
-    if ready.json { say_json(&report) } else { say(&banner::standby(folder, admin)) }
+    if ready.json { say_json(report) } else { say(banner) }
 }
 
 /// What is told to whoever started the server.
@@ -243,15 +226,16 @@ struct Announcement {
 
 async fn run_until_stopped(
     parts: Parts,
-    hooks: Hooks<'_>,
+    config: &Config,
     ready: &Ready,
-    started: Instant,
     signals: &mut Signals,
     announce: impl FnOnce(&Server) -> Result<Announcement, Failure>,
 ) -> Result<(), Failure> {
-    let state = parts.state.clone();
+    let (state, started) = (parts.state.clone(), parts.started);
     let service = Arc::clone(&parts.service);
-    let webhooks = service.trail().map(|trail| Webhooks::start(hooks.configured, trail, hooks.folder));
+    // Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
+    let log = config.audit.options().folder;
+    let webhooks = service.trail().map(|trail| Webhooks::start(&config.webhooks, trail, log.as_deref()));
     let webhooks = webhooks.transpose()?;
     let server = Server::start(parts).await?;
     let Announcement { banner, profile } = announce(&server)?;
@@ -264,14 +248,7 @@ async fn run_until_stopped(
         profile,
         ready_ms: milliseconds(started),
     };
-    if let Some(file) = &ready.ready_file {
-        write_ready(file, &report)?;
-    }
-    if ready.json {
-        say_json(&report)?
-    } else {
-        say(&banner)?
-    }
+    tell(ready, &report, &banner)?;
     // Waited for here and not inside the macro, which evaluates nothing at a level that is not logged.
     let signal = signals.next().await;
     info!(signal, "stopping; once more stops at once");
