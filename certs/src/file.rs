@@ -33,7 +33,7 @@ pub fn replace_file(path: &Path, contents: &[u8], access: Access) -> Result<(), 
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     // The rename itself is durable only once the folder is.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    sync_folder(folder).map_err(failed)
 }
 
 /// Writes `contents` to `path`, readable by everybody, whole or not at all, without waiting for the disk: for what is
@@ -61,8 +61,18 @@ pub fn sweep(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that `path` stands in: the working folder for a mere name.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes durable which files stand in `folder`, and under which names.
+///
+/// # Errors
+/// What the operating system said.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 fn write_beside(folder: &Path, contents: &[u8], access: Access) -> std::io::Result<NamedTempFile> {

@@ -25,7 +25,7 @@ mod key;
 mod request;
 
 pub use authority::{Authority, Issued};
-pub use file::{Access, publish_file, replace_file, sweep};
+pub use file::{Access, folder_of, publish_file, replace_file, sweep, sync_folder};
 pub use key::{KeyKind, PrivateKey};
 pub use request::{Flaw, Request};
 

@@ -4,13 +4,15 @@
 //! key: who has the file and what opens it sees names and dates, and needs the store's key for the rest.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::secrecy::SecretString;
+use age::stream::StreamReader;
 use age::{Decryptor, Encryptor, Identity, Recipient, x25519};
+use kms_certs::{Access, folder_of, replace_file, sync_folder};
 use serde::Serialize;
 
 use crate::audit;
@@ -89,7 +91,7 @@ impl Seal {
         }
     }
 
-    fn open<R: Read>(&self, file: R) -> Result<impl Read + use<R>, String> {
+    fn open(&self, file: File) -> Result<StreamReader<BufReader<File>>, String> {
         let decryptor = Decryptor::new_buffered(BufReader::new(file)).map_err(|error| error.to_string())?;
         let opened = match self {
             Self::Passphrase(passphrase) => {
@@ -118,7 +120,7 @@ pub fn write_new_key(file: &Path) -> Result<String, Failure> {
     let recipient = key.to_public().to_string();
     let secret = key.to_string();
     let text = SecretString::from(format!("# public key: {recipient}\n{}\n", secret.expose_secret()));
-    kms_certs::replace_file(file, text.expose_secret().as_bytes(), kms_certs::Access::Private).map_err(
+    replace_file(file, text.expose_secret().as_bytes(), Access::Private).map_err(
         |error| Failure::new(Kind::Other, error.to_string()).hint("name a file that can be written"),
     )?;
     Ok(recipient)
@@ -149,7 +151,7 @@ pub fn write(
     if file.exists() {
         return Err(unwritable(io::ErrorKind::AlreadyExists.into()));
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     let partial = tempfile::Builder::new().prefix(".backup-").tempfile_in(folder).map_err(unwritable)?;
     let mut sealed = seal.encryptor()?.wrap_output(BufWriter::new(partial.as_file())).map_err(unwritable)?;
     fill(&mut sealed)?;
@@ -157,7 +159,7 @@ pub fn write(
     let bytes = partial.as_file().sync_all().and_then(|()| partial.as_file().metadata());
     let bytes = bytes.map_err(unwritable)?.len();
     partial.persist_noclobber(file).map_err(|error| unwritable(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
+    sync_folder(folder).map_err(unwritable)?;
     Ok(Written { file: file.to_owned(), bytes })
 }
 
@@ -197,21 +199,21 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
     // The key was accepted: what is wrong now is wrong with the file.
     let broken =
         |why| refused(why, "the file is damaged or cut off: take another copy of it, or another backup");
-    let open = || {
-        let source = File::open(file).map_err(|error| unopened(error.to_string()))?;
-        seal.open(source).map_err(unopened)
-    };
     let failed = |error: CopyError| match error {
         CopyError::Store(error) => Failure::from(error),
         other => broken(other.to_string()),
     };
-    let contents = copy::verify(&mut open()?).map_err(failed)?;
-    let parent = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let sealed = File::open(file).map_err(|error| unopened(error.to_string()))?;
+    let mut opened = seal.open(sealed).map_err(unopened)?;
+    let contents = copy::verify(&mut opened).map_err(failed)?;
+    let parent = folder_of(to);
     DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(unusable)?;
     let beside = tempfile::Builder::new().prefix(".restoring-").tempdir_in(parent).map_err(unusable)?;
     let folder = beside.path().join("store");
     let store = SledStore::open(&folder, SledOptions::default())?;
-    let records = copy::fill(&store, &mut open()?, &contents).map_err(failed)?;
+    // The same file and key once more: another file of this name by now would not be what was verified.
+    opened.rewind().map_err(|error| failed(error.into()))?;
+    let records = copy::fill(&store, &mut opened, &contents).map_err(failed)?;
     // The log that the store knew of is elsewhere; a new one begins with it.
     let records = records - u64::from(audit::forget_end(&store)?);
     // What is checked is what the next server will read.
@@ -225,6 +227,6 @@ pub fn restore(file: &Path, seal: &Seal, to: &Path, given: Option<&Given>) -> Re
         return Err(broken(format!("what is in it is damaged: {}", first.unwrap_or_default())));
     }
     fs::rename(&folder, to).map_err(unusable)?;
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(unusable)?;
+    sync_folder(parent).map_err(unusable)?;
     Ok(Restored { store: to.to_owned(), records, check })
 }

@@ -150,7 +150,21 @@ pub fn start(
     config: &Config,
     workers: &Arc<Workers>,
 ) -> Result<Arc<Kms>, Failure> {
-    let policies = PolicyBook::open(config, config.policy_changes.as_deref())?.policies();
+    let book = PolicyBook::open(config, config.policy_changes.as_deref())?;
+    start_with(store, given, config, &book, workers)
+}
+
+/// Opens the core on an open store, with the policies of `book`.
+///
+/// # Errors
+/// [`Failure`] when the store cannot be used, or `given` is not its key.
+pub fn start_with(
+    store: Arc<dyn Store>,
+    given: &Given,
+    config: &Config,
+    book: &PolicyBook,
+    workers: &Arc<Workers>,
+) -> Result<Arc<Kms>, Failure> {
     let keyring = store_key::unlock(&*store, given)?;
     let kms = Kms::new(Parts {
         trail: Arc::new(Trail::open(&config.audit.options(), &store)?),
@@ -159,7 +173,7 @@ pub fn start(
         pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
         workers: Arc::clone(workers),
     });
-    kms.adopt(policies)?;
+    kms.adopt(book.policies())?;
     kms.resume_rekey();
     Ok(kms)
 }

@@ -69,7 +69,7 @@ impl Given {
     /// # Errors
     /// [`Failure`] when it cannot be read, others can read it too, or it holds something else.
     pub fn read(origin: &Origin) -> Result<Self, Failure> {
-        let (Origin::KeyFile(file) | Origin::PassphraseFile(file)) = origin;
+        let file = origin.file();
         only_owner_reads(file)?;
         let text = read_secret(file)?;
         let name = file.display().to_string();
@@ -150,7 +150,7 @@ pub fn unlock(store: &dyn Store, given: &Given) -> Result<Keyring, Failure> {
 /// The key from where it was when the store was sealed anew, for whoever gives the one before: so a server comes up again
 /// although nobody has changed its configuration yet. Any other key is wrong.
 fn from_origin(origin: &Origin, note: &KeyNote, given: &Given) -> Result<StoreKey, Failure> {
-    let (Origin::KeyFile(file) | Origin::PassphraseFile(file)) = origin;
+    let file = origin.file();
     let hint = format!("the store was sealed anew with what was in {}: give that", file.display());
     let is_former = note.former.as_ref().is_some_and(|former| {
         given.store_key(former.kdf.as_ref()).is_ok_and(|key| key.id().to_string() == former.key)
@@ -301,8 +301,8 @@ impl Source {
     /// Whether it can be read at any time: a terminal and a pipe give a secret once. What is not there should be a file.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
-        let Self::File(Origin::KeyFile(file) | Origin::PassphraseFile(file)) = self else { return false };
-        fs::metadata(file).map_or(true, |about| about.is_file())
+        let Self::File(origin) = self else { return false };
+        fs::metadata(origin.file()).map_or(true, |about| about.is_file())
     }
 
     /// Reads it.

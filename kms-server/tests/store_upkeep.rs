@@ -339,6 +339,42 @@ fn a_key_is_changed_under_load_and_nothing_stays_under_an_old_one() {
     assert_eq!((note.key, note.previous), (alone.current().to_string(), None));
 }
 
+/// age seals in pieces of 64 KiB, and a restore reads them all twice: a backup of less than one, of whole ones, and of more.
+#[test]
+fn a_backup_of_any_length_is_restored() {
+    const PIECE: usize = 64 * 1024;
+    let root = tempfile::tempdir().unwrap();
+    let key = root.path().join("backup.key");
+    backup::write_new_key(&key).unwrap();
+    let seal = Seal::key(&key).unwrap();
+    let stream = |bytes: usize| {
+        let store = MemoryStore::new();
+        let value: Vec<u8> = (0..=u8::MAX).cycle().take(bytes).collect();
+        store
+            .commit(Batch::new().put(Put { id: "own/1".into(), replaces: None, value, terms: Vec::new() }))
+            .unwrap();
+        let mut stream = Vec::new();
+        copy::write(&store, &mut stream).unwrap();
+        (store.fetch("own/1").unwrap().unwrap().value, stream)
+    };
+    let around = stream(1).1.len() - 1;
+    for length in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 1] {
+        let (value, stream) = stream(length - around);
+        assert_eq!(stream.len(), length);
+        let file = root.path().join(format!("{length}.age"));
+        backup::write(&file, &seal, |out| {
+            out.write_all(&stream).unwrap();
+            Ok(())
+        })
+        .unwrap();
+        let folder = root.path().join(length.to_string());
+        let restored = backup::restore(&file, &seal, &folder, None).unwrap();
+        assert_eq!((restored.records, restored.check.sound), (1, true), "{length}");
+        let store = SledStore::open(&folder, SledOptions::default()).unwrap();
+        assert!(store.fetch("own/1").unwrap().unwrap().value == value, "{length}");
+    }
+}
+
 /// A store whose change of the key stands still holds keys sealed under both. Its backup becomes a store that opens with the
 /// new key alone, and goes on.
 #[test]

@@ -98,7 +98,7 @@ pub(super) async fn rekey(
 ) -> Result<Json<Progress>, Problem> {
     let hint = r#"send {"key-file": "/path"} or {"passphrase-file": "/path"} as application/json"#;
     let Json(origin) = origin.map_err(|rejection| Problem::body(&rejection, hint))?;
-    let (Origin::KeyFile(file) | Origin::PassphraseFile(file)) = &origin;
+    let file = origin.file();
     if !file.is_absolute() {
         return Err(Problem {
             status: StatusCode::BAD_REQUEST,

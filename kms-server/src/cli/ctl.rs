@@ -242,13 +242,8 @@ impl Remote {
 
     /// The body of the answer as it comes.
     fn stream(&self, path: &str) -> Result<Box<dyn Read>, Failure> {
-        let answer = self.agent.get(self.url(path)).call();
-        match answer {
-            Ok(answer) if answer.status().is_success() => Ok(Box::new(answer.into_body().into_reader())),
-            other => Err(self.understand::<()>(other).err().unwrap_or_else(|| {
-                Failure::new(Kind::Unreachable, format!("{} gives no stream", self.address))
-            })),
-        }
+        let answer = self.accepted(self.agent.get(self.url(path)).call())?;
+        Ok(Box::new(answer.into_body().into_reader()))
     }
 
     fn url(&self, path: &str) -> String {
@@ -259,19 +254,26 @@ impl Remote {
         &self,
         answer: Result<Response<Body>, ureq::Error>,
     ) -> Result<T, Failure> {
+        self.accepted(answer)?.body_mut().read_json().map_err(|error| self.foreign(&error))
+    }
+
+    /// The answer of a server that did what it was asked.
+    fn accepted(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
         let mut answer = answer.map_err(|error| {
             let what = format!("cannot reach the admin API at {}: {error}", self.address);
             Failure::new(Kind::Unreachable, what)
                 .hint("is the server running? name its admin address with --admin or KMS_ADMIN")
         })?;
-        let foreign = |error: ureq::Error| {
-            let what = format!("what answers at {} is no kms-server of this version: {error}", self.address);
-            Failure::new(Kind::Unreachable, what).hint("name the admin address, not the KMIP port")
-        };
         if answer.status().is_success() {
-            return answer.body_mut().read_json().map_err(foreign);
+            return Ok(answer);
         }
-        let api::Problem { error, hint } = answer.body_mut().read_json().map_err(foreign)?;
+        let problem = answer.body_mut().read_json();
+        let api::Problem { error, hint } = problem.map_err(|error| self.foreign(&error))?;
         Err(Failure::new(Kind::Refused, error).hint(hint))
+    }
+
+    fn foreign(&self, error: &ureq::Error) -> Failure {
+        let what = format!("what answers at {} is no kms-server of this version: {error}", self.address);
+        Failure::new(Kind::Unreachable, what).hint("name the admin address, not the KMIP port")
     }
 }

@@ -16,7 +16,6 @@ use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::Workers;
 use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
-use kms_server::kms::Kms;
 use kms_server::kms::notes::{self, MovedClock};
 use kms_server::principal::Principals;
 use kms_server::production;
@@ -70,7 +69,8 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     if let Some(persona) = options.persona {
         persona.bend(&mut state.config.policies);
     }
-    let service = service::start(store, &state.store_key, &state.config, &workers)?;
+    let book = PolicyBook::open(&state.config, state.config.policy_changes.as_deref())?;
+    let service = service::start_with(store, &state.store_key, &state.config, &book, &workers)?;
     let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
         .with_principals(Principals(state.config.principals.clone()));
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
@@ -80,7 +80,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
-    let operator = Some(operator(&service, &state.config)?);
+    let operator = Some(Operator::new(Arc::clone(&service), book));
     let admin = Some(admin);
     let service = match options.persona {
         Some(persona) => persona.play(service),
@@ -88,10 +88,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     };
     let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
     remove_stale(&options.ready)?;
-    runtime()?.run(async {
+    on_threads(async {
         let mut signals = signals()?;
-        let hooks = Hooks::of(&state.config);
-        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
+        run_until_stopped(parts, &state.config, &options.ready, &mut signals, |server| {
             state.write_profile(server.listen(), server.admin())?;
             Ok(Announcement {
                 banner: banner::dev(&state, server, options.persona, started),
@@ -113,7 +112,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
     config.audit.accept_loss = options.accept_audit_loss;
     let (mut tls, mut given) = (production::tls(&config)?, config.given_store_key()?);
     remove_stale(&options.ready)?;
-    runtime()?.run(async {
+    on_threads(async {
         let mut signals = signals()?;
         let waiting = |admin| say_standby(&options.ready, &folder, admin, started);
         let opened = tokio::select! {
@@ -131,8 +130,9 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         production::check_clock(&opened.store, options.accept_moved_clock)?;
         notes::stamp_production(&opened.store)?;
         let workers = Arc::new(Workers::one_per_core()?);
-        let service = service::start(Arc::new(opened.store), &given, &config, &workers)?;
-        let operator = Some(operator(&service, &config)?);
+        let book = PolicyBook::open(&config, config.policy_changes.as_deref())?;
+        let service = service::start_with(Arc::new(opened.store), &given, &config, &book, &workers)?;
+        let operator = Some(Operator::new(Arc::clone(&service), book));
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
             admin: opened.admin,
@@ -144,8 +144,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             state: Some(folder.clone()),
             started,
         };
-        let hooks = Hooks::of(&config);
-        run_until_stopped(parts, hooks, &options.ready, started, &mut signals, |server| {
+        run_until_stopped(parts, &config, &options.ready, &mut signals, |server| {
             Ok(Announcement { banner: banner::run(server, started), profile: None })
         })
         .await
@@ -172,46 +171,21 @@ fn look_at_past(store: &dyn Store, clock: &Clock) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who acts on keys and policies through the admin API.
-fn operator(kms: &Arc<Kms>, config: &Config) -> Result<Operator, Failure> {
-    let book = PolicyBook::open(config, config.policy_changes.as_deref())?;
-    Ok(Operator::new(Arc::clone(kms), book))
-}
-
 /// The first random byte takes the library 35 ms of measuring jitter: meanwhile the state and the store are opened.
 fn gather_entropy() {
     std::thread::spawn(|| aws_lc_rs::rand::fill(&mut [0]));
 }
 
-/// Who is told of events, and where is noted what they have taken.
-struct Hooks<'a> {
-    configured: &'a [config::Webhook],
-    folder: Option<&'a Path>,
-}
-
-impl<'a> Hooks<'a> {
-    /// Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
-    fn of(config: &'a Config) -> Self {
-        let folder = config.audit.folder.as_deref().filter(|_| config.audit.enabled);
-        Self { configured: &config.webhooks, folder }
-    }
-}
-
-/// The threads of a server.
-struct Runtime(tokio::runtime::Runtime);
-
-fn runtime() -> Result<Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    built.map(Runtime).map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))
-}
-
-impl Runtime {
-    fn run(self, server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-        let result = self.0.block_on(server);
-        // Work that nobody waits for any longer must not keep the program.
-        self.0.shutdown_background();
-        result
-    }
+/// Runs a server on threads of its own.
+fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Other, format!("cannot start threads: {error}")))?;
+    let result = threads.block_on(server);
+    // Work that nobody waits for any longer must not keep the program.
+    threads.shutdown_background();
+    result
 }
 
 fn signals() -> Result<Signals, Failure> {
@@ -234,10 +208,14 @@ fn say_standby(
         profile: None,
         ready_ms: milliseconds(started),
     };
+    tell(ready, &report, &banner::standby(folder, admin))
+}
+
+fn tell(ready: &Ready, report: &ReadyReport, banner: &str) -> Result<(), Failure> {
     if let Some(file) = &ready.ready_file {
-        write_ready(file, &report)?;
+        write_ready(file, report)?;
     }
-    if ready.json { say_json(&report) } else { say(&banner::standby(folder, admin)) }
+    if ready.json { say_json(report) } else { say(banner) }
 }
 
 /// What is told to whoever started the server.
@@ -248,15 +226,16 @@ struct Announcement {
 
 async fn run_until_stopped(
     parts: Parts,
-    hooks: Hooks<'_>,
+    config: &Config,
     ready: &Ready,
-    started: Instant,
     signals: &mut Signals,
     announce: impl FnOnce(&Server) -> Result<Announcement, Failure>,
 ) -> Result<(), Failure> {
-    let state = parts.state.clone();
+    let (state, started) = (parts.state.clone(), parts.started);
     let service = Arc::clone(&parts.service);
-    let webhooks = service.trail().map(|trail| Webhooks::start(hooks.configured, trail, hooks.folder));
+    // Numbers of events are kept in the audit log, and so is how far each webhook is; without it there is neither.
+    let log = config.audit.options().folder;
+    let webhooks = service.trail().map(|trail| Webhooks::start(&config.webhooks, trail, log.as_deref()));
     let webhooks = webhooks.transpose()?;
     let server = Server::start(parts).await?;
     let Announcement { banner, profile } = announce(&server)?;
@@ -269,14 +248,7 @@ async fn run_until_stopped(
         profile,
         ready_ms: milliseconds(started),
     };
-    if let Some(file) = &ready.ready_file {
-        write_ready(file, &report)?;
-    }
-    if ready.json {
-        say_json(&report)?
-    } else {
-        say(&banner)?
-    }
+    tell(ready, &report, &banner)?;
     // Waited for here and not inside the macro, which evaluates nothing at a level that is not logged.
     let signal = signals.next().await;
     info!(signal, "stopping; once more stops at once");

@@ -193,8 +193,8 @@ impl StoreOptions {
     }
 
     fn given(&self) -> Result<Given, Failure> {
-        match config::store_key_of_environment() {
-            Some(text) => Given::key(&text, config::STORE_KEY_VARIABLE),
+        match config::store_key_of_environment()? {
+            Some(given) => Ok(given),
             None => self.config()?.given_store_key(),
         }
     }

@@ -41,12 +41,15 @@ pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
-pub const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
+const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
 
 /// The store's key from the environment, where it is there.
-#[must_use]
-pub fn store_key_of_environment() -> Option<Zeroizing<String>> {
-    std::env::var(STORE_KEY_VARIABLE).ok().map(Zeroizing::new)
+///
+/// # Errors
+/// [`Failure`] when what is there is none.
+pub fn store_key_of_environment() -> Result<Option<Given>, Failure> {
+    let text = std::env::var(STORE_KEY_VARIABLE).ok().map(Zeroizing::new);
+    text.map(|text| Given::key(&text, STORE_KEY_VARIABLE)).transpose()
 }
 
 /// Everything that `kms.toml` may say.
@@ -135,8 +138,8 @@ impl Config {
     /// # Errors
     /// [`Failure`] when it is nowhere, or what is there is none.
     pub fn given_store_key(&self) -> Result<Given, Failure> {
-        match store_key_of_environment() {
-            Some(text) => Given::key(&text, STORE_KEY_VARIABLE),
+        match store_key_of_environment()? {
+            Some(given) => Ok(given),
             None => self.store_key_source()?.read(),
         }
     }
@@ -146,13 +149,11 @@ impl Config {
     /// # Errors
     /// As [`Config::given_store_key`].
     pub fn lasting_store_key(&self) -> Result<Option<Given>, Failure> {
-        match store_key_of_environment() {
-            Some(text) => Given::key(&text, STORE_KEY_VARIABLE).map(Some),
-            None => {
-                let source = self.store_key_source()?;
-                if source.is_lasting() { source.read().map(Some) } else { Ok(None) }
-            }
+        if let Some(given) = store_key_of_environment()? {
+            return Ok(Some(given));
         }
+        let source = self.store_key_source()?;
+        if source.is_lasting() { source.read().map(Some) } else { Ok(None) }
     }
 
     fn store_key_source(&self) -> Result<store_key::Source, Failure> {

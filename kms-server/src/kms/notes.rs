@@ -1,6 +1,6 @@
 //! What a store says about itself: under which key it is sealed, and whether its clock was moved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,15 @@ pub struct Previous {
 pub struct MovedClock {
     /// Since when, in real time: seconds since 1970.
     pub since: i64,
+}
+
+impl Origin {
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        let (Self::KeyFile(file) | Self::PassphraseFile(file)) = self;
+        file
+    }
 }
 
 impl KeyNote {

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use kms_certs::{folder_of, sync_folder};
 use rustix::fs::{Dir, StatVfsMountFlags};
 
 use super::layout::{FORMAT, FORMAT_KEY, LAST_KEY};
@@ -237,8 +238,7 @@ fn create(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for folder in missing {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_folder(folder_of(folder))?;
     }
     Ok(())
 }
