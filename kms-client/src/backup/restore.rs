@@ -8,7 +8,7 @@ use super::BackupError;
 use super::archive::{self, Observer, PointFile, RestoreOptions, RestoreSummary, facts};
 use super::chains::metadata::{self, Metadata};
 use super::chains::stem_and_number;
-use super::envelope::{FileKeyIdentity, Locks};
+use super::envelope::{FileKeyIdentity, Locks, StoredStanza};
 use super::unlock::{LockedFile, Unlocker};
 
 /// Which keys open a file, from its header alone; no key is needed for that.
@@ -16,6 +16,11 @@ use super::unlock::{LockedFile, Unlocker};
 /// # Errors
 /// When it is no backup file, or nothing that this version knows opens it.
 pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
+    looked(file).map(|(locked, _)| locked)
+}
+
+/// The same, and the stanzas that say so.
+pub(super) fn looked(file: &Path) -> Result<(LockedFile, Vec<StoredStanza>), BackupError> {
     let header = facts(file)?.header;
     let (locks, unusable) = Locks::of(&header.stanzas);
     if locks.is_empty() {
@@ -25,7 +30,7 @@ pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
         );
         return Err(BackupError::NotABackup { file: file.to_owned(), what });
     }
-    Ok(LockedFile { file: file.to_owned(), locks })
+    Ok((LockedFile { file: file.to_owned(), locks }, header.stanzas))
 }
 
 /// A point in time that is wanted: the files of its chain that may hold something of it.

@@ -18,7 +18,7 @@ use super::database::Database;
 use super::envelope::{FileKeyIdentity, Header, Locks};
 use super::jobs::ReadyJob;
 use super::restore::locked;
-use super::staging::{NewFile, make_folder};
+use super::staging::{NewFile, clean, make_folder};
 use super::unlock::{LockedFile, Unlocker};
 use super::{BackupError, escape, limits};
 
@@ -384,6 +384,7 @@ pub fn read(
         }
     }
     make_folder(target)?;
+    clean(target)?;
     let mut whole = Vec::new();
     let mut begun: Option<(String, NewFile, u64)> = None;
     for (file, identity, _) in volumes.values() {
@@ -399,7 +400,7 @@ pub fn read(
                 }
                 let (started, into, done) = match begun.take() {
                     Some(begun) if part.offset > 0 => begun,
-                    None if part.offset == 0 => (part.name.clone(), NewFile::create(target)?, 0),
+                    None if part.offset == 0 => (part.name.clone(), NewFile::in_clean(target)?, 0),
                     _ => return Err(damaged("the parts of a file do not follow each other")),
                 };
                 if started != part.name || done != part.offset {
