@@ -8,7 +8,7 @@ use super::BackupError;
 use super::archive::{self, Observer, PointFile, RestoreOptions, RestoreSummary, facts};
 use super::chains::metadata::{self, Metadata};
 use super::chains::stem_and_number;
-use super::envelope::{FileKeyIdentity, Locks, StoredStanza};
+use super::envelope::{FileKeyIdentity, Header, Locks, StoredStanza};
 use super::unlock::{LockedFile, Unlocker};
 
 /// Which keys open a file, from its header alone; no key is needed for that.
@@ -21,8 +21,7 @@ pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
 
 /// The same, and the stanzas that say so.
 pub(super) fn looked(file: &Path) -> Result<(LockedFile, Vec<StoredStanza>), BackupError> {
-    let header = facts(file)?.header;
-    let (locks, unusable) = Locks::of(&header.stanzas);
+    let Header { stanzas, locks, unusable, .. } = facts(file)?.header;
     if locks.is_empty() {
         let what = unusable.first().map_or_else(
             || "neither a KMS key nor a password opens this file".to_owned(),
@@ -30,7 +29,7 @@ pub(super) fn looked(file: &Path) -> Result<(LockedFile, Vec<StoredStanza>), Bac
         );
         return Err(BackupError::NotABackup { file: file.to_owned(), what });
     }
-    Ok((LockedFile { file: file.to_owned(), locks }, header.stanzas))
+    Ok((LockedFile { file: file.to_owned(), locks }, stanzas))
 }
 
 /// A point in time that is wanted: the files of its chain that may hold something of it.

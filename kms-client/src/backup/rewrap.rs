@@ -166,7 +166,8 @@ pub fn usage(database: &Database) -> Result<(Usages, Vec<BackupError>), BackupEr
         for file in database.chain_files(&chain.id)? {
             match facts(&chain.file(file.number)) {
                 Ok(facts) => {
-                    facts.header.keys.into_iter().for_each(|stanza| note(&mut usages, &chain, stanza))
+                    let keys = facts.header.locks.keys.into_iter();
+                    keys.for_each(|stanza| note(&mut usages, &chain, stanza));
                 }
                 Err(error) => unread.push(error),
             }

@@ -93,7 +93,7 @@ pub fn write(
     request: &TapeRequest,
     describe: &dyn Fn(&Header) -> String,
     written: &dyn Fn(&Path, &Catalog),
-) -> Result<Vec<PathBuf>, BackupError> {
+) -> Result<(), BackupError> {
     let TapeRequest { files, target, capacity, now } = request;
     let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut wanted = Vec::new();
@@ -113,7 +113,6 @@ pub fn write(
     let count = u32::try_from(volumes.len()).unwrap_or(u32::MAX);
     let stem = free_stem(target, &pool.job.name, *now);
     let set = uuid::Uuid::new_v4().to_string();
-    let mut paths = Vec::new();
     for (volume, parts) in (1..).zip(volumes) {
         let (pool, created) = (pool.job.name.clone(), now.0);
         let catalog =
@@ -123,9 +122,8 @@ pub fn write(
             .map_err(BackupError::io("write a volume into", target))?;
         let path = file.publish_as(&format!("{stem}.v{volume:04}.tape"))?;
         written(&path, &catalog);
-        paths.push(path);
     }
-    Ok(paths)
+    Ok(())
 }
 
 fn read_header(path: &Path) -> Result<Header, BackupError> {
