@@ -31,7 +31,7 @@ pub use earlier::EarlierState;
 pub use estimate::{Estimate, estimate};
 pub use point::{PointFile, copy_manifest, restore_point};
 pub use read::{RestoreOptions, RestoreSummary, restore};
-pub use walk::{Root, Totals, measure, roots};
+pub use walk::{Root, roots};
 pub use write::{BackupRequest, BackupSummary, Continuation, WrittenFile, file_name, write, write_point};
 
 /// Version of the archive's layout that this code writes, and the newest that it reads.

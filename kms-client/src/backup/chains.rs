@@ -74,12 +74,6 @@ impl Chain {
         path_of(&self.repository)
     }
 
-    /// What it backs up.
-    #[must_use]
-    pub fn paths(&self) -> Vec<PathBuf> {
-        self.paths.iter().map(|path| path_of(path)).collect()
-    }
-
     /// Where its file `number` is.
     #[must_use]
     pub fn file(&self, number: u32) -> PathBuf {

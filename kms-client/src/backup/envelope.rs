@@ -243,8 +243,8 @@ pub struct Header {
     bytes: Vec<u8>,
     /// All stanzas that this version can make use of.
     pub stanzas: Vec<StoredStanza>,
-    /// The KMS keys that open the file.
-    pub keys: Vec<KeyStanza>,
+    /// What opens the file.
+    pub locks: Locks,
     /// What was wrong with stanzas that are ours but cannot be used.
     pub unusable: Vec<HeaderError>,
 }
@@ -279,7 +279,7 @@ impl Header {
         let known = |stanza: &&Stanza| matches!(stanza.tag.as_str(), STANZA_TAG | PASSWORD_TAG | "X25519");
         let stanzas: Vec<StoredStanza> = stanzas.iter().filter(known).map(StoredStanza::from).collect();
         let (locks, unusable) = Locks::of(&stanzas);
-        Ok(Self { bytes, stanzas, keys: locks.keys, unusable })
+        Ok(Self { bytes, stanzas, locks, unusable })
     }
 
     /// The header's length in bytes.

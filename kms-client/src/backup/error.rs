@@ -76,8 +76,6 @@ pub enum BackupError {
         server: String,
         /// Its answer.
         source: Box<KmsError>,
-        /// Until when it could, in seconds since 1970.
-        until: i64,
     },
     /// The KMS answered with a key that must not be used.
     #[error("KMS server {server:?} gave a public key that cannot be used: {what}")]

@@ -5,13 +5,14 @@
 //! once that is there.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
 
-use super::archive::{copy_manifest, facts};
+use super::archive::{Description, copy_manifest, facts};
 use super::chains::{Chain, ChainFile, path_of, stem_and_number, text_of};
 use super::database::Database;
 use super::restore::{OpenPoint, Point, open, open_metadata};
@@ -87,27 +88,27 @@ pub fn import(state: &State, path: &Path, unlocker: &mut Unlocker<'_>) -> Result
         let metadata = open_metadata(&path, unlocker)?;
         let point = Point::of_metadata(&path, &metadata)?;
         let newest = point.number();
-        let opened = open_all(vec![point], unlocker)?;
+        let opened = open_all(point, unlocker)?;
         let numbered = |file: &&ChainFile| file.number <= newest;
         let files: Vec<ChainFile> = metadata.files.iter().filter(numbered).cloned().collect();
         let chain = metadata.chain.moved(&folder, newest);
-        return register(state, chain, files, &opened, newest);
+        return register(state, chain, files, &opened, newest, None);
     }
-    let opened = open_all(vec![Point::of_chain(&path)?], unlocker)?;
-    let (newest, stem) = newest_complete(&opened, &folder)?;
+    let opened = open_all(Point::of_chain(&path)?, unlocker)?;
+    let (newest, found, manifest) = newest_complete(&opened, &folder)?;
     let mut files = Vec::new();
     for (number, file, _) in opened.files().filter(|(number, ..)| *number <= newest) {
         let facts = facts(file)?;
         let (nonce, length, stanzas) = (facts.nonce, facts.length, facts.header.stanzas);
-        files.push(ChainFile { number, created: stem.1, complete: number == newest, nonce, length, stanzas });
+        let complete = number == newest;
+        files.push(ChainFile { number, created: found.created, complete, nonce, length, stanzas });
     }
-    let chain = stem.0.moved(&folder, newest);
-    register(state, chain, files, &opened, newest)
+    register(state, found.moved(&folder, newest), files, &opened, newest, Some(manifest))
 }
 
 /// Opens a point; every one of its files has to open.
-fn open_all(points: Vec<Point>, unlocker: &mut Unlocker<'_>) -> Result<OpenPoint, BackupError> {
-    let opened = open(points, unlocker).into_iter().next();
+fn open_all(point: Point, unlocker: &mut Unlocker<'_>) -> Result<OpenPoint, BackupError> {
+    let opened = open(vec![point], unlocker).into_iter().next();
     let opened = opened.ok_or(BackupError::MissingFile { number: 1 })?;
     let failed = opened.files().find_map(|(_, _, identity)| identity.err());
     match failed {
@@ -116,8 +117,11 @@ fn open_all(points: Vec<Point>, unlocker: &mut Unlocker<'_>) -> Result<OpenPoint
     }
 }
 
-/// The newest file that ends a point, and the chain that it says it is of.
-fn newest_complete(opened: &OpenPoint, folder: &Path) -> Result<(u32, (Chain, i64)), BackupError> {
+/// A manifest that was read, and what its file says of itself.
+type ReadManifest = (Description, File);
+
+/// The newest file that ends a point, the chain that it says it is of, and its manifest.
+fn newest_complete(opened: &OpenPoint, folder: &Path) -> Result<(u32, Chain, ReadManifest), BackupError> {
     let scratch = |folder: &Path| {
         tempfile::tempfile_in(folder).map_err(BackupError::io("make a temporary file in", folder))
     };
@@ -126,11 +130,11 @@ fn newest_complete(opened: &OpenPoint, folder: &Path) -> Result<(u32, (Chain, i6
     for (number, path, identity) in numbered.into_iter().rev() {
         let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
         match copy_manifest((path, identity), folder, scratch(folder)?) {
-            Ok((description, _)) => {
+            Ok((description, manifest)) => {
                 let (stem, _) = stem_and_number(path).unwrap_or_default();
-                let id = description.chain.map_or_else(String::new, |position| position.id);
-                let chain = Chain::found(id, description.job, stem, description.created);
-                return Ok((number, (chain, description.created)));
+                let id = description.chain.as_ref().map_or_else(String::new, |position| position.id.clone());
+                let chain = Chain::found(id, description.job.clone(), stem, description.created);
+                return Ok((number, chain, (description, manifest)));
             }
             Err(error) => problem = error,
         }
@@ -138,20 +142,29 @@ fn newest_complete(opened: &OpenPoint, folder: &Path) -> Result<(u32, (Chain, i6
     Err(problem)
 }
 
-/// Notes the chain and keeps the manifest of its newest point, so that restores find it and its job can go on with it.
+/// Notes the chain and keeps the manifest of its newest point, so that restores find it and its job can go on with it. The
+/// manifest is read out of the newest file, unless it was `read` already.
 fn register(
     state: &State,
     chain: Chain,
     files: Vec<ChainFile>,
     opened: &OpenPoint,
     newest: u32,
+    read: Option<ReadManifest>,
 ) -> Result<Imported, BackupError> {
     let found = opened.files().find(|(number, ..)| *number == newest);
     let (_, path, identity) = found.ok_or(BackupError::MissingFile { number: newest })?;
     let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
     let _lock = state.lock_job(&chain.job)?;
-    let manifest = state.new_manifest(&chain.id, newest)?;
-    let (description, manifest): (_, File) = copy_manifest((path, identity), state.folder(), manifest)?;
+    let mut manifest = state.new_manifest(&chain.id, newest)?;
+    let (description, manifest) = match read {
+        None => copy_manifest((path, identity), state.folder(), manifest)?,
+        Some((description, mut read)) => {
+            let copied = io::copy(&mut read, &mut manifest);
+            copied.map_err(BackupError::io("write a manifest in", state.folder()))?;
+            (description, manifest)
+        }
+    };
     let position = description.chain.as_ref();
     if position.is_none_or(|position| position.id != chain.id || position.number != newest) {
         return Err(BackupError::Damaged {

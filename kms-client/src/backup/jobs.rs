@@ -358,6 +358,5 @@ pub fn allow_offline(
         job: job.name.clone(),
         server: server.name.clone(),
         source: Box::new(error),
-        until,
     })
 }

@@ -78,8 +78,6 @@ pub const DATABASE_CACHE: u64 = 16 * 1024 * 1024;
 
 /// How long before a certificate's end the system job warns of it, in days: renewing one takes people some weeks.
 pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
-/// Period of the system job, in seconds, unless told otherwise: a day.
-pub const SYNC_PERIOD: u64 = 86_400;
 /// The longest sleep of the system job, in seconds: a machine that slept, or whose clock was set, is found out so soon.
 pub const LONGEST_SLEEP: u64 = 60;
 
@@ -89,7 +87,5 @@ pub const MIN_TAPE: u64 = 100_000;
 pub const TAPE_PART: u64 = 8 * 1024;
 /// Files on a tape that one record of the database holds: sled does not sync records above 128 KiB.
 pub const PARTS_PER_RECORD: usize = 100;
-/// A stream that goes onto tapes, in bytes: as much as files can be long.
-pub const MAX_STREAM: u64 = i64::MAX as u64;
 /// An exported database, in bytes: a million backup files of a kilobyte each.
 pub const MAX_EXPORT: u64 = 1024 * 1024 * 1024;

@@ -8,7 +8,7 @@ use super::BackupError;
 use super::archive::{self, Observer, PointFile, RestoreOptions, RestoreSummary, facts};
 use super::chains::metadata::{self, Metadata};
 use super::chains::stem_and_number;
-use super::envelope::{FileKeyIdentity, Locks};
+use super::envelope::{FileKeyIdentity, Header, Locks, StoredStanza};
 use super::unlock::{LockedFile, Unlocker};
 
 /// Which keys open a file, from its header alone; no key is needed for that.
@@ -16,8 +16,12 @@ use super::unlock::{LockedFile, Unlocker};
 /// # Errors
 /// When it is no backup file, or nothing that this version knows opens it.
 pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
-    let header = facts(file)?.header;
-    let (locks, unusable) = Locks::of(&header.stanzas);
+    looked(file).map(|(locked, _)| locked)
+}
+
+/// The same, and the stanzas that say so.
+pub(super) fn looked(file: &Path) -> Result<(LockedFile, Vec<StoredStanza>), BackupError> {
+    let Header { stanzas, locks, unusable, .. } = facts(file)?.header;
     if locks.is_empty() {
         let what = unusable.first().map_or_else(
             || "neither a KMS key nor a password opens this file".to_owned(),
@@ -25,7 +29,7 @@ pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
         );
         return Err(BackupError::NotABackup { file: file.to_owned(), what });
     }
-    Ok(LockedFile { file: file.to_owned(), locks })
+    Ok((LockedFile { file: file.to_owned(), locks }, stanzas))
 }
 
 /// A point in time that is wanted: the files of its chain that may hold something of it.
@@ -44,34 +48,33 @@ impl Point {
     /// # Errors
     /// When the file is no backup file.
     pub fn of_file(file: &Path) -> Result<Self, BackupError> {
-        let own = locked(file)?;
-        let Some((stem, newest)) = stem_and_number(file) else {
-            return Ok(Self { named: file.to_owned(), files: BTreeMap::from([(1, Ok(own))]), newest: 1 });
-        };
-        let folder = file.parent().unwrap_or_else(|| Path::new(""));
-        let mut files = BTreeMap::new();
-        for number in siblings(folder, &stem)?.into_iter().filter(|number| *number < newest) {
-            let path = folder.join(archive::file_name(&stem, number));
-            files.insert(number, locked(&path).map_err(Arc::new));
-        }
-        files.insert(newest, Ok(own));
-        Ok(Self { named: file.to_owned(), files, newest })
+        Self::of(file, false)
     }
 
     /// All files of the chain that a backup file belongs to.
     ///
     /// # Errors
-    /// When a file of it is no backup file.
+    /// When the file is no backup file.
     pub fn of_chain(file: &Path) -> Result<Self, BackupError> {
-        let mut point = Self::of_file(file)?;
-        let Some((stem, _)) = stem_and_number(file) else { return Ok(point) };
+        Self::of(file, true)
+    }
+
+    /// A file, and of its chain beside it the files before it, or all.
+    fn of(file: &Path, whole_chain: bool) -> Result<Self, BackupError> {
+        let own = Ok(locked(file)?);
+        let Some((stem, number)) = stem_and_number(file) else {
+            return Ok(Self { named: file.to_owned(), files: BTreeMap::from([(1, own)]), newest: 1 });
+        };
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
-        for number in siblings(folder, &stem)? {
-            let path = folder.join(archive::file_name(&stem, number));
-            point.files.entry(number).or_insert_with(|| locked(&path).map_err(Arc::new));
-            point.newest = point.newest.max(number);
+        let mut files = BTreeMap::from([(number, own)]);
+        for other in siblings(folder, &stem)? {
+            if other < number || whole_chain && other > number {
+                let path = folder.join(archive::file_name(&stem, other));
+                files.insert(other, locked(&path).map_err(Arc::new));
+            }
         }
-        Ok(point)
+        let newest = files.keys().next_back().copied().unwrap_or(number);
+        Ok(Self { named: file.to_owned(), files, newest })
     }
 
     /// The newest complete point of a chain, by its metadata, which takes the newest key alone.

@@ -12,10 +12,10 @@ use std::path::Path;
 use super::archive::facts;
 use super::chains::{Chain, ChainFile, metadata};
 use super::database::Database;
-use super::envelope::{KeyStanza, Locks, StoredStanza, wrap, write_header};
+use super::envelope::{KeyStanza, Locks, wrap, write_header};
 use super::jobs::{Protection, ReadyJob};
-use super::restore::locked;
-use super::staging::NewFile;
+use super::restore::looked;
+use super::staging::{NewFile, clean};
 use super::state::State;
 use super::unlock::{LockedFile, Unlocker};
 use super::{BackupError, limits};
@@ -49,13 +49,25 @@ pub fn rewrap(
     let mut files = state.database()?.chain_files(&chain.id)?;
     let mut done = Rewrapped::default();
     let mut work: Vec<(usize, LockedFile)> = Vec::new();
-    for (at, file) in files.iter().enumerate() {
-        match locked(&chain.file(file.number)) {
-            Ok(locked) if is_for(&locked.locks, ready) => done.unchanged += 1,
-            Ok(locked) => work.push((at, locked)),
+    // Files that a kill kept from being noted, or that were noted for the metadata alone.
+    let mut healed: Vec<ChainFile> = Vec::new();
+    for (at, file) in files.iter_mut().enumerate() {
+        match looked(&chain.file(file.number)) {
+            Ok((locked, stanzas)) if is_for(&locked.locks, ready) => {
+                done.unchanged += 1;
+                if file.stanzas != stanzas {
+                    file.stanzas = stanzas;
+                    healed.push(file.clone());
+                }
+            }
+            Ok((locked, _)) => work.push((at, locked)),
             Err(error) => done.failed.push(error),
         }
     }
+    for noted in healed.chunks(limits::REWRAP_BATCH) {
+        state.database()?.put_chain(chain, noted)?;
+    }
+    clean(&chain.repository())?;
     for batch in work.chunks(limits::REWRAP_BATCH) {
         let locked: Vec<LockedFile> = batch.iter().map(|(_, locked)| locked.clone()).collect();
         let mut noted: Vec<ChainFile> = Vec::new();
@@ -79,20 +91,8 @@ pub fn rewrap(
         }
         state.database()?.put_chain(chain, &noted)?;
     }
-    // A file that a kill kept from being noted, or that was noted for the metadata alone.
-    for file in &mut files {
-        if let Ok(locked) = facts(&chain.file(file.number)) {
-            file.stanzas = newer(&file.stanzas, locked.header.stanzas, ready);
-        }
-    }
-    state.database()?.put_chain(chain, &files)?;
     metadata::write(chain, files, &recipients)?;
     Ok(done)
-}
-
-/// What the file's header says, where that is for the new key; what was noted, where it could not be given one.
-fn newer(noted: &[StoredStanza], found: Vec<StoredStanza>, ready: &ReadyJob) -> Vec<StoredStanza> {
-    if is_for(&Locks::of(&found).0, ready) { found } else { noted.to_vec() }
 }
 
 /// Whether a file's key is wrapped for what encrypts the job's backups now, and for nothing else.
@@ -111,12 +111,13 @@ fn is_for(locks: &Locks, ready: &ReadyJob) -> bool {
     }
 }
 
-/// Puts a file with the new header in the place of the old one.
+/// Puts a file with the new header in the place of the old one, whose folder is clean. Where that one ends is looked at
+/// here: another installation may have given the file another header since this one looked for what there is to do.
 fn replace_header(path: &Path, header: &[u8]) -> Result<(), BackupError> {
     let before = facts(path)?;
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let new = NewFile::create(folder)?;
+    let new = NewFile::in_clean(folder)?;
     let copy = || -> io::Result<()> {
         let mut old = File::open(path)?;
         old.seek(SeekFrom::Start(before.header.length() as u64))?;
@@ -165,7 +166,8 @@ pub fn usage(database: &Database) -> Result<(Usages, Vec<BackupError>), BackupEr
         for file in database.chain_files(&chain.id)? {
             match facts(&chain.file(file.number)) {
                 Ok(facts) => {
-                    facts.header.keys.into_iter().for_each(|stanza| note(&mut usages, &chain, stanza))
+                    let keys = facts.header.locks.keys.into_iter();
+                    keys.for_each(|stanza| note(&mut usages, &chain, stanza));
                 }
                 Err(error) => unread.push(error),
             }

@@ -25,7 +25,7 @@ pub fn make_folder(path: &Path) -> Result<(), BackupError> {
 }
 
 /// Removes what killed processes left in `folder`.
-fn clean(folder: &Path) -> Result<(), BackupError> {
+pub(super) fn clean(folder: &Path) -> Result<(), BackupError> {
     let failed = |error| BackupError::io("look into", folder)(error);
     for entry in folder.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -75,9 +75,14 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins a file in `folder`, readable by its owner only.
+    /// Begins a file in `folder`, which is cleaned first; readable by its owner only.
     pub fn create(folder: &Path) -> Result<Self, BackupError> {
         clean(folder)?;
+        Self::in_clean(folder)
+    }
+
+    /// The same in a folder that was cleaned by [`clean`]: once for many files, since that lists the whole folder.
+    pub fn in_clean(folder: &Path) -> Result<Self, BackupError> {
         let failed = |error| BackupError::io("make a file in", folder)(error);
         let file = tempfile::Builder::new()
             .prefix(PREFIX)

@@ -18,7 +18,7 @@ use super::database::Database;
 use super::envelope::{FileKeyIdentity, Header, Locks};
 use super::jobs::ReadyJob;
 use super::restore::locked;
-use super::staging::{NewFile, make_folder};
+use super::staging::{NewFile, clean, make_folder};
 use super::unlock::{LockedFile, Unlocker};
 use super::{BackupError, escape, limits};
 
@@ -93,7 +93,7 @@ pub fn write(
     request: &TapeRequest,
     describe: &dyn Fn(&Header) -> String,
     written: &dyn Fn(&Path, &Catalog),
-) -> Result<Vec<PathBuf>, BackupError> {
+) -> Result<(), BackupError> {
     let TapeRequest { files, target, capacity, now } = request;
     let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut wanted = Vec::new();
@@ -113,7 +113,6 @@ pub fn write(
     let count = u32::try_from(volumes.len()).unwrap_or(u32::MAX);
     let stem = free_stem(target, &pool.job.name, *now);
     let set = uuid::Uuid::new_v4().to_string();
-    let mut paths = Vec::new();
     for (volume, parts) in (1..).zip(volumes) {
         let (pool, created) = (pool.job.name.clone(), now.0);
         let catalog =
@@ -123,9 +122,8 @@ pub fn write(
             .map_err(BackupError::io("write a volume into", target))?;
         let path = file.publish_as(&format!("{stem}.v{volume:04}.tape"))?;
         written(&path, &catalog);
-        paths.push(path);
     }
-    Ok(paths)
+    Ok(())
 }
 
 fn read_header(path: &Path) -> Result<Header, BackupError> {
@@ -384,6 +382,7 @@ pub fn read(
         }
     }
     make_folder(target)?;
+    clean(target)?;
     let mut whole = Vec::new();
     let mut begun: Option<(String, NewFile, u64)> = None;
     for (file, identity, _) in volumes.values() {
@@ -399,7 +398,7 @@ pub fn read(
                 }
                 let (started, into, done) = match begun.take() {
                     Some(begun) if part.offset > 0 => begun,
-                    None if part.offset == 0 => (part.name.clone(), NewFile::create(target)?, 0),
+                    None if part.offset == 0 => (part.name.clone(), NewFile::in_clean(target)?, 0),
                     _ => return Err(damaged("the parts of a file do not follow each other")),
                 };
                 if started != part.name || done != part.offset {

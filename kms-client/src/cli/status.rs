@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::backup::database::Database;
-use crate::backup::records::{Job, ServerEntry};
+use crate::backup::records::{Job, ServerEntry, SyncRun};
 
 use super::Session;
 use super::exit::{CommandError, Exit};
@@ -13,8 +13,10 @@ use super::output::time;
 pub fn run(session: &Session) -> Result<Exit, CommandError> {
     let database = session.state.database()?;
     let mut attention = false;
+    let history = database.sync_history()?;
     for server in database.servers()? {
-        attention |= server_status(session, &database, &server)?;
+        let last = history.iter().rev().find(|run| run.server == server.name);
+        attention |= server_status(session, &database, &server, last)?;
     }
     for job in database.jobs()? {
         attention |= job_status(session, &database, &job)?;
@@ -36,10 +38,13 @@ pub fn run(session: &Session) -> Result<Exit, CommandError> {
     Ok(if attention { Exit::Partly } else { Exit::Done })
 }
 
-fn server_status(session: &Session, database: &Database, server: &ServerEntry) -> Result<bool, CommandError> {
+fn server_status(
+    session: &Session,
+    database: &Database,
+    server: &ServerEntry,
+    last: Option<&SyncRun>,
+) -> Result<bool, CommandError> {
     let contact = database.contact(&server.name)?;
-    let history = database.sync_history()?;
-    let last = history.iter().rev().find(|run| run.server == server.name);
     let state = match (contact.failing_since, contact.answered) {
         (Some(since), _) => {
             format!("down since {}: {}", time(since), contact.error.as_deref().unwrap_or_default())

@@ -1,16 +1,16 @@
 //! `kms-client tape`.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::backup::BackupError;
 use crate::backup::archive::{self, BackupRequest};
 use crate::backup::jobs::ReadyJob;
 use crate::backup::tape::{self, Catalog, Kind, TapeRequest};
 use crate::backup::unlock::PasswordQuestion;
-use crate::backup::{BackupError, limits};
 
 use super::Session;
 use super::exit::{CommandError, Exit};
@@ -148,7 +148,7 @@ fn encrypt_stream(path: &Path, recipients: &[&dyn age::Recipient]) -> io::Result
     let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
         .map_err(|_| io::Error::other("its recipients cannot be used together"))?;
     let mut stream = encryptor.wrap_output(std::fs::File::create(path)?)?;
-    io::copy(&mut io::stdin().lock().take(limits::MAX_STREAM), &mut stream)?;
+    io::copy(&mut io::stdin().lock(), &mut stream)?;
     stream.finish().map(drop)
 }
 

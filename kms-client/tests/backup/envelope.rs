@@ -52,7 +52,7 @@ fn the_kms_opens_what_was_encrypted_to_its_public_key() {
         let recipient = KmsRecipient::new(reference.clone(), &issued.public_key_spki).unwrap();
         let file = encrypt(&[&recipient], b"data");
         let header = Header::read(&mut BufReader::new(&file[..])).unwrap();
-        let [stanza] = &header.keys[..] else { panic!("{header:?}") };
+        let [stanza] = &header.locks.keys[..] else { panic!("{header:?}") };
         assert_eq!(stanza.reference, reference);
         let file_key = kms.unwrap_keys(&[stanza.wrapped()]).remove(0).unwrap();
         let identity = FileKeyIdentity::new(file_key).unwrap();
@@ -84,7 +84,7 @@ fn other_recipients_stand_beside_ours_and_open_the_file() {
             decrypt(&file, &x25519::Identity::generate()),
             Err(age::DecryptError::NoMatchingKeys)
         ));
-        assert_eq!(Header::read(&mut &file[..]).unwrap().keys.len(), 1);
+        assert_eq!(Header::read(&mut &file[..]).unwrap().locks.keys.len(), 1);
     }
 }
 

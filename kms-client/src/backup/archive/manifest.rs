@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -211,19 +211,22 @@ impl<R: BufRead + Seek> ManifestReader<R> {
     /// Goes to the entry at `position`, which [`ManifestReader::position`] said.
     pub fn seek(&mut self, position: u64) -> io::Result<()> {
         self.end = None;
-        self.position = self.input.seek(SeekFrom::Start(position))?;
+        // By the distance, so that what was read ahead is used where the entry is in it.
+        self.input.seek_relative(position.wrapping_sub(self.position).cast_signed())?;
+        self.position = position;
         Ok(())
     }
 }
 
 impl<R: BufRead> ManifestReader<R> {
     pub fn new(mut input: R) -> io::Result<Self> {
-        let line = read_line(&mut input)?;
+        let mut position = 0;
+        let line = read_line(&mut input, &mut position)?;
         let start: Start = serde_json::from_slice(&line).map_err(|_| broken())?;
         if start.format > super::FORMAT {
             return Err(invalid(&format!("a manifest of format {}, which is newer", start.format)));
         }
-        Ok(Self { input, start, entries: 0, end: None, position: line.len() as u64 })
+        Ok(Self { input, start, entries: 0, end: None, position })
     }
 
     pub const fn start(&self) -> &Start {
@@ -247,8 +250,7 @@ impl<R: BufRead> ManifestReader<R> {
         }
         let mut files = BTreeMap::new();
         loop {
-            let line = read_line(&mut self.input)?;
-            self.position += line.len() as u64;
+            let line = read_line(&mut self.input, &mut self.position)?;
             match parse(&line)? {
                 Read::Entry(entry) if files.is_empty() => {
                     self.entries += 1;
@@ -270,9 +272,12 @@ impl<R: BufRead> ManifestReader<R> {
     }
 }
 
-fn read_line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+/// Reads a line, and moves `position` by what was read, also of a line that cannot be used.
+fn read_line(input: &mut impl BufRead, position: &mut u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    io::Read::take(&mut *input, limits::MAX_MANIFEST_LINE).read_until(b'\n', &mut line)?;
+    let read = io::Read::take(&mut *input, limits::MAX_MANIFEST_LINE).read_until(b'\n', &mut line);
+    *position += line.len() as u64;
+    read?;
     if line.last() == Some(&b'\n') { Ok(line) } else { Err(invalid("a manifest that is cut")) }
 }
 

@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use super::super::{BackupError, limits};
 use super::entry::Attributes;
 use super::manifest::MANIFEST_NAME;
-use super::{Observer, Problem, Unobserved, Warnings};
+use super::{Observer, Problem, Warnings};
 
 /// Something that the walk came upon.
 pub enum Found<'a> {
@@ -90,39 +90,6 @@ pub fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, BackupError> {
     // The order of a manifest, which the next backup is compared with.
     roots.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(roots)
-}
-
-/// How much there is to back up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Totals {
-    /// Files, folders and links.
-    pub entries: u64,
-    /// The files' contents, in bytes.
-    pub bytes: u64,
-}
-
-/// Walks `paths` without reading any contents, for a progress bar.
-///
-/// # Errors
-/// When a path does not exist.
-pub fn measure(paths: &[PathBuf]) -> Result<Totals, BackupError> {
-    struct Measure(Totals);
-    impl Visitor for Measure {
-        fn visit(&mut self, _: &Place<'_>, _: &Attributes, found: Found<'_>) -> io::Result<Option<Problem>> {
-            self.0.entries += 1;
-            if let Found::File(_, size) = found {
-                self.0.bytes += size;
-            }
-            Ok(None)
-        }
-    }
-    let mut measure = Measure(Totals::default());
-    let mut warnings = Warnings::default();
-    let mut walk = Walk { visitor: &mut measure, observer: &Unobserved, warnings: &mut warnings, skip: None };
-    for root in roots(paths)? {
-        walk.root(&root).map_err(BackupError::io("read", &root.path))?;
-    }
-    Ok(measure.0)
 }
 
 /// A walk under way.

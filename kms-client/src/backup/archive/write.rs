@@ -15,7 +15,7 @@ use super::earlier::{Earlier, EarlierState, Known};
 use super::entry::{Attributes, EntryWriter, Kind};
 use super::manifest::{MANIFEST_NAME, ManifestEntry, ManifestWriter, Start};
 use super::walk::{Found, Place, Root, Visitor, Walk, identity, roots};
-use super::{ChainPosition, Contents, Description, FORMAT, Observer, Problem, Warnings, facts};
+use super::{ChainPosition, Contents, Description, FORMAT, Facts, Observer, Problem, Warnings, facts};
 
 /// A backup that is wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +73,8 @@ pub struct WrittenFile {
     pub complete: bool,
     /// Bytes of the manifest that are durable.
     pub manifest: u64,
+    /// What tells it from any other, and which keys open it.
+    pub facts: Facts,
 }
 
 /// What a backup did.
@@ -289,9 +291,9 @@ impl Archiver<'_> {
             }
             Some(stem) => output.file.publish_as(&file_name(stem, number))?,
         };
-        let nonce = facts(&path)?.nonce;
-        self.continuation.nonces.insert(number, nonce);
-        let file = WrittenFile { number, path, complete, manifest };
+        let facts = facts(&path)?;
+        self.continuation.nonces.insert(number, facts.nonce.clone());
+        let file = WrittenFile { number, path, complete, manifest, facts };
         (self.written)(&file)?;
         self.files += 1;
         self.continuation.number += 1;

@@ -6,6 +6,7 @@ use std::path::{PathBuf, absolute};
 use super::super::archive::{
     self, BackupRequest, BackupSummary, Continuation, Estimate, Observer, Root, WrittenFile, facts,
 };
+use super::super::database::Database;
 use super::super::envelope::{Locks, wrap};
 use super::super::jobs::{Protection, ReadyJob};
 use super::super::kms::KeyManagement;
@@ -49,25 +50,24 @@ impl<'a> Plan<'a> {
         request.target = whole(&request.target)?;
         let lock = state.lock_job(&request.job)?;
         let database = state.database()?;
-        let chain = if full { None } else { newest(state, &database.chains()?, &request, &database)? };
-        let continuation = match &chain {
-            None => Continuation::new_chain(uuid::Uuid::new_v4().to_string()),
-            Some(chain) => {
+        let known = if full { None } else { newest(state, &database, &request)? };
+        let (chain, mut continuation) = match known {
+            None => (None, Continuation::new_chain(uuid::Uuid::new_v4().to_string())),
+            Some((chain, files)) => {
                 let manifest = chain.complete.map(|number| (state.manifest(&chain.id, number), u64::MAX));
                 let begun =
                     chain.begun.iter().map(|begun| (state.begun(&chain.id, begun.number), begun.length));
-                let files = database.chain_files(&chain.id)?;
-                Continuation {
-                    chain: chain.id.clone(),
+                let continuation = Continuation {
                     stem: Some(chain.stem.clone()),
-                    number: free_number(chain),
+                    number: free_number(&chain),
                     earlier: begun.chain(manifest).collect(),
                     nonces: files.into_iter().map(|file| (file.number, file.nonce)).collect(),
-                    checkpoint,
-                }
+                    ..Continuation::new_chain(chain.id.clone())
+                };
+                (Some(chain), continuation)
             }
         };
-        let continuation = Continuation { checkpoint: checkpoint.max(1), ..continuation };
+        continuation.checkpoint = checkpoint.max(1);
         Ok(Self { state, ready, request, roots, chain, continuation, _lock: lock })
     }
 
@@ -129,31 +129,31 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The newest chain of the job for the same things in the same folder, where it can be gone on with.
+/// The newest chain of the job for the same things in the same folder and its files, where it can be gone on with.
 fn newest(
     state: &State,
-    chains: &[Chain],
+    database: &Database,
     request: &BackupRequest,
-    database: &super::super::database::Database,
-) -> Result<Option<Chain>, BackupError> {
+) -> Result<Option<(Chain, Vec<ChainFile>)>, BackupError> {
     let paths: Vec<String> = request.paths.iter().map(|path| text_of(path)).collect();
     let repository = text_of(&request.target);
     let same =
-        |chain: &&Chain| chain.job == request.job && chain.repository == repository && chain.paths == paths;
-    let Some(chain) = chains.iter().filter(same).max_by_key(|chain| (chain.created, &chain.stem)) else {
-        return Ok(None);
-    };
+        |chain: &Chain| chain.job == request.job && chain.repository == repository && chain.paths == paths;
+    let all = database.chains()?.into_iter().filter(same);
+    let newest = all.max_by(|a, b| (a.created, &a.stem).cmp(&(b.created, &b.stem)));
+    let Some(chain) = newest else { return Ok(None) };
     let manifests = chain.complete.iter().map(|number| state.manifest(&chain.id, *number));
     let begun = chain.begun.iter().map(|begun| state.begun(&chain.id, begun.number));
     if !manifests.chain(begun).all(|path| path.is_file()) || chain.next >= limits::MAX_CHAIN_FILES {
         return Ok(None);
     }
     // A file that is gone or another would be missed at a restore: a new chain needs nothing of the old one.
-    let intact = |file: ChainFile| {
+    let intact = |file: &ChainFile| {
         facts(&chain.file(file.number))
             .is_ok_and(|facts| facts.nonce == file.nonce && facts.length == file.length)
     };
-    Ok(database.chain_files(&chain.id)?.into_iter().all(intact).then(|| chain.clone()))
+    let files = database.chain_files(&chain.id)?;
+    Ok(files.iter().all(intact).then_some((chain, files)))
 }
 
 /// The number of the next file. A backup that was killed between putting a file in its place and noting it has left a
@@ -199,14 +199,13 @@ impl Record<'_> {
         } else {
             chain.begun.insert(0, Begun { number: self.began, length: file.manifest });
         }
-        let facts = facts(&file.path)?;
         let file = ChainFile {
             number: file.number,
             created: request.now.0,
             complete: file.complete,
-            nonce: facts.nonce,
-            length: facts.length,
-            stanzas: facts.header.stanzas,
+            nonce: file.facts.nonce.clone(),
+            length: file.facts.length,
+            stanzas: file.facts.header.stanzas.clone(),
         };
         self.state.database()?.put_chain(&chain, &[file])?;
         if let (Some(number), true) = (chain.complete, chain.begun.is_empty()) {
