@@ -120,9 +120,9 @@ pub fn write_new_key(file: &Path) -> Result<String, Failure> {
     let recipient = key.to_public().to_string();
     let secret = key.to_string();
     let text = SecretString::from(format!("# public key: {recipient}\n{}\n", secret.expose_secret()));
-    replace_file(file, text.expose_secret().as_bytes(), Access::Private).map_err(
-        |error| Failure::new(Kind::Other, error.to_string()).hint("name a file that can be written"),
-    )?;
+    replace_file(file, text.expose_secret().as_bytes(), Access::Private).map_err(|error| {
+        Failure::new(Kind::Other, error.to_string()).hint("name a file that can be written")
+    })?;
     Ok(recipient)
 }
 
