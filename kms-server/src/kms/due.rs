@@ -68,7 +68,7 @@ impl Kms {
     }
 
     /// The first date of an index.
-    fn first(&self, index: Index, keys: Keys) -> Result<Option<DateTime>, StoreError> {
+    pub(super) fn first(&self, index: Index, keys: Keys) -> Result<Option<DateTime>, StoreError> {
         let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(index, keys) })?;
         Ok(hits.first().and_then(|hit| model::date_in(&hit.key)))
     }

@@ -256,7 +256,7 @@ pub(super) fn rotates_at(object: &Object, policy: Option<&Policy>) -> Option<Dat
     if !object.is_up_for_rotation() {
         return None;
     }
-    object.wished_rotation().or_else(|| policy?.due(&object.id, object.initial_date()?))
+    object.wished_rotation().or_else(|| policy?.due(object.interval_start()?))
 }
 
 impl KeyPage {

@@ -31,6 +31,7 @@ mod tags {
     pub const UNTIL: Tag = Tag(0x54_0009);
     pub const LEFT_ALONE: Tag = Tag(0x54_000A);
     pub const BROUGHT_BACK: Tag = Tag(0x54_000B);
+    pub const EARLY: Tag = Tag(0x54_000C);
 }
 
 /// A managed object.
@@ -48,6 +49,8 @@ pub struct Object {
     pub material: Option<Material>,
     /// The policy that it is filed under.
     pub policy: Option<String>,
+    /// By how many seconds the jitter of that policy brings the rotation of this private key's pair forward.
+    pub early: i64,
     /// The Names that it had until a successor took them over: by them policies still know it.
     pub former_names: Vec<String>,
     /// Whether its time to be destroyed has come while the other half was still in use: then it goes with that.
@@ -135,6 +138,7 @@ impl Object {
             attributes,
             material: None,
             policy: None,
+            early: 0,
             former_names: Vec::new(),
             is_kept: false,
             is_left_alone: false,
@@ -270,6 +274,7 @@ impl Object {
         let owner = reader.field(tags::OWNER)?;
         let object_type = reader.field(Tag::OBJECT_TYPE)?;
         let policy = reader.field(tags::POLICY)?;
+        let early = reader.field::<Option<i64>>(tags::EARLY)?.unwrap_or(0);
         let former_names = reader.field(tags::FORMER_NAME)?;
         let is_kept = reader.field::<Option<bool>>(tags::KEPT)?.unwrap_or(false);
         let withheld = reader.take(tags::WITHHELD)?.map(read_withheld).transpose()?;
@@ -286,6 +291,7 @@ impl Object {
             attributes,
             material,
             policy,
+            early,
             former_names,
             is_kept,
             is_left_alone,
@@ -304,6 +310,7 @@ impl Object {
             writer.field(tags::OWNER, &self.owner);
             writer.field(Tag::OBJECT_TYPE, &self.object_type);
             writer.field(tags::POLICY, &self.policy);
+            writer.field(tags::EARLY, &(self.early != 0).then_some(self.early));
             writer.field(tags::FORMER_NAME, &self.former_names);
             writer.field(tags::KEPT, &self.is_kept.then_some(true));
             if let Some(Withheld { material, until, state }) = &self.withheld {
@@ -353,13 +360,19 @@ impl Object {
         if self.is_up_for_rotation() {
             let key = match self.wished_rotation() {
                 Some(due) => rotation_key(OWN_WISH, due),
-                None => rotation_key(self.policy.as_deref()?, self.initial_date()?),
+                None => rotation_key(self.policy.as_deref()?, self.interval_start()?),
             };
             return Some((Index::Rotation, key));
         }
         let may_go = !self.is_kept && !self.is_brought_back && !self.is_newest();
         let since = self.retired_since().filter(|_| may_go)?;
         Some((Index::Retired, rotation_key(self.policy.as_deref()?, since)))
+    }
+
+    /// From when its policy's rotation interval counts: its Initial Date, less the pair's jitter.
+    #[must_use]
+    pub fn interval_start(&self) -> Option<DateTime> {
+        self.initial_date().map(|date| date.plus(-self.early))
     }
 
     /// Whether it has no successor.
@@ -471,8 +484,8 @@ pub fn date_in(key: &[u8]) -> Option<DateTime> {
 
 /// The generations that a policy has to do with, oldest first.
 #[must_use]
-pub fn rotation_key(policy: &str, initial_date: DateTime) -> Vec<u8> {
-    Key::new().text(policy).date(initial_date).bytes()
+pub fn rotation_key(policy: &str, since: DateTime) -> Vec<u8> {
+    Key::new().text(policy).date(since).bytes()
 }
 
 /// The owner in a key of [`owner_key`], and the first key beyond all of that owner's.

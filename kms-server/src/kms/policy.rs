@@ -173,10 +173,10 @@ impl Policy {
         i64::try_from((hash ^ (hash >> 32)) % width).unwrap_or(0)
     }
 
-    /// When a pair of this Initial Date rotates.
+    /// When a pair rotates whose interval counts from this date ([`Object::interval_start`]).
     #[must_use]
-    pub fn due(&self, private: &str, since: DateTime) -> Option<DateTime> {
-        self.rotate_every.map(|every| since.plus(every.seconds.saturating_sub(self.jitter_of(private))))
+    pub fn due(&self, start: DateTime) -> Option<DateTime> {
+        self.rotate_every.map(|every| start.plus(every.seconds))
     }
 
     /// How long after its successor's Activation the old pair is Deactivated, where it is.
@@ -266,8 +266,11 @@ impl Policies {
 
     /// Files the halves of a pair under the policy that they belong under; whether that is another than before.
     pub fn file(&self, private: &mut Object, public: &mut Object) -> bool {
-        let policy = self.matching(&[private, public]).map(|policy| policy.name.clone());
-        let mut changed = false;
+        let policy = self.matching(&[private, public]);
+        let early = policy.map_or(0, |policy| policy.jitter_of(&private.id));
+        let mut changed = private.early != early;
+        private.early = early;
+        let policy = policy.map(|policy| policy.name.clone());
         for half in [private, public] {
             if half.policy != policy {
                 half.policy.clone_from(&policy);
@@ -303,13 +306,17 @@ impl Policies {
         check_wish(policy, new, least)
     }
 
-    /// What decides which policy a key is filed under: while it is the same, every key is filed rightly.
+    /// What decides where a key is filed, which is under a policy and at a date: while it is the same, every key is filed
+    /// rightly.
     #[must_use]
     pub fn selection(&self) -> String {
         let parts: Vec<_> = self
             .list
             .iter()
-            .map(|policy| (&policy.name, &policy.names, &policy.groups, &policy.owners, &policy.algorithms))
+            .map(|policy| {
+                let Policy { name, names, groups, owners, algorithms, jitter, .. } = policy;
+                (name, names, groups, owners, algorithms, jitter)
+            })
             .collect();
         // These types cannot fail to be written; were it otherwise, keys would be filed anew at each start.
         serde_json::to_string(&parts).unwrap_or_default()

@@ -45,19 +45,10 @@ impl Line<'_> {
         }
     }
 
-    /// When the pair of a private key is due, by its place in the index alone.
-    fn due(&self, hit: &Hit) -> Option<DateTime> {
-        let date = model::date_in(&hit.key)?;
+    /// From the date by which a pair is filed to when it is due; `None` where nothing ever is.
+    fn interval(&self) -> Option<i64> {
         match self {
-            Self::Policy(policy) => policy.due(&hit.id, date),
-            Self::OwnWish => Some(date),
-        }
-    }
-
-    /// From a pair's place in the index to the earliest that it can be due.
-    fn soonest(&self) -> Option<i64> {
-        match self {
-            Self::Policy(policy) => Some(policy.rotate_every?.seconds.saturating_sub(policy.jitter.seconds)),
+            Self::Policy(policy) => Some(policy.rotate_every?.seconds),
             Self::OwnWish => Some(0),
         }
     }
@@ -68,32 +59,18 @@ type Planned = Vec<(Rotation, DateTime)>;
 type Committed = (Vec<Fired>, Option<StoreError>);
 
 impl Kms {
-    /// When the next pair of a line is due. Jitter mixes their order, but no pair is due before its Initial Date says
-    /// that it can be.
+    /// When the next pair of a line is due.
     pub(super) fn next_rotation(&self, of: Line<'_>) -> Result<Option<DateTime>, StoreError> {
-        let Some(soonest) = of.soonest() else { return Ok(None) };
-        let mut next: Option<DateTime> = None;
-        let mut scan = Scan { limit: limits::PAGE, ..Scan::new(Index::Rotation, line(of.name())) };
-        loop {
-            let hits = self.store.scan(&scan)?;
-            let Some(last) = hits.last() else { return Ok(next) };
-            scan.after = Some(last.clone());
-            for hit in &hits {
-                let can_be = model::date_in(&hit.key).map(|since| since.plus(soonest));
-                if next.is_some() && can_be >= next {
-                    return Ok(next);
-                }
-                next = [next, of.due(hit)].into_iter().flatten().min();
-            }
-        }
+        let Some(interval) = of.interval() else { return Ok(None) };
+        Ok(self.first(Index::Rotation, line(of.name()))?.map(|date| date.plus(interval)))
     }
 
     /// Rotates what is due of a line. While one group is committed, the keys of the next are generated.
     pub(super) fn run_rotations(&self, of: Line<'_>, work: &mut Work<'_>) -> Result<(), StoreError> {
-        let Some(soonest) = of.soonest() else { return Ok(()) };
+        let Some(interval) = of.interval() else { return Ok(()) };
         let now = work.now;
         let from = model::rotation_key(of.name(), DateTime(i64::MIN));
-        let to = model::rotation_key(of.name(), now.plus(1).plus(-soonest));
+        let to = model::rotation_key(of.name(), now.plus(1).plus(-interval));
         let mut scan = Scan {
             limit: limits::ROTATIONS_PER_COMMIT,
             ..Scan::new(Index::Rotation, Keys::Between(from, to))
@@ -101,7 +78,7 @@ impl Kms {
         thread::scope(|scope| {
             let mut committing: Option<thread::ScopedJoinHandle<'_, Committed>> = None;
             loop {
-                let planned = self.next_group(of, &mut scan, work);
+                let planned = self.next_group(interval, &mut scan, work);
                 if let Some(before) = committing.take() {
                     let committed = before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                     work.done(committed)?;
@@ -112,10 +89,10 @@ impl Kms {
         })
     }
 
-    /// Plans the next rotations of a line; none where there are no more, or the round ends.
+    /// Plans the next rotations of a line of this interval; none where there are no more, or the round ends.
     fn next_group(
         &self,
-        of: Line<'_>,
+        interval: i64,
         scan: &mut Scan,
         work: &mut Work<'_>,
     ) -> Result<Option<Planned>, StoreError> {
@@ -127,7 +104,7 @@ impl Kms {
         scan.after = Some(last.clone());
         let mut planned = Vec::new();
         for hit in &hits {
-            let Some(at) = of.due(hit).filter(|at| *at <= work.now) else { continue };
+            let Some(at) = model::date_in(&hit.key).map(|date| date.plus(interval)) else { continue };
             if !work.may_go_on() {
                 work.round.is_cut_short = true;
                 break;

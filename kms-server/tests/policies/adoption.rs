@@ -62,6 +62,25 @@ fn a_changed_interval_counts_at_once_and_touches_no_record() {
 }
 
 #[test]
+fn a_changed_jitter_files_pairs_anew() {
+    let kms = Asker::on(server_on(Arc::new(MemoryStore::new()), MONTHLY));
+    finish(&kms);
+    let pairs: Vec<_> =
+        (0..8).map(|number| kms.pair(&p256(&format!("job {number}"), Vec::new())).0).collect();
+    assert_eq!(kms.next_due(), Some(NOW + 30 * DAY));
+    kms.service.adopt(policies(&format!("{MONTHLY}jitter = \"3d\"\n"))).expect("adopted");
+    finish(&kms);
+    let due: Vec<_> = pairs.iter().map(|id| kms.key(id).rotates_at.expect("a date").0).collect();
+    assert!(due.iter().all(|at| (NOW + 27 * DAY..=NOW + 30 * DAY).contains(at)), "{due:?}");
+    assert!(due.iter().any(|at| *at < NOW + 30 * DAY), "{due:?}");
+    assert_eq!(kms.next_due(), due.iter().copied().min());
+    kms.service.adopt(policies(MONTHLY)).expect("adopted");
+    finish(&kms);
+    assert_eq!(kms.next_due(), Some(NOW + 30 * DAY));
+    assert_eq!(kms.run_due(NOW + 30 * DAY).len(), pairs.len());
+}
+
+#[test]
 fn a_server_that_stopped_half_way_finishes_after_its_restart() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let kms = Asker::on(server_on(Arc::clone(&store), MONTHLY));
