@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use kms_protocol::enums::HashingAlgorithm;
 use kms_server::crypto::{
-    KeyCache, KeyPool, KeySpec, Oaep, PrivateKey, PublicKey, Secret, StoreKey, Workers, ZeroAlloc, generate,
+    self, KeyCache, KeyPool, KeySpec, Oaep, PrivateKey, PublicKey, Secret, StoreKey, Workers, generate,
 };
 
 /// As the server has it: what it costs is part of what is measured.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+static ALLOCATOR: crypto::Allocator = crypto::ALLOCATOR;
 
 struct Sample {
     key: PrivateKey,
@@ -36,7 +36,7 @@ fn default_mask() -> Oaep {
 }
 
 impl Sample {
-    fn new(pair: &kms_server::crypto::KeyPair) -> Self {
+    fn new(pair: &crypto::KeyPair) -> Self {
         let public = PublicKey::from_spki(&pair.public).unwrap();
         let key = PrivateKey::from_pkcs8(&pair.private).unwrap();
         let file_key = [7; 32];
@@ -214,7 +214,7 @@ fn workers(period: Duration, samples: &[Arc<Sample>]) {
     line("an empty job, 8 submitters", rate(8, period, || workers.run(|| ()).unwrap()));
 }
 
-fn around(period: Duration, pairs: &[kms_server::crypto::KeyPair]) {
+fn around(period: Duration, pairs: &[crypto::KeyPair]) {
     println!("-- around it");
     let cache = KeyCache::new(4096);
     let ids: Vec<_> = (0..4096).map(|number| format!("01890a5d-ac96-774b-bcce-{number:012}")).collect();

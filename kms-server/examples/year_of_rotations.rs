@@ -18,11 +18,14 @@ use kms_protocol::ttlv::Value as _;
 use kms_protocol::{DateTime, Secret, Version};
 use kms_server::clock::{Change, Clock};
 use kms_server::config::Config;
-use kms_server::crypto::Workers;
+use kms_server::crypto::{self, Workers};
 use kms_server::kms::{Caller, KeyQuery, KeyView, Kms};
 use kms_server::rotator::Rotator;
 use kms_server::service::{self, Keep, Service};
 use kms_server::shutdown;
+
+#[global_allocator]
+static ALLOCATOR: crypto::Allocator = crypto::ALLOCATOR;
 
 const START: i64 = 1_800_000_000;
 const DAY: i64 = 86_400;

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use kms_server::crypto::ZeroAlloc;
+use kms_server::crypto;
 
 /// Wipes what is freed: some of what computes with private keys leaves them on the heap.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+static ALLOCATOR: crypto::Allocator = crypto::ALLOCATOR;
 
 fn main() -> ExitCode {
     let started = Instant::now();

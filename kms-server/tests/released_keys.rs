@@ -10,7 +10,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use kms_protocol::enums::HashingAlgorithm;
 use kms_server::crypto::{
-    KeyCache, KeyPool, KeySpec, Oaep, PrivateKey, PublicKey, Secret, StoreKey, Workers, ZeroAlloc, format,
+    self, KeyCache, KeyPool, KeySpec, Oaep, PrivateKey, PublicKey, Secret, StoreKey, Workers, format,
 };
 
 const NEEDLE: usize = 16;
@@ -22,7 +22,7 @@ struct Needle {
 }
 
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+static ALLOCATOR: crypto::Allocator = crypto::ALLOCATOR;
 
 impl Needle {
     /// The middle: what is freed keeps most of its bytes, but an allocator overwrites the first ones.

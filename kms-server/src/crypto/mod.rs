@@ -7,12 +7,11 @@
 //! What is zeroized: every `Secret`, every buffer of this module, and all memory that aws-lc frees (its allocator
 //! cleanses on free). What is not, because the crates do not: temporary numbers inside the `rsa` crate while it parses
 //! a key or decrypts with a mixed mask, the primes among them, and the shared secret inside aws-lc-rs's agreement.
-//! Therefore a program that does key work sets [`ZeroAlloc`] as its allocator, which zeroizes on free:
+//! Therefore a program that does key work sets [`ALLOCATOR`], which zeroizes on free:
 //!
 //! ```
 //! #[global_allocator]
-//! static ALLOCATOR: kms_server::crypto::ZeroAlloc<std::alloc::System> =
-//!     kms_server::crypto::ZeroAlloc(std::alloc::System);
+//! static ALLOCATOR: kms_server::crypto::Allocator = kms_server::crypto::ALLOCATOR;
 //! # fn main() {}
 //! ```
 
@@ -33,6 +32,9 @@ mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use mimalloc::MiMalloc;
+use zeroizing_alloc::ZeroAlloc;
+
 pub use cache::KeyCache;
 pub use generate::{KeyPair, KeySpec, generate};
 pub use key::{PrivateKey, PublicKey};
@@ -42,7 +44,13 @@ pub use pool::KeyPool;
 pub use rsa::{OAEP_HASHES, Oaep};
 pub use seal::{KeyId, SealError, StoreKey};
 pub use workers::{JobError, Pending, Workers};
-pub use zeroizing_alloc::ZeroAlloc;
+
+/// What a program that does key work allocates by: see [`ALLOCATOR`].
+pub type Allocator = ZeroAlloc<MiMalloc>;
+
+/// Zeroizes what is freed. Below that mimalloc: the store makes and frees small pieces by the million, which the C library's
+/// allocator scatters.
+pub const ALLOCATOR: Allocator = ZeroAlloc(MiMalloc);
 
 /// Why key work was not done.
 ///

@@ -130,6 +130,10 @@ impl Committer {
         for key in changes.keys() {
             before.insert(key.clone(), read(&db, key).map_err(|error| self.noted(error))?);
         }
+        // Most of what a record is found by stays as it was; writing it anew would cost what writing the record does.
+        changes
+            .retain(|key, value| before.get(key).is_none_or(|before| before.as_deref() != value.as_deref()));
+        before.retain(|key, _| changes.contains_key(key));
         self.change().hidden = before;
         if let Err(error) = self.apply_and_sync(&db, changes) {
             let cause = error.to_string();
