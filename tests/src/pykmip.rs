@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -66,7 +67,12 @@ impl Server {
         let said = File::create(folder.join("said.log")).expect("a log");
         let mut command = Command::new(python.with_file_name("pykmip-server"));
         command.args(["-f", &path("server.conf"), "-l", &path("server.log")]).stdin(Stdio::null());
-        let child = command.stdout(Stdio::null()).stderr(said).spawn().expect("pykmip-server starts");
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(said)
+            .process_group(0)
+            .spawn()
+            .expect("pykmip-server starts");
         let mut server = Self { child, folder: folder.to_owned(), address };
         server.wait();
         server
@@ -89,6 +95,12 @@ impl Server {
         self.folder.join("client.toml")
     }
 
+    fn signal(&self, signal: &str) {
+        let group = format!("-{}", self.child.id());
+        // Where the group is gone already there is nothing to say.
+        let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
+    }
+
     /// What it has said.
     #[must_use]
     pub fn log(&self) -> String {
@@ -101,16 +113,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has a child of its own, which ends with it when it is asked to, and not when it is killed.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        // It has a child of its own, which can outlive it: both are in a process group.
+        self.signal("TERM");
         let end = Instant::now() + Duration::from_secs(5);
         while Instant::now() < end {
             if let Ok(Some(_)) = self.child.try_wait() {
-                return;
+                break;
             }
             thread::sleep(Duration::from_millis(20));
         }
-        let _ = self.child.kill();
+        self.signal("KILL");
         let _ = self.child.wait();
     }
 }

@@ -119,7 +119,8 @@ impl Expected {
         }
     }
 
-    /// Makes a backup with the client's program and restores it. The program never lets private keys travel.
+    /// Makes a backup with the client's program and restores it, where private keys have to travel for that only once they
+    /// may.
     fn restore(&self, server: &Server, folder: &Path) {
         let data = folder.join("data");
         fs::create_dir(&data).unwrap();
@@ -134,10 +135,13 @@ impl Expected {
         let done = program.run(["restore", &file, "--to", &path(&restored)]);
         if self.decrypts.contains(&SHA256) {
             let _ = done.success();
-            assert_eq!(fs::read_to_string(restored.join("data/letter.txt")).unwrap(), "dear backup");
         } else {
             assert_ne!(done.code, Some(0), "{}: {}", self.persona, done.stdout);
+            let elsewhere = Client::new(&folder.join("elsewhere"), &server.profile());
+            let _ = elsewhere.run(["server", "add", "lab", "--keys-may-travel"]).success();
+            let _ = elsewhere.run(["restore", &file, "--to", &path(&restored)]).success();
         }
+        assert_eq!(fs::read_to_string(restored.join("data/letter.txt")).unwrap(), "dear backup");
     }
 
     fn examine(&self, server: &Server) {

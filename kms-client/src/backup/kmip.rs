@@ -9,7 +9,7 @@ use super::kms::{
 };
 use super::records::ServerEntry;
 use crate::blocking::Client;
-use crate::{Error, KeySpec, rotation};
+use crate::{Error, KeySpec, KeyTravel, rotation};
 
 /// A KMIP server as the backup side's KMS.
 #[derive(Debug)]
@@ -32,9 +32,11 @@ impl Kmip {
 /// # Errors
 /// When its certificates cannot be read or used.
 pub fn client(server: &ServerEntry) -> Result<crate::Client, Error> {
+    let travel = if server.keys_may_travel { KeyTravel::WhereNeeded } else { KeyTravel::Never };
     crate::Client::builder(server.address.as_str())
         .ca_file(&server.ca)
         .identity_files(&server.certificate, &server.key)
+        .key_travel(travel)
         .build()
 }
 

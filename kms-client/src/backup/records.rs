@@ -22,6 +22,9 @@ pub struct ServerEntry {
     pub certificate: PathBuf,
     /// PEM file with this client's private key.
     pub key: PathBuf,
+    /// Whether a private key may be fetched where the KMS cannot decrypt with it.
+    #[serde(default)]
+    pub keys_may_travel: bool,
 }
 
 /// A backup job.

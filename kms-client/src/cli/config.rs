@@ -87,6 +87,7 @@ impl Config {
             certificate: or_profile(certificate, |profile| &profile.certificate)?,
             key: or_profile(key, |profile| &profile.key)?,
             address: address.or_else(|| profile.map(|profile| profile.server)).unwrap_or_default(),
+            keys_may_travel: false,
         })
     }
 

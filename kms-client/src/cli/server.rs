@@ -17,6 +17,9 @@ pub enum Command {
         name: String,
         #[command(flatten)]
         options: ServerOptions,
+        /// Let private keys leave the KMS where it cannot decrypt with them: fetched for one call, used here and wiped.
+        #[arg(long)]
+        keys_may_travel: bool,
     },
     /// List the registered KMS servers.
     List,
@@ -24,8 +27,8 @@ pub enum Command {
 
 pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
     match command {
-        Command::Add { name, options } => {
-            let server = session.config.server(&name, options)?;
+        Command::Add { name, options, keys_may_travel } => {
+            let server = ServerEntry { keys_may_travel, ..session.config.server(&name, options)? };
             session.state.database()?.add_server(&server)?;
             session.output.data(&line(&server), &json!(server))?;
             super::import::go_on(session)?;
@@ -44,5 +47,6 @@ pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
 }
 
 fn line(server: &ServerEntry) -> String {
-    format!("{}  {}  certificate {}", server.name, server.address, server.certificate.display())
+    let travel = if server.keys_may_travel { "  keys may travel" } else { "" };
+    format!("{}  {}  certificate {}{travel}", server.name, server.address, server.certificate.display())
 }

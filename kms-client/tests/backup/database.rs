@@ -18,6 +18,7 @@ fn server(name: &str) -> ServerEntry {
         ca: PathBuf::from("/ca.pem"),
         certificate: PathBuf::from("/client.pem"),
         key: PathBuf::from("/client.key"),
+        keys_may_travel: false,
     }
 }
 
