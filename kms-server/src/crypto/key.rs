@@ -8,6 +8,7 @@ use super::CryptoError;
 use super::ec::{EcPrivateKey, EcPublicKey};
 use super::limits::ENCODED_KEY_BYTES;
 use super::rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
+use super::signature::Scheme;
 
 /// id-ecPublicKey (RFC 5480 section 2.1.1).
 const EC_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -117,6 +118,18 @@ impl PrivateKey {
         }
     }
 
+    /// Signs the digest of what is to be signed.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] for a hash that the scheme does not take here, [`CryptoError::KeyRejected`] for a
+    /// digest of another length.
+    pub fn sign(&self, scheme: &Scheme, digest: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match &self.0 {
+            Private::Rsa(key) => key.sign(scheme, digest),
+            Private::P256(key) => key.sign(scheme.hash(), digest),
+        }
+    }
+
     /// The secret that this key and a peer's public key share, by ECDH: 32 bytes for P-256.
     ///
     /// # Errors
@@ -188,6 +201,17 @@ impl PublicKey {
         match &self.0 {
             Public::Rsa(key) => key.encrypt(oaep, plaintext),
             Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
+        }
+    }
+
+    /// Whether a signature is that of a digest.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::sign`].
+    pub fn verify(&self, scheme: &Scheme, digest: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
+        match &self.0 {
+            Public::Rsa(key) => key.verify(scheme, digest, signature),
+            Public::P256(key) => key.verify(scheme.hash(), digest, signature),
         }
     }
 }
