@@ -3,6 +3,7 @@
 mod activate;
 mod create_key_pair;
 mod decrypt;
+mod derive_key;
 mod destroy;
 mod discover_versions;
 mod encrypt;
@@ -11,8 +12,11 @@ mod get_attribute_list;
 mod get_attributes;
 mod locate;
 mod query;
+mod register;
 mod rekey_key_pair;
 mod revoke;
+mod sign;
+mod signature_verify;
 
 use crate::enums::Operation;
 use crate::ttlv::Value;
@@ -20,6 +24,7 @@ use crate::ttlv::Value;
 pub use activate::{ActivateRequest, ActivateResponse};
 pub use create_key_pair::{CreateKeyPairRequest, CreateKeyPairResponse};
 pub use decrypt::{DecryptRequest, DecryptResponse};
+pub use derive_key::{DerivationParameters, DeriveKeyRequest, DeriveKeyResponse};
 pub use destroy::{DestroyRequest, DestroyResponse};
 pub use discover_versions::{DiscoverVersionsRequest, DiscoverVersionsResponse};
 pub use encrypt::{EncryptRequest, EncryptResponse};
@@ -30,8 +35,11 @@ pub use locate::{LocateRequest, LocateResponse};
 pub use query::{
     CapabilityInformation, ExtensionInformation, ProfileInformation, QueryRequest, QueryResponse,
 };
+pub use register::{RegisterRequest, RegisterResponse};
 pub use rekey_key_pair::{RekeyKeyPairRequest, RekeyKeyPairResponse};
 pub use revoke::{RevokeRequest, RevokeResponse};
+pub use sign::{SignRequest, SignResponse};
+pub use signature_verify::{SignatureVerifyRequest, SignatureVerifyResponse};
 
 /// A request payload: which operation it asks for, and what comes back.
 pub trait Request: Value {

@@ -110,6 +110,50 @@ impl fmt::Debug for Bytes {
     }
 }
 
+/// A Big Integer, held as on the wire: two's complement, big-endian, in multiples of eight bytes. Often part of a key.
+#[derive(PartialEq, Eq, Debug)]
+pub struct BigInteger(Secret);
+
+impl BigInteger {
+    /// The number whose magnitude these bytes are, big-endian.
+    #[must_use]
+    pub fn from_magnitude(bytes: &[u8]) -> Self {
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+        let bytes = bytes.get(start..).unwrap_or_default();
+        // One zero bit at least has to stand before a positive number.
+        let sign = usize::from(bytes.first().is_none_or(|first| first & 0x80 != 0));
+        let length = (bytes.len() + sign).next_multiple_of(8);
+        let mut padded = vec![0; length - bytes.len()];
+        padded.reserve_exact(bytes.len());
+        padded.extend_from_slice(bytes);
+        Self(Secret::new(padded))
+    }
+
+    /// The magnitude, big-endian, without leading zeros; `None` where the number is negative.
+    #[must_use]
+    pub fn magnitude(&self) -> Option<&[u8]> {
+        let bytes = self.0.expose();
+        if bytes.first().is_some_and(|first| first & 0x80 != 0) {
+            return None;
+        }
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+        bytes.get(start..)
+    }
+}
+
+impl Value for BigInteger {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        match item.content {
+            Content::BigInteger(bytes) => Ok(Self(Secret::from(bytes))),
+            _ => Err(item.wrong_type(ItemType::BigInteger)),
+        }
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        writer.item(tag, ItemType::BigInteger, self.0.expose());
+    }
+}
+
 /// A duration in seconds (KMIP 1.4 section 9.1.1.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Interval(pub u32);
