@@ -289,10 +289,13 @@ impl Kms {
     fn unseal(&self, id: &str, sealed: &[u8]) -> Result<Secret, Refusal> {
         match self.keyring.open(id, sealed) {
             // Between reading and opening, the store may have been sealed anew and the old key forgotten.
-            Err(SealError::OtherKey { .. }) => match self.fetch(id)?.and_then(|object| object.material) {
-                Some(Material::Sealed(again)) => Ok(self.keyring.open(id, &again.0)?),
-                _ => Err(no_key_value()),
-            },
+            Err(SealError::OtherKey { .. }) => {
+                let material = self.fetch(id)?.and_then(|object| object.material);
+                match material.as_ref().and_then(Material::sealed) {
+                    Some(again) => Ok(self.keyring.open(id, &again.0)?),
+                    None => Err(no_key_value()),
+                }
+            }
             other => Ok(other?),
         }
     }
