@@ -3,6 +3,7 @@
 //! This crate knows no socket, no file and no clock: bytes in, values out, and back.
 
 pub mod attribute;
+pub mod credential;
 pub mod enums;
 pub mod error;
 pub mod frame;

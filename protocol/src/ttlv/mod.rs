@@ -9,7 +9,7 @@ use core::fmt;
 
 pub use dump::dump;
 pub use reader::{Content, Item, Reader};
-pub use value::{BigInteger, Bytes, Interval, RawValue, Value};
+pub use value::{BigInteger, Bytes, DateTimeExtended, Interval, RawValue, Value};
 pub use writer::Writer;
 
 /// What kind of value an item holds (KMIP 1.4 section 9.1.1.2).
