@@ -129,6 +129,14 @@ impl Cipher {
         Ok(Stream { direction, held: Zeroizing::default(), work })
     }
 
+    /// Encrypts a secret all at once, for what is made of the ciphertext (Derive Key).
+    ///
+    /// # Errors
+    /// As [`Cipher::start`] and [`Stream::finish`].
+    pub fn encrypt_secret(&self, key: &Secret, iv: &[u8], data: &Secret) -> Result<Secret, CryptoError> {
+        Ok(self.run(Direction::Encrypt, key, iv, b"", data.expose(), None)?.data)
+    }
+
     /// Encrypts or decrypts all at once; `tag` is that of a decryption.
     ///
     /// # Errors
@@ -228,6 +236,15 @@ impl core::fmt::Debug for Stream {
 }
 
 impl Stream {
+    /// How long the tag is that authenticates its data, in bytes; 0 where none does.
+    #[must_use]
+    pub fn tag_bytes(&self) -> usize {
+        match &self.work {
+            Work::Chain { .. } => 0,
+            Work::Aead { aead, .. } => aead.tag_bytes(),
+        }
+    }
+
     /// Works a part that is not the last. What a decryption has to authenticate comes out at the end alone.
     ///
     /// # Errors

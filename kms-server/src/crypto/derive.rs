@@ -61,7 +61,7 @@ pub fn pbkdf2(
 /// # Errors
 /// [`CryptoError::TooLong`] where the hash is shorter, [`CryptoError::Unsupported`].
 pub fn hashed(algorithm: HashingAlgorithm, data: &Secret, bytes: usize) -> Result<Secret, CryptoError> {
-    first(Zeroizing::new(hash::digest(algorithm, data.expose())?), bytes)
+    first(Secret::new(hash::digest(algorithm, data.expose())?), bytes)
 }
 
 /// HMAC of the derivation data under the base key, its first `bytes`; more of them as HKDF's Expand makes them (RFC 5869
@@ -73,12 +73,12 @@ pub fn hkdf(
     hash: HashingAlgorithm,
     key: &Secret,
     salt: &[u8],
-    info: &[u8],
+    info: &Secret,
     bytes: usize,
 ) -> Result<Secret, CryptoError> {
     macro_rules! expand {
         ($digest:ty, $out:expr) => {
-            hkdf::Hkdf::<$digest>::new(Some(salt), key.expose()).expand(info, $out)
+            hkdf::Hkdf::<$digest>::new(Some(salt), key.expose()).expand(info.expose(), $out)
         };
     }
     let mut out = buffer(bytes)?;
@@ -104,8 +104,13 @@ pub fn hkdf(
 ///
 /// # Errors
 /// [`CryptoError::TooLong`] where the code is shorter, [`CryptoError::Unsupported`].
-pub fn hmac(hash: HashingAlgorithm, key: &Secret, data: &[u8], bytes: usize) -> Result<Secret, CryptoError> {
-    first(code(hash, key.expose(), &[data])?, bytes)
+pub fn hmac(
+    hash: HashingAlgorithm,
+    key: &Secret,
+    data: &Secret,
+    bytes: usize,
+) -> Result<Secret, CryptoError> {
+    first(secret(code(hash, key.expose(), &[data.expose()])?), bytes)
 }
 
 /// NIST SP 800-108 with HMAC: `data` is the fixed input of each round, the counter of 32 bits stands before it.
@@ -117,12 +122,12 @@ pub fn nist_800_108(
     hash: HashingAlgorithm,
     key: &Secret,
     iv: &[u8],
-    data: &[u8],
+    data: &Secret,
     bytes: usize,
 ) -> Result<Secret, CryptoError> {
     let mut out = buffer(bytes)?;
     out.clear();
-    let key = key.expose();
+    let (key, data) = (key.expose(), data.expose());
     let mut before = Zeroizing::new(iv.to_vec());
     let mut pipeline = Zeroizing::new(data.to_vec());
     for counter in 1_u32.. {
@@ -155,11 +160,22 @@ fn code(hash: HashingAlgorithm, key: &[u8], parts: &[&[u8]]) -> Result<Zeroizing
 ///
 /// # Errors
 /// [`CryptoError::TooLong`] where there are not that many.
-pub fn first(made: Zeroizing<Vec<u8>>, bytes: usize) -> Result<Secret, CryptoError> {
+pub fn first(made: Secret, bytes: usize) -> Result<Secret, CryptoError> {
     let limit = made.len();
-    let taken =
-        made.get(..bytes).ok_or(CryptoError::TooLong { what: "the derived key", length: bytes, limit })?;
+    let taken = made.expose().get(..bytes).ok_or(CryptoError::TooLong {
+        what: "the derived key",
+        length: bytes,
+        limit,
+    })?;
     Ok(Secret::from(taken))
+}
+
+/// Derivation data in one piece.
+#[must_use]
+pub fn joined(parts: &[Secret]) -> Secret {
+    let mut all = Zeroizing::new(Vec::with_capacity(parts.iter().map(Secret::len).sum()));
+    parts.iter().for_each(|part| all.extend_from_slice(part.expose()));
+    secret(all)
 }
 
 fn buffer(bytes: usize) -> Result<Zeroizing<Vec<u8>>, CryptoError> {

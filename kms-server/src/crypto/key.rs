@@ -118,6 +118,17 @@ impl PrivateKey {
         }
     }
 
+    /// Decrypts one RSA block padded by PKCS#1 v1.5, with implicit rejection.
+    ///
+    /// # Errors
+    /// [`CryptoError::Decryption`] for a block of another length; [`CryptoError::WrongAlgorithm`] for a key that is not RSA.
+    pub fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+        match &self.0 {
+            Private::Rsa(key) => key.decrypt_pkcs1(ciphertext),
+            Private::P256(_) => Err(wrong_algorithm("Decrypt", "RSA", "EC")),
+        }
+    }
+
     /// Signs the digest of what is to be signed.
     ///
     /// # Errors
@@ -200,6 +211,17 @@ impl PublicKey {
     pub fn encrypt(&self, oaep: &Oaep, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
             Public::Rsa(key) => key.encrypt(oaep, plaintext),
+            Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
+        }
+    }
+
+    /// Encrypts one RSA block padded by PKCS#1 v1.5.
+    ///
+    /// # Errors
+    /// As [`PublicKey::encrypt`].
+    pub fn encrypt_pkcs1(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match &self.0 {
+            Public::Rsa(key) => key.encrypt_pkcs1(plaintext),
             Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
         }
     }

@@ -32,7 +32,9 @@ mod modes;
 pub mod pool;
 mod rsa;
 pub mod seal;
+pub mod seeds;
 pub mod signature;
+pub mod split;
 pub mod workers;
 pub mod wrap;
 

@@ -186,6 +186,16 @@ impl RsaPrivateKey {
         by_signing_hash(scheme, &Signing { key, scheme, digest, salt })
     }
 
+    /// Decrypts one PKCS#1 v1.5 block (RFC 8017 section 7.2.2). What is padded wrongly gives bytes that follow from the
+    /// ciphertext and look like any others, so that nobody learns of the padding (implicit rejection).
+    pub(super) fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+        let key = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref();
+        let key = key.ok_or(CryptoError::Library("the RSA key could not be parsed"))?;
+        key.decrypt_blinded(&mut AwsLcRng, rsa::Pkcs1v15Encrypt, ciphertext)
+            .map(Secret::new)
+            .map_err(|_| CryptoError::Decryption)
+    }
+
     fn for_signing(&self) -> Option<Box<RsaKeyPair>> {
         let der: Pkcs8V1Der<'_> = self.key.as_der().ok()?;
         RsaKeyPair::from_pkcs8(der.as_ref()).ok().map(Box::new)
@@ -255,6 +265,17 @@ impl RsaPublicKey {
 
     pub(super) fn bits(&self) -> usize {
         self.oaep.key_size_bits()
+    }
+
+    /// Encrypts one PKCS#1 v1.5 block (RFC 8017 section 7.2.1).
+    pub(super) fn encrypt_pkcs1(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let limit = self.oaep.key_size_bytes().saturating_sub(11);
+        if plaintext.len() > limit {
+            return Err(CryptoError::PlaintextTooLong { length: plaintext.len(), limit });
+        }
+        self.mixed
+            .encrypt(&mut AwsLcRng, rsa::Pkcs1v15Encrypt, plaintext)
+            .map_err(|_| CryptoError::Library("RSA encryption"))
     }
 
     /// Whether a signature is that of a digest.

@@ -188,7 +188,9 @@ impl Checker<'_> {
             matches!(object.written_state(), Some(State::Destroyed | State::DestroyedCompromised));
         match &object.material {
             Some(_) if destroyed => look.problems.push("it is destroyed and has key material".into()),
-            None if !destroyed && !object.is_elsewhere() => look.problems.push("its key material is missing".into()),
+            None if !destroyed && !object.is_elsewhere() => {
+                look.problems.push("its key material is missing".into())
+            }
             _ => {}
         }
         // What a deletion window keeps must open as well.

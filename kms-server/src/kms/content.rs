@@ -3,8 +3,8 @@
 use kms_protocol::attribute::{Attribute, AttributeKind, CryptographicDomainParameters};
 use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, ObjectType, RecommendedCurve};
 use kms_protocol::object::{
-    KeyBlock, KeyMaterial, KeyValue, ManagedObject, TransparentEcPrivateKey, TransparentEcPublicKey, TransparentKey,
-    TransparentRsaPrivateKey, TransparentRsaPublicKey, TransparentSymmetricKey,
+    KeyBlock, KeyMaterial, KeyValue, ManagedObject, TransparentEcPrivateKey, TransparentEcPublicKey,
+    TransparentKey, TransparentRsaPrivateKey, TransparentRsaPublicKey, TransparentSymmetricKey,
 };
 use kms_protocol::ttlv::{BigInteger, Bytes, Reader, Value as _, Writer};
 use kms_protocol::{Secret, Tag, Version};
@@ -278,7 +278,10 @@ fn take_whole(object: ManagedObject) -> Result<Taken, Refusal> {
         _ => {}
     }
     match object.key_block().and_then(|block| block.key_value.as_ref()) {
-        Some(KeyValue::Plain { material: KeyMaterial::Bytes(bytes) | KeyMaterial::Transparent(bytes), .. }) => {
+        Some(KeyValue::Plain {
+            material: KeyMaterial::Bytes(bytes) | KeyMaterial::Transparent(bytes),
+            ..
+        }) => {
             digest = Some(sha256(bytes.expose()));
         }
         Some(KeyValue::Wrapped(bytes)) => digest = Some(sha256(&bytes.0)),
@@ -309,9 +312,10 @@ impl Kms {
         object: &Object,
         wanted: Option<KeyFormatType>,
     ) -> Result<ManagedObject, Refusal> {
-        let material = object.material.as_ref().ok_or_else(|| {
-            if object.is_elsewhere() { no_key_value() } else { super::destroyed() }
-        })?;
+        let material = object
+            .material
+            .as_ref()
+            .ok_or_else(|| if object.is_elsewhere() { no_key_value() } else { super::destroyed() })?;
         let secret = match material {
             Material::Public(spki) => Secret::from(spki.0.as_slice()),
             Material::Sealed(sealed) => self.unseal(&object.id, &sealed.0)?,
@@ -417,7 +421,9 @@ fn in_format(object: &Object, material: &Secret, wanted: KeyFormatType) -> Resul
         }),
         (
             ObjectType::PublicKey,
-            Format::TransparentEcPublicKey | Format::TransparentEcdsaPublicKey | Format::TransparentEcdhPublicKey,
+            Format::TransparentEcPublicKey
+            | Format::TransparentEcdsaPublicKey
+            | Format::TransparentEcdhPublicKey,
         ) if !rsa => TransparentKey::EcPublic(TransparentEcPublicKey {
             recommended_curve: RecommendedCurve::P256,
             q_string: Bytes(format::ec_public_point(material.expose())?),
