@@ -4,6 +4,7 @@
 
 pub mod attribute;
 pub mod credential;
+pub mod encoding;
 pub mod enums;
 pub mod error;
 pub mod frame;

@@ -3,8 +3,8 @@
 use crate::attribute::AttributeList;
 use crate::enums::ObjectType;
 use crate::error::DecodeError;
-use crate::ttlv::{Content, Item, Value, Writer};
-use crate::{Tag, structure};
+use crate::ttlv::{Content, Item, Reader, Value, Writer};
+use crate::{Tag, Version, structure};
 
 structure! {
     /// Defaults Information (section 7.11).
@@ -23,7 +23,7 @@ structure! {
         /// What they get.
         pub attributes: AttributeList = ATTRIBUTES,
         /// In which groups; in all where absent.
-        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS,
+        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS, since V2_1,
     }
 }
 
@@ -47,11 +47,13 @@ impl Value for DefaultedTypes {
     fn write(&self, writer: &mut Writer, tag: Tag) {
         match self {
             Self::One(object_type) => object_type.write(writer, tag),
+            // Object Types have a tag since 2.1 only.
+            Self::Several(types) if writer.version() < Version::V2_1 => types.write(writer, tag),
             Self::Several(types) => types.write(writer, Tag::OBJECT_TYPES),
         }
     }
 
-    fn take(reader: &mut crate::ttlv::Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+    fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
         let missing = reader.missing(tag);
         let item = match reader.take(Tag::OBJECT_TYPES)? {
             Some(item) => Some(item),
@@ -95,7 +97,7 @@ structure! {
         /// On which types; on all where absent.
         pub object_types: Option<ObjectTypes> = OBJECT_TYPES,
         /// In which groups; in all where absent.
-        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS,
+        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS, since V2_1,
         /// What new objects must have.
         pub attributes: Option<AttributeList> = ATTRIBUTES,
     }

@@ -75,7 +75,7 @@ pub use cancel::{CancelRequest, CancelResponse};
 pub use certify::{CertificateRequestValue, CertifyRequest, CertifyResponse};
 pub use check::{CheckRequest, CheckResponse};
 pub use constraint::{
-    Constraint, Constraints, DefaultsInformation, ObjectDefaults, ObjectGroups, ObjectTypes,
+    Constraint, Constraints, DefaultedTypes, DefaultsInformation, ObjectDefaults, ObjectGroups, ObjectTypes,
 };
 pub use create::{CreateRequest, CreateResponse};
 pub use create_key_pair::{CreateKeyPairRequest, CreateKeyPairResponse};
@@ -113,7 +113,8 @@ pub use poll::{PollRequest, PollResponse};
 pub use process::{ProcessRequest, ProcessResponse};
 pub use put::{PutRequest, PutResponse};
 pub use query::{
-    CapabilityInformation, ExtensionInformation, ProfileInformation, QueryRequest, QueryResponse,
+    CapabilityInformation, ExtensionInformation, ExtensionType, ProfileInformation, ProfileVersion,
+    QueryRequest, QueryResponse, ValidationInformation,
 };
 pub use query_asynchronous_requests::{QueryAsynchronousRequestsRequest, QueryAsynchronousRequestsResponse};
 pub use re_provision::{ReProvisionRequest, ReProvisionResponse};

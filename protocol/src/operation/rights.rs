@@ -26,7 +26,7 @@ structure! {
         /// On which objects.
         pub objects: Option<Objects> = OBJECTS,
         /// On the objects of which groups.
-        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS,
+        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS, since V2_1,
     }
 }
 

@@ -60,6 +60,28 @@ impl ItemType {
         })
     }
 
+    /// Every type.
+    pub const ALL: [Self; 11] = [
+        Self::Structure,
+        Self::Integer,
+        Self::LongInteger,
+        Self::BigInteger,
+        Self::Enumeration,
+        Self::Boolean,
+        Self::TextString,
+        Self::ByteString,
+        Self::DateTime,
+        Self::Interval,
+        Self::DateTimeExtended,
+    ];
+
+    /// The type that has this name, with or without its spaces.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
+        Self::ALL.into_iter().find(|item_type| letters(item_type.name()) == letters(name))
+    }
+
     /// The length that every value of this type has; `None` where it varies.
     #[must_use]
     pub fn fixed_length(self) -> Option<usize> {
