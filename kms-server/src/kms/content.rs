@@ -94,17 +94,15 @@ fn take_key(block: KeyBlock, object_type: ObjectType) -> Result<Taken, Refusal> 
             attributes.push(attribute);
         }
     }
-    // The digest is of the format in which the key is served by default.
-    let mut probe = Object::new(String::new(), "", object_type, attributes.clone());
-    let format = probe.default_format();
-    let digest = match &content {
-        Content::Key(secret) => bytes_in(&probe, secret, format)?,
-        Content::Public(spki) => bytes_in(&probe, &Secret::from(spki.as_slice()), format)?,
-        Content::Whole(_) | Content::Elsewhere => Secret::default(),
-    };
-    let digest = sha256(digest.expose());
-    probe.attributes.clear();
-    Ok(Taken { attributes, format: Some(format), digest: Some(digest), content })
+    let digest = sha256(bytes_of(material).expose());
+    Ok(Taken { attributes, format: Some(block.key_format_type), digest: Some(digest), content })
+}
+
+/// Key Material as it came: its bytes, or the items of a Transparent structure.
+fn bytes_of(material: &KeyMaterial) -> &Secret {
+    match material {
+        KeyMaterial::Bytes(bytes) | KeyMaterial::Transparent(bytes) => bytes,
+    }
 }
 
 /// What a key block says of its key.

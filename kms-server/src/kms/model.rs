@@ -269,13 +269,16 @@ impl Object {
     #[must_use]
     pub fn default_format(&self) -> KeyFormatType {
         let rsa = self.algorithm() == Some(CryptographicAlgorithm::Rsa);
-        match self.object_type {
-            ObjectType::PrivateKey if rsa => KeyFormatType::Pkcs1,
-            ObjectType::PublicKey if rsa => KeyFormatType::Pkcs1,
+        let own = self.attributes.iter().find_map(|attribute| match attribute {
+            Attribute::KeyFormatType(format) => Some(*format),
+            _ => None,
+        });
+        own.unwrap_or(match self.object_type {
+            ObjectType::PrivateKey | ObjectType::PublicKey if rsa => KeyFormatType::Pkcs1,
             ObjectType::PrivateKey => KeyFormatType::EcPrivateKey,
             ObjectType::PublicKey => KeyFormatType::X509,
             _ => KeyFormatType::Raw,
-        }
+        })
     }
 
     /// Reads a record.

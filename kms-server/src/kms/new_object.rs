@@ -37,7 +37,6 @@ const SERVERS_OWN: &[AttributeKind] = &[
     AttributeKind::RotateLatest,
     AttributeKind::ShortUniqueIdentifier,
     AttributeKind::CertificateLength,
-    AttributeKind::CertificateType,
     AttributeKind::X509CertificateIdentifier,
     AttributeKind::X509CertificateSubject,
     AttributeKind::X509CertificateIssuer,
