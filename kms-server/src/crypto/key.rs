@@ -1,5 +1,6 @@
 //! Parsed keys, ready to work.
 
+use aws_lc_rs::signature::UnparsedPublicKey;
 use kms_protocol::Secret;
 use kms_protocol::enums::CryptographicAlgorithm;
 use rsa::pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
@@ -8,6 +9,7 @@ use super::CryptoError;
 use super::ec::{EcPrivateKey, EcPublicKey};
 use super::limits::ENCODED_KEY_BYTES;
 use super::rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
+use super::signature::{Message, Scheme};
 
 /// id-ecPublicKey (RFC 5480 section 2.1.1).
 const EC_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -127,6 +129,17 @@ impl PrivateKey {
             _ => Err(wrong_algorithm("a key agreement", "EC", "RSA")),
         }
     }
+
+    /// Signs, by a scheme for keys of this algorithm.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] for a digest of another length than the scheme's hash has.
+    pub fn sign(&self, scheme: Scheme, message: Message<'_>) -> Result<Vec<u8>, CryptoError> {
+        match &self.0 {
+            Private::Rsa(key) => key.sign(scheme, message),
+            Private::P256(key) => key.sign(scheme, message),
+        }
+    }
 }
 
 impl core::fmt::Debug for PrivateKey {
@@ -189,6 +202,24 @@ impl PublicKey {
             Public::Rsa(key) => key.encrypt(oaep, plaintext),
             Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
         }
+    }
+
+    /// Whether a signature is this key's, of this message.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] for a digest of another length than the scheme's hash has.
+    pub fn verify(
+        &self,
+        scheme: Scheme,
+        message: Message<'_>,
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        let spki = match &self.0 {
+            Public::Rsa(key) => key.spki(),
+            Public::P256(key) => key.spki(),
+        };
+        let key = UnparsedPublicKey::new(scheme.verification(), spki);
+        Ok(key.verify_digest(&scheme.digest(message)?, signature).is_ok())
     }
 }
 

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod pool;
 mod rsa;
 pub mod seal;
+mod signature;
 pub mod workers;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use kms_protocol::Secret;
 pub use pool::KeyPool;
 pub use rsa::{OAEP_HASHES, Oaep};
 pub use seal::{KeyId, SealError, StoreKey};
+pub use signature::{Message, Scheme};
 pub use workers::{JobError, Pending, Workers};
 pub use zeroizing_alloc::ZeroAlloc;
 

@@ -8,6 +8,7 @@ use aws_lc_rs::rsa::{
     OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
     PublicEncryptingKey,
 };
+use aws_lc_rs::signature::RsaKeyPair;
 use kms_protocol::Secret;
 use kms_protocol::enums::HashingAlgorithm;
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::CryptoError;
 use super::limits::OAEP_LABEL_BYTES;
+use super::signature::{Message, Scheme};
 
 /// The hashes that OAEP takes here, for itself and for its mask, in any combination.
 pub const OAEP_HASHES: [HashingAlgorithm; 7] = [
@@ -132,13 +134,15 @@ pub(super) struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     /// For masks that aws-lc-rs lacks; made when the first one comes. `None` inside: the `rsa` crate refuses the key.
     mixed: OnceLock<Option<Box<rsa::PrivateKey>>>,
+    /// For signatures; made when the first one is asked for.
+    signing: OnceLock<Option<Box<RsaKeyPair>>>,
 }
 
 impl RsaPrivateKey {
     pub(super) fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, CryptoError> {
         let key = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| refused_private())?;
         let oaep = OaepPrivateDecryptingKey::new(key.clone()).map_err(|_| refused_private())?;
-        Ok(Self { key, oaep, mixed: OnceLock::new() })
+        Ok(Self { key, oaep, mixed: OnceLock::new(), signing: OnceLock::new() })
     }
 
     pub(super) fn bits(&self) -> usize {
@@ -179,6 +183,19 @@ impl RsaPrivateKey {
         }
     }
 
+    pub(super) fn sign(&self, scheme: Scheme, message: Message<'_>) -> Result<Vec<u8>, CryptoError> {
+        let key = self.signing.get_or_init(|| self.for_signing()).as_deref().ok_or_else(refused_private)?;
+        let encoding = scheme.rsa().ok_or(CryptoError::Library("a scheme of another algorithm"))?;
+        let mut signature = vec![0; key.public_modulus_len()];
+        let signed = key.sign_digest(encoding, &scheme.digest(message)?, &mut signature);
+        signed.map(|()| signature).map_err(|_| CryptoError::Library("an RSA signature"))
+    }
+
+    fn for_signing(&self) -> Option<Box<RsaKeyPair>> {
+        let der: Pkcs8V1Der<'_> = self.key.as_der().ok()?;
+        RsaKeyPair::from_pkcs8(der.as_ref()).ok().map(Box::new)
+    }
+
     fn for_mixed_masks(&self) -> Option<Box<rsa::PrivateKey>> {
         let der: Pkcs8V1Der<'_> = self.key.as_der().ok()?;
         rsa::PrivateKey::from_pkcs8_der(der.as_ref()).ok().map(Box::new)
@@ -197,6 +214,7 @@ fn refused_private() -> CryptoError {
 pub(super) struct RsaPublicKey {
     oaep: OaepPublicEncryptingKey,
     mixed: rsa::PublicKey,
+    spki: Vec<u8>,
 }
 
 impl RsaPublicKey {
@@ -209,11 +227,15 @@ impl RsaPublicKey {
         let key = PublicEncryptingKey::from_der(spki).map_err(|_| refused())?;
         let oaep = OaepPublicEncryptingKey::new(key).map_err(|_| refused())?;
         let mixed = rsa::PublicKey::from_public_key_der(spki).map_err(|_| refused())?;
-        Ok(Self { oaep, mixed })
+        Ok(Self { oaep, mixed, spki: spki.to_vec() })
     }
 
     pub(super) fn bits(&self) -> usize {
         self.oaep.key_size_bits()
+    }
+
+    pub(super) fn spki(&self) -> &[u8] {
+        &self.spki
     }
 
     pub(super) fn encrypt(&self, oaep: &Oaep, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {

@@ -154,6 +154,7 @@ impl Kms {
             Operation::Activate => self.call(item, context, run::activate),
             Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),
             Operation::Decrypt => self.call(item, context, run::decrypt),
+            Operation::DeriveKey => self.call(item, context, run::derive_key),
             Operation::Destroy => self.call(item, context, run::destroy),
             Operation::DiscoverVersions => self.call(item, context, run::discover_versions),
             Operation::Encrypt => self.call(item, context, run::encrypt),
@@ -164,6 +165,8 @@ impl Kms {
             Operation::Query => self.call(item, context, run::query),
             Operation::RekeyKeyPair => self.call(item, context, run::rekey_key_pair),
             Operation::Revoke => self.call(item, context, run::revoke),
+            Operation::Sign => self.call(item, context, run::sign),
+            Operation::SignatureVerify => self.call(item, context, run::signature_verify),
             other => {
                 Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
             }
@@ -184,7 +187,7 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 13] = [
+pub(super) const OPERATIONS: [Operation; 16] = [
     Operation::CreateKeyPair,
     Operation::Locate,
     Operation::Get,
@@ -194,10 +197,13 @@ pub(super) const OPERATIONS: [Operation; 13] = [
     Operation::Revoke,
     Operation::Destroy,
     Operation::Query,
+    Operation::DeriveKey,
     Operation::RekeyKeyPair,
     Operation::DiscoverVersions,
     Operation::Encrypt,
     Operation::Decrypt,
+    Operation::Sign,
+    Operation::SignatureVerify,
 ];
 
 /// The operations that the server does in `version`.
@@ -205,11 +211,13 @@ pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation>
     OPERATIONS.into_iter().filter(move |operation| brought_by(*operation) <= version)
 }
 
-/// The version that brought an operation (1.1 sections 4.5 and 4.26, 1.2 sections 4.29 and 4.30).
+/// The version that brought an operation (1.1 sections 4.5 and 4.26, 1.2 sections 4.29 to 4.32).
 fn brought_by(operation: Operation) -> Version {
     match operation {
         Operation::RekeyKeyPair | Operation::DiscoverVersions => Version::V1_1,
-        Operation::Encrypt | Operation::Decrypt => Version::V1_2,
+        Operation::Encrypt | Operation::Decrypt | Operation::Sign | Operation::SignatureVerify => {
+            Version::V1_2
+        }
         _ => Version::V1_0,
     }
 }

@@ -329,7 +329,9 @@ fn no_key_value() -> Refusal {
 
 fn work_of(operation: Operation) -> Work {
     match operation {
-        Operation::Encrypt | Operation::Decrypt => Work::Crypto,
+        Operation::Encrypt | Operation::Decrypt | Operation::Sign | Operation::SignatureVerify => {
+            Work::Crypto
+        }
         Operation::Get
         | Operation::GetAttributes
         | Operation::GetAttributeList

@@ -194,6 +194,6 @@ fn usual_usage(object_type: ObjectType, rsa: bool) -> CryptographicUsageMask {
         (ObjectType::PrivateKey, true) => Mask::DECRYPT.with(Mask::UNWRAP_KEY).with(Mask::SIGN),
         (ObjectType::PrivateKey, false) => Mask::SIGN.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
         (_, true) => Mask::ENCRYPT.with(Mask::WRAP_KEY).with(Mask::VERIFY),
-        (_, false) => Mask::VERIFY,
+        (_, false) => Mask::VERIFY.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
     }
 }

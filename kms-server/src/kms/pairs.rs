@@ -215,6 +215,9 @@ pub(super) fn in_format(
         (ObjectType::PrivateKey, KeyFormatType::Pkcs1) if rsa => Ok(format::pkcs8_to_pkcs1(material)?),
         (ObjectType::PrivateKey, KeyFormatType::EcPrivateKey) if !rsa => Ok(format::pkcs8_to_sec1(material)?),
         (ObjectType::PublicKey, KeyFormatType::X509) => Ok(copy(material.expose())),
+        (ObjectType::SymmetricKey | ObjectType::SecretData, KeyFormatType::Raw) => {
+            Ok(copy(material.expose()))
+        }
         (ObjectType::PublicKey, KeyFormatType::Pkcs1) if rsa => {
             Ok(Secret::new(format::spki_to_pkcs1(material.expose())?))
         }

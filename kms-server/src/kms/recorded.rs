@@ -149,7 +149,9 @@ fn access(operation: Operation) -> Access {
         | Operation::GetAttributeList
         | Operation::GetAttributes
         | Operation::Locate
-        | Operation::Query => Access::Read,
+        | Operation::Query
+        | Operation::Sign
+        | Operation::SignatureVerify => Access::Read,
         _ => Access::Change,
     }
 }

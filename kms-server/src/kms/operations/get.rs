@@ -2,8 +2,8 @@
 
 use kms_protocol::Secret;
 use kms_protocol::attribute::{Attribute, AttributeKind};
-use kms_protocol::enums::{KeyWrapType, ObjectType, State};
-use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject};
+use kms_protocol::enums::{KeyWrapType, ObjectType, SecretDataType, State};
+use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject, SecretData};
 use kms_protocol::operation::{GetRequest, GetResponse};
 
 use crate::kms::model::{Material, Object};
@@ -53,6 +53,10 @@ pub(in crate::kms) fn get(
     let key = match object.object_type {
         ObjectType::PrivateKey => ManagedObject::PrivateKey(block),
         ObjectType::PublicKey => ManagedObject::PublicKey(block),
+        // All that there is was derived.
+        ObjectType::SecretData => {
+            ManagedObject::SecretData(SecretData { secret_data_type: SecretDataType::Seed, key_block: block })
+        }
         _ => ManagedObject::SymmetricKey(block),
     };
     Ok(GetResponse { object_type: object.object_type, unique_identifier: object.id, object: key })
@@ -62,13 +66,16 @@ fn destroyed() -> Refusal {
     Refusal::new(Reason::Destroyed, "the object is destroyed: its attributes are all that is left of it")
 }
 
-/// Whether a private key may be handed out, by its own attributes and by policy.
+/// Whether a secret may be handed out, by its own attributes, and for a private key by policy.
 fn may_leave(kms: &Kms, object: &Object, context: &Context<'_>) -> Result<(), Refusal> {
     if object.attributes.contains(&Attribute::Extractable(false)) {
         return Err(Refusal::new(Reason::NotExtractable, "the key's attribute Extractable is False"));
     }
     if object.attributes.contains(&Attribute::Sensitive(true)) && context.has(AttributeKind::Sensitive) {
         return Err(Refusal::new(Reason::Sensitive, "the key's attribute Sensitive is True"));
+    }
+    if object.object_type != ObjectType::PrivateKey {
+        return Ok(());
     }
     let policies = kms.policies.load();
     let rule =

@@ -3,6 +3,7 @@
 mod activate;
 mod create_key_pair;
 mod decrypt;
+mod derive_key;
 mod destroy;
 mod discover_versions;
 mod encrypt;
@@ -13,10 +14,13 @@ mod locate;
 mod query;
 mod rekey_key_pair;
 mod revoke;
+mod sign;
+mod signature_verify;
 
 pub(super) use activate::activate;
 pub(super) use create_key_pair::create_key_pair;
 pub(super) use decrypt::decrypt;
+pub(super) use derive_key::derive_key;
 pub(super) use destroy::destroy;
 pub(super) use discover_versions::discover_versions;
 pub(super) use encrypt::encrypt;
@@ -27,3 +31,5 @@ pub(super) use locate::locate;
 pub(super) use query::query;
 pub(super) use rekey_key_pair::rekey_key_pair;
 pub(super) use revoke::revoke;
+pub(super) use sign::sign;
+pub(super) use signature_verify::signature_verify;

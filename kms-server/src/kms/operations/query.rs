@@ -19,7 +19,12 @@ pub(in crate::kms) fn query(
                 response.operations = operations_of(context.version).collect();
             }
             QueryFunction::QueryObjects => {
-                response.object_types = vec![ObjectType::PublicKey, ObjectType::PrivateKey]
+                response.object_types = vec![
+                    ObjectType::PublicKey,
+                    ObjectType::PrivateKey,
+                    ObjectType::SymmetricKey,
+                    ObjectType::SecretData,
+                ];
             }
             QueryFunction::QueryServerInformation => {
                 response.vendor_identification =
