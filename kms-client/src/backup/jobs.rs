@@ -13,7 +13,10 @@ use super::{BackupError, limits};
 /// The database is written before and after the KMS is asked, and not held meanwhile. When this process dies in
 /// between, the next `job create` of the same name finds the job begun and asks for the key under the same name.
 pub struct NewJob {
+    /// The job as it is while the key is asked for.
     job: Job,
+    /// Whether there was such a job, with a password or without a key of its own.
+    existed: bool,
     kms: JobKms,
     request: KeyRequest,
 }
@@ -32,16 +35,12 @@ impl NewJob {
     ) -> Result<Self, BackupError> {
         check_name("job name", name)?;
         let server = database.server(server)?;
-        let existing = match database.job(name) {
-            Ok(job) => Some(job),
-            Err(BackupError::Unknown { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let existing = found(database, name)?;
         let exists = || BackupError::Exists { what: "job", name: name.to_owned() };
-        let (job, retry) = match existing {
+        let (job, retry) = match existing.clone() {
             None => (Job { name: name.to_owned(), created: now.0, kms: None, password: None }, false),
             Some(job) => match &job.kms {
-                // A job with a password gets a key as well, and goes over to it.
+                // A job with a password, or with none of its own, gets a key, and goes over to it.
                 None => (job, false),
                 Some(kms)
                     if kms.generation.is_none()
@@ -53,6 +52,7 @@ impl NewJob {
                 Some(_) => return Err(exists()),
             },
         };
+        let existed = existing.is_some() && (!retry || job.password.is_some());
         let before = job.clone();
         let kms = match job.kms.clone() {
             Some(kms) => kms,
@@ -66,12 +66,12 @@ impl NewJob {
                     offline: None,
                 };
                 let begun = Job { kms: Some(kms.clone()), ..job };
-                database.put_job(before.password.as_ref().map(|_| &before), &begun, None)?;
+                database.put_job(existing.as_ref(), &begun, None)?;
                 kms
             }
         };
         let request = KeyRequest { name: kms.key_name.clone(), algorithm, retry };
-        Ok(Self { job: Job { kms: Some(kms.clone()), ..before }, kms, request })
+        Ok(Self { job: Job { kms: Some(kms.clone()), ..before }, existed, kms, request })
     }
 
     /// Asks the KMS for the key.
@@ -103,16 +103,16 @@ impl NewJob {
         Ok((job, key))
     }
 
-    /// Forgets the job after an `error` of the KMS that says that no key was made.
+    /// Forgets the job, or makes it what it was, after an `error` of the KMS that says that no key was made.
     ///
     /// # Errors
     /// When the database fails.
     pub fn give_up(self, database: &mut Database, error: &KmsError) -> Result<(), BackupError> {
         match error.kind {
-            KmsErrorKind::Refused | KmsErrorKind::Unsupported => match &self.job.password {
-                None => database.forget_requested_job(&self.job),
-                Some(_) => database.put_job(Some(&self.job), &Job { kms: None, ..self.job.clone() }, None),
-            },
+            KmsErrorKind::Refused | KmsErrorKind::Unsupported if self.existed => {
+                database.put_job(Some(&self.job), &Job { kms: None, ..self.job.clone() }, None)
+            }
+            KmsErrorKind::Refused | KmsErrorKind::Unsupported => database.forget_requested_job(&self.job),
             _ => Ok(()),
         }
     }
@@ -143,6 +143,14 @@ pub(super) fn job_key(issued: IssuedKey, generation: u32, now: DateTime) -> JobK
     }
 }
 
+fn found(database: &Database, name: &str) -> Result<Option<Job>, BackupError> {
+    match database.job(name) {
+        Ok(job) => Ok(Some(job)),
+        Err(BackupError::Unknown { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Gives a job a password, which encrypts from now on; makes the job if there is none.
 ///
 /// # Errors
@@ -154,11 +162,7 @@ pub fn set_password(
     now: DateTime,
 ) -> Result<Job, BackupError> {
     check_name("job name", name)?;
-    let existing = match database.job(name) {
-        Ok(job) => Some(job),
-        Err(BackupError::Unknown { .. }) => None,
-        Err(error) => return Err(error),
-    };
+    let existing = found(database, name)?;
     let new = Job { name: name.to_owned(), created: now.0, kms: None, password: None };
     let job = Job { password: Some(password), ..existing.clone().unwrap_or(new) };
     database.put_job(existing.as_ref(), &job, None)?;
