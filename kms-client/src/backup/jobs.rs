@@ -4,9 +4,10 @@ use kms_protocol::DateTime;
 
 use super::database::Database;
 use super::envelope::{KeyReference, KmsRecipient, PasswordKey, public_key_bits};
-use super::kms::{IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind};
+use super::kms::{IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind, Scheme};
 use super::records::{Contact, Job, JobKey, JobKms, Repository, ServerEntry, check_name};
 use super::{BackupError, limits};
+use crate::agreement::is_p256;
 
 /// A job whose key is being asked for.
 ///
@@ -118,11 +119,17 @@ impl NewJob {
     }
 }
 
-/// Checks a key before anything is encrypted to it: an RSA key, and not shorter than the job wants.
+/// Checks a key before anything is encrypted to it: of the job's algorithm, and not shorter than it wants.
 pub(super) fn check_issued(issued: &IssuedKey, algorithm: KeyAlgorithm) -> Result<(), String> {
-    let bits = public_key_bits(&issued.public_key_spki).map_err(|error| error.to_string())?;
-    if bits < algorithm.bits() {
-        return Err(format!("it has {bits} bits, the job wants {}", algorithm.bits()));
+    if algorithm == KeyAlgorithm::P256 {
+        if issued.scheme != Scheme::P256 || !is_p256(&issued.public_key_spki) {
+            return Err("it is no key on P-256".to_owned());
+        }
+    } else {
+        let bits = public_key_bits(&issued.public_key_spki).map_err(|error| error.to_string())?;
+        if bits < algorithm.bits() {
+            return Err(format!("it has {bits} bits, the job wants {}", algorithm.bits()));
+        }
     }
     for id in [&issued.private_id, &issued.public_id] {
         if id.is_empty() || id.len() > limits::MAX_UNIQUE_IDENTIFIER {
@@ -138,7 +145,7 @@ pub(super) fn job_key(issued: IssuedKey, generation: u32, now: DateTime) -> JobK
         private_id: issued.private_id,
         public_id: issued.public_id,
         public_key: issued.public_key_spki,
-        oaep: issued.oaep,
+        scheme: issued.scheme,
         adopted: now.0,
     }
 }
@@ -302,11 +309,11 @@ impl Protection {
                     address: server.address.clone(),
                     private_id: key.private_id.clone(),
                     generation: key.generation,
-                    oaep: key.oaep,
                 };
-                let recipient = KmsRecipient::new(reference, &key.public_key).map_err(|error| {
-                    BackupError::UnusableKey { server: server.name.clone(), what: error.to_string() }
-                })?;
+                let recipient =
+                    KmsRecipient::new(reference, key.scheme, &key.public_key).map_err(|error| {
+                        BackupError::UnusableKey { server: server.name.clone(), what: error.to_string() }
+                    })?;
                 Ok(Box::new(recipient))
             }
         }
