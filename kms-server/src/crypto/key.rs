@@ -186,6 +186,14 @@ impl PublicKey {
         }
     }
 
+    /// The same of bytes that came where secrets may stand.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_spki`].
+    pub fn from_secret_spki(spki: &Secret) -> Result<Self, CryptoError> {
+        Self::from_spki(spki.expose())
+    }
+
     /// Its algorithm: RSA or EC.
     #[must_use]
     pub fn algorithm(&self) -> CryptographicAlgorithm {

@@ -45,18 +45,30 @@ impl Scheme {
                 "one that fits under the modulus",
             )
         })?;
-        let (padding, hash) = match (algorithm, parameters.digital_signature_algorithm) {
-            (_, Some(stated)) => in_one(stated, salt, parameters.hashing_algorithm)?,
-            (Algorithm::Rsa, None) => {
-                let padding = match parameters.padding_method {
-                    Some(PaddingMethod::Pss) => Padding::Pss(salt),
-                    None | Some(PaddingMethod::Pkcs1V1_5) => Padding::Pkcs1,
-                    Some(other) => return Err(unsupported("Padding Method", &other, "PSS or PKCS1 v1.5")),
-                };
-                (padding, parameters.hashing_algorithm)
+        let named = parameters.digital_signature_algorithm.map(|stated| in_one(stated, salt)).transpose()?;
+        let padding = match (algorithm, parameters.padding_method, named) {
+            (Algorithm::Rsa, Some(PaddingMethod::Pss), _) => Padding::Pss(salt),
+            (Algorithm::Rsa, Some(PaddingMethod::Pkcs1V1_5), _) => Padding::Pkcs1,
+            (Algorithm::Rsa, Some(other), _) => {
+                return Err(unsupported("Padding Method", &other, "PSS or PKCS1 v1.5"));
             }
-            (_, None) => (Padding::Ecdsa, parameters.hashing_algorithm),
+            (_, _, Some((padding, _))) => padding,
+            (Algorithm::Rsa, None, None) => {
+                return Err(unsupported("Padding Method", &"(none given)", "PSS or PKCS1 v1.5, or a Digital Signature Algorithm"));
+            }
+            (_, _, None) => Padding::Ecdsa,
         };
+        let by_name = named.and_then(|(_, hash)| hash);
+        let hash = parameters.hashing_algorithm.or(by_name);
+        let is_contradiction = named.is_some_and(|(named, _)| named != padding)
+            || (by_name.is_some() && hash != by_name);
+        if let (true, Some(stated)) = (is_contradiction, parameters.digital_signature_algorithm) {
+            return Err(unsupported(
+                "Digital Signature Algorithm",
+                &stated,
+                "the one that fits the Padding Method and the Hashing Algorithm",
+            ));
+        }
         if let (Padding::Pss(_), Some(mask)) = (padding, parameters.mask_generator_hashing_algorithm)
             && Some(mask) != hash
         {
@@ -66,7 +78,10 @@ impl Scheme {
                 "the Hashing Algorithm of the signature",
             ));
         }
-        let hash = hash.unwrap_or(HashingAlgorithm::Sha256);
+        let usual = (padding == Padding::Ecdsa).then_some(HashingAlgorithm::Sha256);
+        let hash = hash
+            .or(usual)
+            .ok_or_else(|| unsupported("Hashing Algorithm", &"(none given)", "SHA-256, SHA-384 or SHA-512"))?;
         let of_the_key = (padding == Padding::Ecdsa) != (algorithm == Algorithm::Rsa);
         if !of_the_key {
             return Err(CryptoError::WrongAlgorithm {
@@ -88,7 +103,6 @@ impl Scheme {
 fn in_one(
     stated: DigitalSignatureAlgorithm,
     salt: Option<usize>,
-    hash: Option<HashingAlgorithm>,
 ) -> Result<(Padding, Option<HashingAlgorithm>), CryptoError> {
     use DigitalSignatureAlgorithm as Algorithm;
     let (padding, hash) = match stated {
@@ -97,7 +111,7 @@ fn in_one(
         Algorithm::Sha256WithRsaEncryption => (Padding::Pkcs1, HashingAlgorithm::Sha256),
         Algorithm::Sha384WithRsaEncryption => (Padding::Pkcs1, HashingAlgorithm::Sha384),
         Algorithm::Sha512WithRsaEncryption => (Padding::Pkcs1, HashingAlgorithm::Sha512),
-        Algorithm::RsassaPss => return Ok((Padding::Pss(salt), hash)),
+        Algorithm::RsassaPss => return Ok((Padding::Pss(salt), None)),
         Algorithm::EcdsaWithSha1 => (Padding::Ecdsa, HashingAlgorithm::Sha1),
         Algorithm::EcdsaWithSha224 => (Padding::Ecdsa, HashingAlgorithm::Sha224),
         Algorithm::EcdsaWithSha256 => (Padding::Ecdsa, HashingAlgorithm::Sha256),

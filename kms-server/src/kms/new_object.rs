@@ -211,6 +211,6 @@ pub(super) fn usual_usage(object_type: ObjectType, rsa: bool) -> CryptographicUs
         (ObjectType::PrivateKey, true) => Mask::DECRYPT.with(Mask::UNWRAP_KEY).with(Mask::SIGN),
         (ObjectType::PrivateKey, false) => Mask::SIGN.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
         (_, true) => Mask::ENCRYPT.with(Mask::WRAP_KEY).with(Mask::VERIFY),
-        (_, false) => Mask::VERIFY,
+        (_, false) => Mask::VERIFY.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
     }
 }

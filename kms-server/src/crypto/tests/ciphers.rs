@@ -388,7 +388,7 @@ fn what_a_private_key_signs_its_public_half_verifies() {
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha256, Some(222)),
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha1, Some(0)),
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pkcs1V1_5), Hash::Sha512, None),
-        (rsa, Algorithm::Rsa, None, Hash::Sha224, None),
+        (rsa, Algorithm::Rsa, Some(PaddingMethod::Pkcs1V1_5), Hash::Sha224, None),
         (&ec, Algorithm::Ecdsa, None, Hash::Sha256, None),
     ] {
         let parameters = CryptographicParameters {
@@ -426,6 +426,7 @@ fn a_scheme_of_another_kind_of_key_or_a_salt_that_does_not_fit_is_refused() {
     assert!(matches!(Scheme::new(Algorithm::Rsa, &negative), Err(CryptoError::Unsupported { .. })));
     let long = with(|all| {
         all.padding_method = Some(PaddingMethod::Pss);
+        all.hashing_algorithm = Some(Hash::Sha256);
         all.salt_length = Some(223);
     });
     let scheme = Scheme::new(Algorithm::Rsa, &long).unwrap();

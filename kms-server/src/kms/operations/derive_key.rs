@@ -11,14 +11,15 @@ use kms_protocol::enums::{
 use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject, SecretData};
 use kms_protocol::operation::{DerivationParameters, DeriveKeyRequest, DeriveKeyResponse};
 
-use super::encrypt::allowed;
+use super::decrypt::may_process;
+use super::encrypt::{allowed, of_type};
 use crate::crypto::derive::{self, Rounds};
 use crate::crypto::{Cipher, PublicKey};
 use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, raw_key};
 use crate::kms::model::{Material, Object};
 use crate::kms::recorded::By;
-use crate::kms::{Context, Event, Kms, Reason, Refusal, lifecycle, no_key_value};
+use crate::kms::{Context, Event, Kms, Reason, Refusal, no_key_value};
 use crate::store::Batch;
 
 pub(in crate::kms) fn derive_key(
@@ -27,18 +28,35 @@ pub(in crate::kms) fn derive_key(
     context: &mut Context<'_>,
 ) -> Result<DeriveKeyResponse, Refusal> {
     kms.may_create(context)?;
-    let mut bases = Vec::with_capacity(request.unique_identifiers.len().min(2));
-    if request.unique_identifiers.len() > 2 {
-        return Err(Refusal::new(Reason::InvalidField, "a key is derived from one object, or from two"));
+    if !matches!(request.object_type, ObjectType::SymmetricKey | ObjectType::SecretData) {
+        return Err(invalid(format!(
+            "a {} is not derived: state Symmetric Key or Secret Data",
+            request.object_type
+        )));
     }
+    if request.unique_identifiers.len() > 2 {
+        return Err(invalid("a key is derived from one object, or from two".to_owned()));
+    }
+    let mut bases = Vec::new();
     for id in &request.unique_identifiers {
-        let base = kms.find(Some(id), context)?;
-        lifecycle::may_protect(&base, context.now)?;
-        allowed(&base, CryptographicUsageMask::DERIVE_KEY, "Derive Key")?;
-        bases.push(base);
+        if id.as_text().is_none() {
+            return Err(invalid("Derive Key takes no placeholder: state Unique Identifiers".to_owned()));
+        }
+        bases.push(kms.find(Some(id), context)?);
+    }
+    if request.derivation_method == DerivationMethod::AsymmetricKey
+        && let Some(base) = bases.first()
+    {
+        of_type(base, ObjectType::PrivateKey, "derives by Asymmetric Key")?;
+    }
+    // What is derived opens what somebody protected by the key: it is processing, as Decrypt is.
+    for base in &bases {
+        may_process(kms, base, context)?;
+        allowed(base, CryptographicUsageMask::DERIVE_KEY, "Derive Key")?;
     }
     let list = kms.templated(&request.attributes, context)?;
     let bytes = length_of(&list)?;
+    let is_usage_stated = list.iter().any(|one| one.kind() == AttributeKind::CryptographicUsageMask);
     let method = Method { kms, parameters: &request.derivation_parameters, bytes };
     let derived = method.run(request.derivation_method, &bases)?;
     let managed = managed(request.object_type, derived, &list)?;
@@ -46,18 +64,21 @@ pub(in crate::kms) fn derive_key(
     let mut object =
         kms.drawn_up(request.object_type, &Attributes::from(list), &taken, Origin::Here, context)?;
     object.remove(AttributeKind::RandomNumberGenerator);
-    let mut batch = Batch::new();
-    for base in &mut bases {
-        object
-            .attributes
-            .push(Attribute::Link(Link::to(LinkType::DerivationBaseObjectLink, base.id.clone())));
-        base.attributes.push(Attribute::Link(Link::to(LinkType::DerivedKeyLink, object.id.clone())));
-        base.set(Attribute::LastChangeDate(context.now));
-        batch = batch.put(base.put());
+    let usage = match request.object_type {
+        ObjectType::SymmetricKey => CryptographicUsageMask::ENCRYPT.with(CryptographicUsageMask::DECRYPT),
+        _ => CryptographicUsageMask::DERIVE_KEY,
+    };
+    if !is_usage_stated {
+        object.set(Attribute::CryptographicUsageMask(usage));
+    }
+    // A Link leads to an object of the same owner. The base's own Links to what was derived from it are not written down:
+    // there may be thousands, and each would change the key.
+    for base in bases.iter().filter(|base| base.owner == object.owner) {
+        object.attributes.push(Attribute::Link(Link::to(LinkType::DerivationBaseObjectLink, base.id.clone())));
     }
     let sealing = kms.keyring.sealing();
     taken.fill(&mut object, &sealing)?;
-    kms.commit(batch.put(object.put()), vec![Event::made(&object)], By::Client(context))?;
+    kms.commit(Batch::new().put(object.put()), vec![Event::made(&object)], By::Client(context))?;
     drop(sealing);
     context.made.note(Placeholder::DeriveKey, &object.id);
     Ok(DeriveKeyResponse { unique_identifier: object.id, attributes: Attributes::default() })
@@ -69,9 +90,7 @@ fn length_of(list: &[Attribute]) -> Result<usize, Refusal> {
         Attribute::CryptographicLength(bits) => Some(*bits),
         _ => None,
     });
-    let bits = bits.ok_or_else(|| {
-        Refusal::new(Reason::InvalidMessage, "the Cryptographic Length of the new object is missing")
-    })?;
+    let bits = bits.ok_or_else(|| invalid("the Cryptographic Length of the new object is missing".to_owned()))?;
     let bytes = usize::try_from(bits).ok().filter(|bits| *bits > 0 && bits % 8 == 0).map(|bits| bits / 8);
     bytes.ok_or_else(|| {
         Refusal::new(Reason::InvalidField, "the Cryptographic Length is no number of whole bytes")
@@ -91,7 +110,7 @@ fn managed(object_type: ObjectType, derived: Secret, list: &[Attribute]) -> Resu
         ObjectType::SecretData => Ok(ManagedObject::SecretData(SecretData {
             secret_data_type: SecretDataType::Seed,
             key_block: KeyBlock {
-                key_format_type: KeyFormatType::Opaque,
+                key_format_type: KeyFormatType::Raw,
                 key_compression_type: None,
                 key_value: Some(KeyValue::bytes(derived)),
                 cryptographic_algorithm: None,
@@ -115,7 +134,7 @@ struct Method<'a> {
 impl Method<'_> {
     fn run(&self, method: DerivationMethod, bases: &[Object]) -> Result<Secret, Refusal> {
         let base = bases.first().ok_or_else(|| {
-            Refusal::new(Reason::InvalidMessage, "the Unique Identifier of what to derive from is missing")
+            Refusal::new(Reason::MissingData, "the Unique Identifier of what to derive from is missing")
         })?;
         if method == DerivationMethod::AsymmetricKey {
             return self.agreement(base, bases.get(1));
@@ -167,24 +186,39 @@ impl Method<'_> {
         })
     }
 
-    /// What two keys agree on by ECDH: a private key of the caller's and a peer's public key.
+    /// What two keys agree on by ECDH: the caller's private key, and the peer's public key, which is a second object or
+    /// stands in Derivation Data as `SubjectPublicKeyInfo`. The specification says no more of this method than its name. No
+    /// hash is applied: the client's KDF is its own.
     fn agreement(&self, private: &Object, public: Option<&Object>) -> Result<Secret, Refusal> {
-        let public = public.ok_or_else(|| {
-            Refusal::new(
-                Reason::InvalidMessage,
-                "an agreement takes two objects: a private key and the peer's public key",
-            )
-        })?;
-        let (private, public) =
-            if private.object_type == ObjectType::PublicKey { (public, private) } else { (private, public) };
-        let Some(Material::Public(spki)) = &public.material else {
-            return Err(Refusal::new(Reason::WrongObjectType, "the peer's Public Key is missing"));
+        let peer = match (public, self.parameters.derivation_data.as_slice()) {
+            (Some(_), [_, ..]) => {
+                return Err(Refusal::new(
+                    Reason::InvalidMessage,
+                    "the peer's public key is a second object or Derivation Data, not both",
+                ));
+            }
+            (Some(public), []) => {
+                of_type(public, ObjectType::PublicKey, "is the peer of an agreement")?;
+                let Some(Material::Public(spki)) = &public.material else { return Err(no_key_value()) };
+                PublicKey::from_spki(&spki.0)?
+            }
+            (None, [spki]) => PublicKey::from_secret_spki(spki)?,
+            (None, []) => {
+                return Err(Refusal::new(
+                    Reason::MissingData,
+                    "the peer's public key is missing: state its Unique Identifier, or its SubjectPublicKeyInfo as Derivation Data",
+                ));
+            }
+            (None, _) => return Err(invalid("the peer has one public key: state one Derivation Data".to_owned())),
         };
-        if private.object_type != ObjectType::PrivateKey {
-            return Err(Refusal::new(Reason::WrongObjectType, "the Private Key is missing"));
-        }
-        let shared = self.kms.private_key(private)?.agree(&PublicKey::from_spki(&spki.0)?)?;
-        Ok(derive::first(shared, self.bytes)?)
+        let shared = self.kms.private_key(private)?.agree(&peer)?;
+        let yields = shared.len() * 8;
+        derive::first(shared, self.bytes).map_err(|_| {
+            Refusal::new(
+                Reason::Cryptographic,
+                format!("{} bits are asked for, and the agreement yields {yields}", self.bytes * 8),
+            )
+        })
     }
 
     fn cryptography(&self) -> CryptographicParameters {
@@ -221,6 +255,10 @@ impl Method<'_> {
     fn needed(&self, bases: &[Object]) -> Result<Secret, Refusal> {
         self.data(bases)?.ok_or_else(|| missing("Derivation Data"))
     }
+}
+
+fn invalid(what: String) -> Refusal {
+    Refusal::new(Reason::InvalidField, what)
 }
 
 fn missing(what: &str) -> Refusal {

@@ -60,7 +60,7 @@ pub(in crate::kms) fn sign(
 pub(super) fn digested(digest: Option<&Bytes>, has_data: bool) -> Result<Option<&Bytes>, Refusal> {
     if digest.is_some() && has_data {
         return Err(Refusal::new(
-            Reason::InvalidMessage,
+            Reason::InvalidField,
             "Data and Digested Data are stated: the one is hashed here, the other is hashed already",
         ));
     }
