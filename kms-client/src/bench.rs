@@ -13,12 +13,8 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey,
 };
 use hdrhistogram::Histogram;
-use kms_protocol::attribute::{
-    Attribute, CryptographicParameters, CryptographicUsageMask, Name, RevocationReason,
-};
-use kms_protocol::enums::{
-    CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, ObjectType, ResultStatus, RevocationReasonCode,
-};
+use kms_protocol::attribute::{Attribute, CryptographicParameters, Name, RevocationReason};
+use kms_protocol::enums::{HashingAlgorithm, KeyFormatType, ObjectType, ResultStatus, RevocationReasonCode};
 use kms_protocol::message::ResponseMessage;
 use kms_protocol::operation::{
     CreateKeyPairRequest, CreateKeyPairResponse, DecryptRequest, DecryptResponse, DestroyRequest, GetRequest,
@@ -300,15 +296,13 @@ async fn load(client: &Client, plan: &Plan, key: &IssuedKey, name: &str) -> Resu
 /// Pairs without Names, which would have to be different ones, in a group by which they are found afterwards.
 fn create_request(spec: KeySpec, group: &str) -> CreateKeyPairRequest {
     let usage = |mask| vec![Attribute::CryptographicUsageMask(mask)].into();
+    let mut common = spec.attributes();
+    common.push(Attribute::ObjectGroup(created_group(group)));
+    let [private, public] = spec.usage();
     CreateKeyPairRequest {
-        common: vec![
-            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
-            Attribute::CryptographicLength(spec.bits()),
-            Attribute::ObjectGroup(created_group(group)),
-        ]
-        .into(),
-        private_key: usage(CryptographicUsageMask::DECRYPT),
-        public_key: usage(CryptographicUsageMask::ENCRYPT),
+        common: common.into(),
+        private_key: usage(private),
+        public_key: usage(public),
         ..CreateKeyPairRequest::default()
     }
 }

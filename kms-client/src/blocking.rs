@@ -3,13 +3,15 @@
 use core::future::Future;
 
 use kms_protocol::operation::{
-    ActivateRequest, CreateKeyPairRequest, DecryptRequest, DestroyRequest, DiscoverVersionsRequest,
-    EncryptRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest, LocateRequest, QueryRequest,
-    RekeyKeyPairRequest, Request, RevokeRequest,
+    ActivateRequest, CreateKeyPairRequest, DecryptRequest, DeriveKeyRequest, DestroyRequest,
+    DiscoverVersionsRequest, EncryptRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest,
+    LocateRequest, QueryRequest, RegisterRequest, RekeyKeyPairRequest, Request, RevokeRequest, SignRequest,
+    SignatureVerifyRequest,
 };
 use kms_protocol::{DateTime, Secret, Version};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::agreement::Agreement;
 use crate::certificates::Certificate;
 use crate::client::each_operation;
 use crate::decrypt::WrappedKey;
@@ -154,6 +156,22 @@ impl Client {
             Ok(results) => results,
             Err(error) => wrapped.iter().map(|_| Err(error.clone())).collect(),
         }
+    }
+
+    /// See [`crate::Client::agree_all`].
+    pub fn agree_all(&self, agreements: &[Agreement]) -> Vec<Result<Secret, Error>> {
+        match self.wait(self.client.agree_all(agreements)) {
+            Ok(results) => results,
+            Err(error) => agreements.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// See [`crate::Client::request_signing_key`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::request_signing_key`].
+    pub fn request_signing_key(&self, name: &str) -> Result<IssuedKey, Error> {
+        self.wait(self.client.request_signing_key(name))?
     }
 
     /// See [`crate::Client::keys_fetched`].

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kms_protocol::Version;
 use kms_protocol::enums::ResultReason;
 use kms_protocol::operation::{
-    ActivateRequest, CreateKeyPairRequest, DecryptRequest, DestroyRequest, DiscoverVersionsRequest,
-    EncryptRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest, LocateRequest, QueryRequest,
-    RekeyKeyPairRequest, Request, RevokeRequest,
+    ActivateRequest, CreateKeyPairRequest, DecryptRequest, DeriveKeyRequest, DestroyRequest,
+    DiscoverVersionsRequest, EncryptRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest,
+    LocateRequest, QueryRequest, RegisterRequest, RekeyKeyPairRequest, Request, RevokeRequest, SignRequest,
+    SignatureVerifyRequest,
 };
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -98,6 +99,14 @@ macro_rules! each_operation {
             get_attribute_list(GetAttributeListRequest);
             /// Has the server encrypt (KMIP 1.4 section 4.29).
             encrypt(EncryptRequest);
+            /// Has the server make a key of another (KMIP 1.4 section 4.6). Never repeated. [`Client::agree_all`] does more.
+            derive_key(DeriveKeyRequest);
+            /// Gives an object that was made elsewhere into the server's keeping (KMIP 1.4 section 4.3). Never repeated.
+            register(RegisterRequest);
+            /// Has the server sign (KMIP 1.4 section 4.31).
+            sign(SignRequest);
+            /// Asks the server whether a signature is valid (KMIP 1.4 section 4.32).
+            signature_verify(SignatureVerifyRequest);
             /// Has the server decrypt (KMIP 1.4 section 4.30). [`Client::decrypt_all`] does more.
             decrypt(DecryptRequest);
             /// Deactivates an object, or marks it compromised (KMIP 1.4 section 4.20).

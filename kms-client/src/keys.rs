@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use kms_protocol::Tag;
 use kms_protocol::Version;
 use kms_protocol::attribute::{
-    Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences, CryptographicUsageMask,
-    Link, Name,
+    Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences,
+    CryptographicDomainParameters, CryptographicUsageMask, Link, Name,
 };
-use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, ResultReason, State};
+use kms_protocol::enums::{
+    CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, ResultReason, State,
+};
 use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
 use kms_protocol::operation::{
     ActivateRequest, CreateKeyPairRequest, GetAttributesRequest, GetAttributesResponse, GetRequest,
@@ -22,6 +24,7 @@ use rsa::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 use tokio::time::{Instant, sleep};
 
+use crate::agreement::is_p256;
 use crate::client::Client;
 use crate::error::Error;
 use crate::limits;
@@ -43,23 +46,77 @@ pub enum KeySpec {
     /// RSA, 4,096 bits: what backup products use.
     #[default]
     Rsa4096,
+    /// The elliptic curve P-256.
+    P256,
 }
 
 impl KeySpec {
-    /// The length of the modulus.
+    /// The length of the modulus, or of the curve's field.
     #[must_use]
     pub const fn bits(self) -> i32 {
         match self {
+            Self::P256 => 256,
             Self::Rsa2048 => 2048,
             Self::Rsa3072 => 3072,
             Self::Rsa4096 => 4096,
+        }
+    }
+
+    /// Whether a key that the server says this of may be such a key, or for RSA a longer one.
+    pub(crate) fn fits(self, view: &View) -> bool {
+        use CryptographicAlgorithm::{Ec, Ecdh, Ecdsa, Rsa};
+        let is_such = |algorithm| match self {
+            Self::P256 => matches!(algorithm, Ec | Ecdh | Ecdsa),
+            _ => algorithm == Rsa,
+        };
+        view.algorithm.is_none_or(is_such) && view.length.is_none_or(|bits| self.takes(bits))
+    }
+
+    /// Whether a key of so many bits will do.
+    pub(crate) fn takes(self, bits: i32) -> bool {
+        match self {
+            Self::P256 => bits == self.bits(),
+            _ => bits >= self.bits(),
+        }
+    }
+
+    /// What a request says of the kind of pair.
+    pub(crate) fn attributes(self) -> Vec<Attribute> {
+        let algorithm = match self {
+            Self::P256 => CryptographicAlgorithm::Ec,
+            _ => CryptographicAlgorithm::Rsa,
+        };
+        let mut attributes =
+            vec![Attribute::CryptographicAlgorithm(algorithm), Attribute::CryptographicLength(self.bits())];
+        if self == Self::P256 {
+            let parameters = CryptographicDomainParameters {
+                qlength: None,
+                recommended_curve: Some(RecommendedCurve::P256),
+            };
+            attributes.push(Attribute::CryptographicDomainParameters(parameters));
+        }
+        attributes
+    }
+
+    /// What a pair's halves are for: the private and the public one.
+    pub(crate) fn usage(self) -> [CryptographicUsageMask; 2] {
+        use CryptographicUsageMask as Mask;
+        match self {
+            // What is encrypted to it is opened by an agreement.
+            Self::P256 => {
+                [Mask::DERIVE_KEY.with(Mask::KEY_AGREEMENT), Mask::DERIVE_KEY.with(Mask::KEY_AGREEMENT)]
+            }
+            _ => [Mask::DECRYPT, Mask::ENCRYPT],
         }
     }
 }
 
 impl fmt::Display for KeySpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rsa-{}", self.bits())
+        match self {
+            Self::P256 => f.write_str("p-256"),
+            _ => write!(f, "rsa-{}", self.bits()),
+        }
     }
 }
 
@@ -72,7 +129,7 @@ pub struct IssuedKey {
     pub public_id: String,
     /// The public half, as a DER SubjectPublicKeyInfo.
     pub public_key_spki: Vec<u8>,
-    /// Bits of its modulus.
+    /// Bits of its modulus; 256 for a point on P-256.
     pub bits: u32,
     /// The highest protocol version that the server and this client speak: from 1.4 on OAEP's mask hash can be stated,
     /// before it is SHA-1.
@@ -94,6 +151,17 @@ impl Client {
         self.finish_key(private_id, public_id, spec).await
     }
 
+    /// The same for a pair on P-256 that signs and verifies, and does nothing else.
+    ///
+    /// # Errors
+    /// See [`Client::request_key`].
+    pub async fn request_signing_key(&self, name: &str) -> Result<IssuedKey, Error> {
+        let usage = [CryptographicUsageMask::SIGN, CryptographicUsageMask::VERIFY];
+        let request = pair_request(name, name, KeySpec::P256, usage);
+        let (private_id, public_id) = self.create_or_find(name, KeySpec::P256, &request).await?;
+        self.finish_key(private_id, public_id, KeySpec::P256).await
+    }
+
     /// Has the KMS make a pair in an Object Group, or finds what it made where its answer is lost: the private and the
     /// public ID.
     pub(crate) async fn create_pair(
@@ -102,7 +170,16 @@ impl Client {
         group: &str,
         spec: KeySpec,
     ) -> Result<(String, String), Error> {
-        match self.create_key_pair(&pair_request(name, group, spec)).await {
+        self.create_or_find(name, spec, &pair_request(name, group, spec, spec.usage())).await
+    }
+
+    async fn create_or_find(
+        &self,
+        name: &str,
+        spec: KeySpec,
+        request: &CreateKeyPairRequest,
+    ) -> Result<(String, String), Error> {
+        match self.create_key_pair(request).await {
             Ok(pair) => Ok((pair.private_key_unique_identifier, pair.public_key_unique_identifier)),
             Err(unknown @ Error::OutcomeUnknown { .. }) => {
                 tracing::warn!(name, error = %unknown, "the answer to Create Key Pair was lost: its outcome is looked up");
@@ -199,7 +276,8 @@ impl Client {
     ) -> Result<Option<(String, String)>, Error> {
         let public = format!("{name}{PUBLIC_SUFFIX}");
         let hits = self.verified_hits(&public, ObjectType::PublicKey).await?;
-        let fits = |view: &View| view.is_rsa() && view.length.is_none_or(|length| length == spec.bits());
+        let exactly = |view: &View| view.length.is_none_or(|length| length == spec.bits());
+        let fits = |view: &View| spec.fits(view) && exactly(view);
         let mut hits: Vec<_> = hits.into_iter().filter(fits).collect();
         let Some(hit) = hits.pop() else { return Ok(None) };
         if !hits.is_empty() {
@@ -294,7 +372,7 @@ impl Client {
         }
     }
 
-    /// Public RSA keys by their identifiers, in whichever format the server has them.
+    /// Public keys by their identifiers, in whichever format the server has them.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -318,7 +396,7 @@ impl Client {
         Ok(keys)
     }
 
-    /// A public RSA key, in whichever format the server has it.
+    /// A public key, in whichever format the server has it.
     pub(crate) async fn public_key(&self, id: &str) -> Result<PublicKey, Error> {
         let mut failure = None;
         for format in PUBLIC_FORMATS {
@@ -358,19 +436,21 @@ pub(crate) fn get_request(id: &str, format: KeyFormatType) -> GetRequest {
     GetRequest { unique_identifier: Some(id.into()), key_format_type: Some(format), ..GetRequest::default() }
 }
 
-fn pair_request(name: &str, group: &str, spec: KeySpec) -> CreateKeyPairRequest {
+fn pair_request(
+    name: &str,
+    group: &str,
+    spec: KeySpec,
+    [private, public]: [CryptographicUsageMask; 2],
+) -> CreateKeyPairRequest {
     let half = |suffix: &str, mask| {
         vec![Attribute::Name(Name::text(format!("{name}{suffix}"))), Attribute::CryptographicUsageMask(mask)]
     };
+    let mut common = spec.attributes();
+    common.push(Attribute::ObjectGroup(group.to_owned()));
     CreateKeyPairRequest {
-        common: vec![
-            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa),
-            Attribute::CryptographicLength(spec.bits()),
-            Attribute::ObjectGroup(group.to_owned()),
-        ]
-        .into(),
-        private_key: half(PRIVATE_SUFFIX, CryptographicUsageMask::DECRYPT).into(),
-        public_key: half(PUBLIC_SUFFIX, CryptographicUsageMask::ENCRYPT).into(),
+        common: common.into(),
+        private_key: half(PRIVATE_SUFFIX, private).into(),
+        public_key: half(PUBLIC_SUFFIX, public).into(),
         ..CreateKeyPairRequest::default()
     }
 }
@@ -448,10 +528,6 @@ impl View {
         self.state == Some(State::Active)
     }
 
-    pub(crate) fn is_rsa(&self) -> bool {
-        self.algorithm.is_none_or(|algorithm| algorithm == CryptographicAlgorithm::Rsa)
-    }
-
     pub(crate) fn is_of(&self, object_type: ObjectType) -> bool {
         self.attributes.contains(&Attribute::ObjectType(object_type))
     }
@@ -471,12 +547,12 @@ impl View {
         })
     }
 
+    /// Whether its Cryptographic Usage Mask says that something may be encrypted to it.
     pub(crate) fn may_encrypt(&self) -> bool {
+        use CryptographicUsageMask as Mask;
+        let uses = [Mask::ENCRYPT, Mask::WRAP_KEY, Mask::KEY_AGREEMENT, Mask::DERIVE_KEY];
         self.attributes.iter().all(|attribute| match attribute {
-            Attribute::CryptographicUsageMask(mask) => {
-                mask.contains(CryptographicUsageMask::ENCRYPT)
-                    || mask.contains(CryptographicUsageMask::WRAP_KEY)
-            }
+            Attribute::CryptographicUsageMask(mask) => uses.into_iter().any(|usage| mask.contains(usage)),
             _ => true,
         })
     }
@@ -497,7 +573,7 @@ impl View {
     }
 }
 
-/// A public RSA key that came from the server.
+/// A public key that came from the server: RSA, or on P-256.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PublicKey {
     pub(crate) spki: Vec<u8>,
@@ -517,6 +593,9 @@ impl PublicKey {
             return Err(unusable("it came wrapped, or without its value"));
         };
         let key = match (block.key_format_type, material) {
+            (KeyFormatType::X509, KeyMaterial::Bytes(der)) if is_p256(der.expose()) => {
+                return Ok(Self { spki: der.expose().to_vec(), bits: 256 });
+            }
             (KeyFormatType::X509, KeyMaterial::Bytes(der)) => {
                 rsa::PublicKey::from_public_key_der(der.expose()).ok()
             }
@@ -528,7 +607,7 @@ impl PublicKey {
                 return Err(unusable(&format!("it came in the format {other}")));
             }
         };
-        let key = key.ok_or_else(|| unusable("it is no RSA public key"))?;
+        let key = key.ok_or_else(|| unusable("it is no public key of RSA or on P-256"))?;
         let spki = key.to_public_key_der().map_err(|error| unusable(&error.to_string()))?;
         Ok(Self { spki: spki.into_vec(), bits: key.n().bit_width_vartime() })
     }

@@ -5,6 +5,7 @@
 //! ([`Client::rotation_info`]), and decryption ([`Client::decrypt_all`]). [`blocking::Client`] is the same for code that is
 //! not async.
 
+mod agreement;
 pub mod backup;
 mod batch;
 pub mod bench;
@@ -26,6 +27,7 @@ mod rotation;
 mod tcp;
 mod tls;
 
+pub use agreement::Agreement;
 pub use certificates::{Certificate, Owner};
 pub use client::Client;
 pub use connection::{Connection, Stream};

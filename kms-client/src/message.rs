@@ -60,6 +60,8 @@ pub(crate) fn is_repeatable(operation: Operation) -> bool {
             | Operation::Decrypt
             | Operation::Query
             | Operation::DiscoverVersions
+            | Operation::Sign
+            | Operation::SignatureVerify
     )
 }
 

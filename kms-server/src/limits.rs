@@ -197,3 +197,25 @@ pub const COPY_CHUNK: usize = 64 << 10;
 /// How often an item starts over because others changed its object at the same moment. Each time one of them got
 /// through, so this many in a row means a crowd on one object.
 pub const CONFLICTS: usize = 16;
+
+/// How long a client may hold an object in a cache before it asks again, in seconds: an hour, since a revocation is to be
+/// noticed within the working day.
+pub const LEASE: u32 = 3_600;
+
+/// Streams under way at a time, of all clients: each holds a cipher's state, and an authenticated one its data.
+pub const STREAMS: usize = 256;
+
+/// Streams under way at a time of one client, so that one cannot take the place of all.
+pub const STREAMS_EACH: usize = 32;
+
+/// How long a stream waits for its next part, in seconds.
+pub const STREAM_IDLE: i64 = 300;
+
+/// The most random bytes that one request takes: keys are short, and who wants a file of them has a generator.
+pub const RANDOM: usize = 64 << 10;
+
+/// The longest key of an HMAC that is made here, in bits.
+pub const LONGEST_KEY: i32 = 65_536;
+
+/// The most parts that a key is split into.
+pub const SPLIT_PARTS: i32 = 64;

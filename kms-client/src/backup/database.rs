@@ -273,6 +273,15 @@ impl Database {
         self.read_all(CHAINS)
     }
 
+    /// The chain of this identifier.
+    ///
+    /// # Errors
+    /// `Unknown` when there is none.
+    pub fn chain(&self, id: &str) -> Result<Chain, BackupError> {
+        let unknown = || BackupError::Unknown { what: "chain", name: id.to_owned() };
+        self.read(&named(CHAINS, id))?.ok_or_else(unknown)
+    }
+
     /// The files of a chain, in their order.
     ///
     /// # Errors

@@ -10,7 +10,7 @@
 //!
 //! where BODY is the 16-byte file key, encrypted by RSA-OAEP with the public half of the key pair whose
 //! private half is ID in that KMS, and the values are percent-encoded. Arguments that a reader does not know are
-//! skipped. The header says what a file needs without any key; age's MAC over it proves it once the file key is known.
+//! skipped. For keys on P-256 there is another one ([`p256`]). The header says what a file needs without any key; age's MAC over it proves it once the file key is known.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
@@ -25,20 +25,24 @@ use rsa::traits::PublicKeyParts;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::kms::{OaepHash, WrappedKey};
+use super::kms::{Scheme, Share, WrappedKey, Wrapping};
 use super::limits;
 
 mod header;
+mod p256;
 mod password;
 mod recovery;
 
 pub use header::{StoredStanza, wrap, write_header};
+pub use p256::P256_TAG;
 pub use password::{
     PASSWORD_TAG, PasswordIdentity, PasswordKey, PasswordRecipient, PasswordStanza, unwrap_with,
 };
 pub use recovery::{answer, read_answer};
 
-/// Tag of our stanza.
+use p256::P256Recipient;
+
+/// Tag of our stanza for RSA keys.
 pub const STANZA_TAG: &str = "kmip-rsa-oaep";
 
 /// Which key opens a file: everything that a restore needs to know about it.
@@ -52,8 +56,6 @@ pub struct KeyReference {
     pub private_id: String,
     /// The key's generation in its job.
     pub generation: u32,
-    /// Hash of the OAEP.
-    pub oaep: OaepHash,
 }
 
 /// A file key as it stands in a header.
@@ -61,7 +63,9 @@ pub struct KeyReference {
 pub struct KeyStanza {
     /// The key that opens it.
     pub reference: KeyReference,
-    /// The encrypted file key.
+    /// How the file key is wrapped.
+    pub wrapping: Wrapping,
+    /// The wrapped file key.
     pub ciphertext: Vec<u8>,
 }
 
@@ -71,7 +75,7 @@ impl KeyStanza {
     pub fn wrapped(&self) -> WrappedKey {
         WrappedKey {
             private_id: self.reference.private_id.clone(),
-            oaep: self.reference.oaep,
+            wrapping: self.wrapping.clone(),
             ciphertext: self.ciphertext.clone(),
         }
     }
@@ -81,7 +85,7 @@ impl KeyStanza {
     /// # Errors
     /// When it is ours, but damaged or of a kind that this version does not know.
     pub fn parse(stanza: &Stanza) -> Option<Result<Self, HeaderError>> {
-        (stanza.tag == STANZA_TAG).then(|| Self::parse_ours(stanza))
+        matches!(stanza.tag.as_str(), STANZA_TAG | P256_TAG).then(|| Self::parse_ours(stanza))
     }
 
     fn parse_ours(stanza: &Stanza) -> Result<Self, HeaderError> {
@@ -95,10 +99,16 @@ impl KeyStanza {
         if stanza.args.iter().any(|arg| !seen.insert(arg.split('=').next())) {
             return Err(HeaderError::Stanza("an argument that stands twice"));
         }
-        let oaep = match argument("oaep", limits::MAX_NAME)?.as_str() {
-            "sha256" => OaepHash::Sha256,
-            "sha1" => OaepHash::Sha1,
-            other => return Err(HeaderError::UnknownHash(other.to_owned())),
+        let wrapping = if stanza.tag == P256_TAG {
+            let most = 2 * limits::MAX_PUBLIC_KEY;
+            let (share, recipient) = (argument("share", most)?, argument("recipient", most)?);
+            Wrapping::P256(Share::read(&share, &recipient).ok_or(HeaderError::Stanza("share or recipient"))?)
+        } else {
+            match argument("oaep", limits::MAX_NAME)?.as_str() {
+                "sha256" => Wrapping::OaepSha256,
+                "sha1" => Wrapping::OaepSha1,
+                other => return Err(HeaderError::UnknownHash(other.to_owned())),
+            }
         };
         let generation = argument("generation", limits::MAX_NAME)?;
         let generation = generation.parse().map_err(|_| HeaderError::Stanza("generation"))?;
@@ -110,54 +120,78 @@ impl KeyStanza {
             address: argument("address", limits::MAX_ADDRESS)?,
             private_id: argument("key", limits::MAX_UNIQUE_IDENTIFIER)?,
             generation,
-            oaep,
         };
-        Ok(Self { reference, ciphertext: stanza.body.clone() })
+        Ok(Self { reference, wrapping, ciphertext: stanza.body.clone() })
     }
 
     /// The stanza as age writes it.
     #[must_use]
     pub fn to_stanza(&self) -> Stanza {
-        let KeyReference { server, address, private_id, generation, oaep } = &self.reference;
-        Stanza {
-            tag: STANZA_TAG.to_owned(),
-            args: vec![
-                format!("oaep={}", oaep.name()),
-                format!("key={}", percent_encode(private_id)),
-                format!("generation={generation}"),
-                format!("server={}", percent_encode(server)),
-                format!("address={}", percent_encode(address)),
-            ],
-            body: self.ciphertext.clone(),
-        }
+        let KeyReference { server, address, private_id, generation } = &self.reference;
+        let (tag, mut args) = match &self.wrapping {
+            Wrapping::OaepSha256 => (STANZA_TAG, vec!["oaep=sha256".to_owned()]),
+            Wrapping::OaepSha1 => (STANZA_TAG, vec!["oaep=sha1".to_owned()]),
+            Wrapping::P256(Share { public, recipient }) => {
+                let (share, recipient) = (hex::encode(public), hex::encode(recipient));
+                (P256_TAG, vec![format!("share={share}"), format!("recipient={recipient}")])
+            }
+        };
+        args.extend([
+            format!("key={}", percent_encode(private_id)),
+            format!("generation={generation}"),
+            format!("server={}", percent_encode(server)),
+            format!("address={}", percent_encode(address)),
+        ]);
+        Stanza { tag: tag.to_owned(), args, body: self.ciphertext.clone() }
     }
 }
 
 /// Encrypts files so that a key in a KMS opens them.
 pub struct KmsRecipient {
     reference: KeyReference,
-    public_key: rsa::PublicKey,
+    public_key: Public,
+}
+
+enum Public {
+    OaepSha256(rsa::PublicKey),
+    OaepSha1(rsa::PublicKey),
+    P256(P256Recipient),
 }
 
 impl KmsRecipient {
-    /// A recipient for the key that `reference` names, whose public half is `spki`, a DER SubjectPublicKeyInfo.
+    /// A recipient for the key that `reference` names, whose public half is `spki`, a DER SubjectPublicKeyInfo. File keys
+    /// are wrapped as `scheme` says.
     ///
     /// # Errors
     /// When the public key cannot be used.
-    pub fn new(reference: KeyReference, spki: &[u8]) -> Result<Self, PublicKeyError> {
-        Ok(Self { reference, public_key: parse_public_key(spki)? })
+    pub fn new(reference: KeyReference, scheme: Scheme, spki: &[u8]) -> Result<Self, PublicKeyError> {
+        let public_key = match scheme {
+            Scheme::OaepSha256 => Public::OaepSha256(parse_public_key(spki)?),
+            Scheme::OaepSha1 => Public::OaepSha1(parse_public_key(spki)?),
+            Scheme::P256 => Public::P256(P256Recipient::new(spki)?),
+        };
+        Ok(Self { reference, public_key })
     }
 }
 
 impl age::Recipient for KmsRecipient {
     fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
         let file_key = file_key.expose_secret();
-        let ciphertext = match self.reference.oaep {
-            OaepHash::Sha256 => self.public_key.oaep_encrypt::<Sha256>(file_key),
-            OaepHash::Sha1 => self.public_key.oaep_encrypt::<Sha1>(file_key),
+        let wrapped = match &self.public_key {
+            Public::OaepSha256(key) => {
+                let ciphertext = key.oaep_encrypt::<Sha256>(file_key).map_err(io::Error::other);
+                ciphertext.map(|ciphertext| (Wrapping::OaepSha256, ciphertext))
+            }
+            Public::OaepSha1(key) => {
+                let ciphertext = key.oaep_encrypt::<Sha1>(file_key).map_err(io::Error::other);
+                ciphertext.map(|ciphertext| (Wrapping::OaepSha1, ciphertext))
+            }
+            Public::P256(key) => {
+                key.wrap(file_key).map(|(share, ciphertext)| (Wrapping::P256(share), ciphertext))
+            }
         };
-        let ciphertext = ciphertext.map_err(|error| age::EncryptError::Io(io::Error::other(error)))?;
-        let stanza = KeyStanza { reference: self.reference.clone(), ciphertext };
+        let (wrapping, ciphertext) = wrapped.map_err(age::EncryptError::Io)?;
+        let stanza = KeyStanza { reference: self.reference.clone(), wrapping, ciphertext };
         Ok((vec![stanza.to_stanza()], HashSet::new()))
     }
 }
@@ -276,7 +310,8 @@ impl Header {
             }
         }
         let stanzas = collect_stanzas(&bytes)?;
-        let known = |stanza: &&Stanza| matches!(stanza.tag.as_str(), STANZA_TAG | PASSWORD_TAG | "X25519");
+        let known =
+            |stanza: &&Stanza| matches!(stanza.tag.as_str(), STANZA_TAG | P256_TAG | PASSWORD_TAG | "X25519");
         let stanzas: Vec<StoredStanza> = stanzas.iter().filter(known).map(StoredStanza::from).collect();
         let (locks, unusable) = Locks::of(&stanzas);
         Ok(Self { bytes, stanzas, locks, unusable })
@@ -371,6 +406,9 @@ pub enum PublicKeyError {
     /// It is no RSA public key in SubjectPublicKeyInfo form.
     #[error("it is not an RSA public key in SubjectPublicKeyInfo form")]
     Malformed,
+    /// It is no point on P-256.
+    #[error("it is not a public key on P-256 in SubjectPublicKeyInfo form")]
+    NotP256,
     /// It protects too little.
     #[error("it has {0} bits, fewer than {1}")]
     TooShort(usize, usize),

@@ -4,16 +4,20 @@ use kms_protocol::DateTime;
 
 use super::database::Database;
 use super::envelope::{KeyReference, KmsRecipient, PasswordKey, public_key_bits};
-use super::kms::{IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind};
+use super::kms::{IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind, Scheme};
 use super::records::{Contact, Job, JobKey, JobKms, Repository, ServerEntry, check_name};
 use super::{BackupError, limits};
+use crate::agreement::is_p256;
 
 /// A job whose key is being asked for.
 ///
 /// The database is written before and after the KMS is asked, and not held meanwhile. When this process dies in
 /// between, the next `job create` of the same name finds the job begun and asks for the key under the same name.
 pub struct NewJob {
+    /// The job as it is while the key is asked for.
     job: Job,
+    /// Whether there was such a job, with a password or without a key of its own.
+    existed: bool,
     kms: JobKms,
     request: KeyRequest,
 }
@@ -32,16 +36,12 @@ impl NewJob {
     ) -> Result<Self, BackupError> {
         check_name("job name", name)?;
         let server = database.server(server)?;
-        let existing = match database.job(name) {
-            Ok(job) => Some(job),
-            Err(BackupError::Unknown { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let existing = found(database, name)?;
         let exists = || BackupError::Exists { what: "job", name: name.to_owned() };
-        let (job, retry) = match existing {
+        let (job, retry) = match existing.clone() {
             None => (Job { name: name.to_owned(), created: now.0, kms: None, password: None }, false),
             Some(job) => match &job.kms {
-                // A job with a password gets a key as well, and goes over to it.
+                // A job with a password, or with none of its own, gets a key, and goes over to it.
                 None => (job, false),
                 Some(kms)
                     if kms.generation.is_none()
@@ -53,6 +53,7 @@ impl NewJob {
                 Some(_) => return Err(exists()),
             },
         };
+        let existed = existing.is_some() && (!retry || job.password.is_some());
         let before = job.clone();
         let kms = match job.kms.clone() {
             Some(kms) => kms,
@@ -66,12 +67,12 @@ impl NewJob {
                     offline: None,
                 };
                 let begun = Job { kms: Some(kms.clone()), ..job };
-                database.put_job(before.password.as_ref().map(|_| &before), &begun, None)?;
+                database.put_job(existing.as_ref(), &begun, None)?;
                 kms
             }
         };
         let request = KeyRequest { name: kms.key_name.clone(), algorithm, retry };
-        Ok(Self { job: Job { kms: Some(kms.clone()), ..before }, kms, request })
+        Ok(Self { job: Job { kms: Some(kms.clone()), ..before }, existed, kms, request })
     }
 
     /// Asks the KMS for the key.
@@ -103,26 +104,32 @@ impl NewJob {
         Ok((job, key))
     }
 
-    /// Forgets the job after an `error` of the KMS that says that no key was made.
+    /// Forgets the job, or makes it what it was, after an `error` of the KMS that says that no key was made.
     ///
     /// # Errors
     /// When the database fails.
     pub fn give_up(self, database: &mut Database, error: &KmsError) -> Result<(), BackupError> {
         match error.kind {
-            KmsErrorKind::Refused | KmsErrorKind::Unsupported => match &self.job.password {
-                None => database.forget_requested_job(&self.job),
-                Some(_) => database.put_job(Some(&self.job), &Job { kms: None, ..self.job.clone() }, None),
-            },
+            KmsErrorKind::Refused | KmsErrorKind::Unsupported if self.existed => {
+                database.put_job(Some(&self.job), &Job { kms: None, ..self.job.clone() }, None)
+            }
+            KmsErrorKind::Refused | KmsErrorKind::Unsupported => database.forget_requested_job(&self.job),
             _ => Ok(()),
         }
     }
 }
 
-/// Checks a key before anything is encrypted to it: an RSA key, and not shorter than the job wants.
+/// Checks a key before anything is encrypted to it: of the job's algorithm, and not shorter than it wants.
 pub(super) fn check_issued(issued: &IssuedKey, algorithm: KeyAlgorithm) -> Result<(), String> {
-    let bits = public_key_bits(&issued.public_key_spki).map_err(|error| error.to_string())?;
-    if bits < algorithm.bits() {
-        return Err(format!("it has {bits} bits, the job wants {}", algorithm.bits()));
+    if algorithm == KeyAlgorithm::P256 {
+        if issued.scheme != Scheme::P256 || !is_p256(&issued.public_key_spki) {
+            return Err("it is no key on P-256".to_owned());
+        }
+    } else {
+        let bits = public_key_bits(&issued.public_key_spki).map_err(|error| error.to_string())?;
+        if bits < algorithm.bits() {
+            return Err(format!("it has {bits} bits, the job wants {}", algorithm.bits()));
+        }
     }
     for id in [&issued.private_id, &issued.public_id] {
         if id.is_empty() || id.len() > limits::MAX_UNIQUE_IDENTIFIER {
@@ -138,8 +145,16 @@ pub(super) fn job_key(issued: IssuedKey, generation: u32, now: DateTime) -> JobK
         private_id: issued.private_id,
         public_id: issued.public_id,
         public_key: issued.public_key_spki,
-        oaep: issued.oaep,
+        scheme: issued.scheme,
         adopted: now.0,
+    }
+}
+
+fn found(database: &Database, name: &str) -> Result<Option<Job>, BackupError> {
+    match database.job(name) {
+        Ok(job) => Ok(Some(job)),
+        Err(BackupError::Unknown { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -154,11 +169,7 @@ pub fn set_password(
     now: DateTime,
 ) -> Result<Job, BackupError> {
     check_name("job name", name)?;
-    let existing = match database.job(name) {
-        Ok(job) => Some(job),
-        Err(BackupError::Unknown { .. }) => None,
-        Err(error) => return Err(error),
-    };
+    let existing = found(database, name)?;
     let new = Job { name: name.to_owned(), created: now.0, kms: None, password: None };
     let job = Job { password: Some(password), ..existing.clone().unwrap_or(new) };
     database.put_job(existing.as_ref(), &job, None)?;
@@ -298,11 +309,11 @@ impl Protection {
                     address: server.address.clone(),
                     private_id: key.private_id.clone(),
                     generation: key.generation,
-                    oaep: key.oaep,
                 };
-                let recipient = KmsRecipient::new(reference, &key.public_key).map_err(|error| {
-                    BackupError::UnusableKey { server: server.name.clone(), what: error.to_string() }
-                })?;
+                let recipient =
+                    KmsRecipient::new(reference, key.scheme, &key.public_key).map_err(|error| {
+                        BackupError::UnusableKey { server: server.name.clone(), what: error.to_string() }
+                    })?;
                 Ok(Box::new(recipient))
             }
         }

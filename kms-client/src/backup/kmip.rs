@@ -5,11 +5,11 @@ use kms_protocol::{Secret, Version};
 
 use super::kms::{
     CertificateInUse, Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind,
-    KnownKey, OaepHash, WrappedKey,
+    KnownKey, Scheme, Share, WrappedKey, Wrapping,
 };
 use super::records::ServerEntry;
 use crate::blocking::Client;
-use crate::{Error, KeySpec, KeyTravel, rotation};
+use crate::{Agreement, Error, KeySpec, KeyTravel, rotation};
 
 /// A KMIP server as the backup side's KMS.
 #[derive(Debug)]
@@ -71,22 +71,27 @@ impl KeyManagement for Kmip {
     }
 
     fn unwrap_keys(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, KmsError>> {
-        let wrapped: Vec<crate::WrappedKey> = wrapped
-            .iter()
-            .map(|key| {
-                let hash = match key.oaep {
-                    OaepHash::Sha256 => HashingAlgorithm::Sha256,
-                    OaepHash::Sha1 => HashingAlgorithm::Sha1,
-                };
-                crate::WrappedKey {
-                    private_id: key.private_id.clone(),
-                    ciphertext: key.ciphertext.clone(),
-                    hash,
-                    mask_hash: hash,
+        let (mut encrypted, mut agreed) = (Vec::new(), Vec::new());
+        for key in wrapped {
+            match asked(key) {
+                Asked::Decryption(request) => encrypted.push(request),
+                Asked::Agreement(request) => agreed.push(request),
+            }
+        }
+        let mut decrypted = self.client.decrypt_all(&encrypted).into_iter();
+        let mut shared = self.client.agree_all(&agreed).into_iter();
+        let unwrap_one = |key: &WrappedKey| {
+            let unanswered = || Err(Error::protocol("it answered nothing"));
+            match &key.wrapping {
+                Wrapping::OaepSha256 | Wrapping::OaepSha1 => decrypted.next().unwrap_or_else(unanswered),
+                Wrapping::P256(share) => {
+                    let shared = shared.next().unwrap_or_else(unanswered)?;
+                    let opened = share.open(&shared, &key.ciphertext);
+                    opened.ok_or_else(|| Error::Decryption { id: key.private_id.clone() })
                 }
-            })
-            .collect();
-        self.client.decrypt_all(&wrapped).into_iter().map(|result| result.map_err(KmsError::from)).collect()
+            }
+        };
+        wrapped.iter().map(unwrap_one).map(|result| result.map_err(KmsError::from)).collect()
     }
 
     fn certificates(&self) -> Vec<CertificateInUse> {
@@ -103,6 +108,30 @@ impl KeyManagement for Kmip {
     }
 }
 
+/// What the KMS is asked to unwrap a key.
+enum Asked {
+    Decryption(crate::WrappedKey),
+    Agreement(Agreement),
+}
+
+fn asked(key: &WrappedKey) -> Asked {
+    let decryption = |hash| {
+        Asked::Decryption(crate::WrappedKey {
+            private_id: key.private_id.clone(),
+            ciphertext: key.ciphertext.clone(),
+            hash,
+            mask_hash: hash,
+        })
+    };
+    match &key.wrapping {
+        Wrapping::OaepSha256 => decryption(HashingAlgorithm::Sha256),
+        Wrapping::OaepSha1 => decryption(HashingAlgorithm::Sha1),
+        Wrapping::P256(Share { public, .. }) => {
+            Asked::Agreement(Agreement { private_id: key.private_id.clone(), peer: public.clone() })
+        }
+    }
+}
+
 /// The client's word for a kind of pair.
 #[must_use]
 pub fn spec(algorithm: KeyAlgorithm) -> KeySpec {
@@ -110,17 +139,22 @@ pub fn spec(algorithm: KeyAlgorithm) -> KeySpec {
         KeyAlgorithm::Rsa2048 => KeySpec::Rsa2048,
         KeyAlgorithm::Rsa3072 => KeySpec::Rsa3072,
         KeyAlgorithm::Rsa4096 => KeySpec::Rsa4096,
+        KeyAlgorithm::P256 => KeySpec::P256,
     }
 }
 
 fn issued(key: crate::IssuedKey) -> IssuedKey {
     // Before 1.4 the mask's hash cannot be stated and is SHA-1, so the hash has to be SHA-1 too.
-    let oaep = if key.version >= Version::V1_4 { OaepHash::Sha256 } else { OaepHash::Sha1 };
+    let scheme = match key.bits {
+        256 => Scheme::P256,
+        _ if key.version >= Version::V1_4 => Scheme::OaepSha256,
+        _ => Scheme::OaepSha1,
+    };
     IssuedKey {
         private_id: key.private_id,
         public_id: key.public_id,
         public_key_spki: key.public_key_spki,
-        oaep,
+        scheme,
     }
 }
 

@@ -31,9 +31,9 @@ pub trait KeyManagement {
     /// When the question as a whole fails; what is wrong with a single key is a finding.
     fn rotations(&self, known: &[KnownKey]) -> Result<Vec<Finding>, KmsError>;
 
-    /// Has the KMS decrypt many file keys at once; answers one result for each, in their order.
+    /// Has the KMS unwrap many file keys at once; answers one result for each, in their order.
     ///
-    /// RSA OAEP with the hash that each states, for OAEP and for MGF1 alike, both said explicitly: MGF1's default is
+    /// By ECDH what it is asked for is the shared secret, which [`Share::open`](Share::open) takes. RSA OAEP with the hash that each states, for OAEP and for MGF1 alike, both said explicitly: MGF1's default is
     /// SHA-1 whatever the hash (KMIP 1.4 section 3.6).
     fn unwrap_keys(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, KmsError>>;
 
@@ -80,26 +80,33 @@ pub enum KeyAlgorithm {
     #[default]
     #[serde(rename = "rsa-4096")]
     Rsa4096,
+    /// The elliptic curve P-256.
+    #[serde(rename = "p-256")]
+    P256,
 }
 
 impl KeyAlgorithm {
-    /// All of them, shortest first.
-    pub const ALL: [Self; 3] = [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+    /// All of them, RSA first and shortest first.
+    pub const ALL: [Self; 4] = [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::P256];
 
-    /// The modulus' length in bits.
+    /// The length in bits of the modulus, or of the curve's field.
     #[must_use]
     pub const fn bits(self) -> usize {
         match self {
             Self::Rsa2048 => 2048,
             Self::Rsa3072 => 3072,
             Self::Rsa4096 => 4096,
+            Self::P256 => 256,
         }
     }
 }
 
 impl fmt::Display for KeyAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rsa-{}", self.bits())
+        match self {
+            Self::P256 => f.write_str("p-256"),
+            _ => write!(f, "rsa-{}", self.bits()),
+        }
     }
 }
 
@@ -110,31 +117,24 @@ impl FromStr for KeyAlgorithm {
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.to_string() == text)
-            .ok_or_else(|| format!("{text:?} is none of rsa-2048, rsa-3072, rsa-4096"))
+            .ok_or_else(|| format!("{text:?} is none of rsa-2048, rsa-3072, rsa-4096, p-256"))
     }
 }
 
-/// The hash of RSA-OAEP, for OAEP itself and for MGF1.
+/// How file keys are wrapped for a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum OaepHash {
-    /// SHA-256: every KMS that speaks KMIP 1.4 or later.
+pub enum Scheme {
+    /// RSA-OAEP with SHA-256, for OAEP itself and for MGF1: every KMS that speaks KMIP 1.4 or later.
     #[default]
-    Sha256,
-    /// SHA-1: older ones, which have no field to state MGF1's hash.
-    Sha1,
-}
-
-impl OaepHash {
-    /// The name that a backup file's header uses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha1 => "sha1",
-        }
-    }
+    #[serde(rename = "sha256")]
+    OaepSha256,
+    /// RSA-OAEP with SHA-1 for both: older ones, which have no field to state MGF1's hash.
+    #[serde(rename = "sha1")]
+    OaepSha1,
+    /// ECDH on P-256 with a pair made for one file.
+    #[serde(rename = "p-256")]
+    P256,
 }
 
 /// A key pair that is wanted.
@@ -158,8 +158,8 @@ pub struct IssuedKey {
     pub public_id: String,
     /// The public half as a DER SubjectPublicKeyInfo.
     pub public_key_spki: Vec<u8>,
-    /// The OAEP hash that this KMS is sure to decrypt.
-    pub oaep: OaepHash,
+    /// How file keys are wrapped for it, so that this KMS is sure to unwrap them.
+    pub scheme: Scheme,
 }
 
 /// A key pair that this installation encrypts with.
@@ -209,10 +209,30 @@ pub enum Finding {
 pub struct WrappedKey {
     /// Unique Identifier of the private key that opens it.
     pub private_id: String,
-    /// The hash of its OAEP.
-    pub oaep: OaepHash,
-    /// The file key, encrypted by RSA-OAEP.
+    /// How it is wrapped.
+    pub wrapping: Wrapping,
+    /// The wrapped file key.
     pub ciphertext: Vec<u8>,
+}
+
+/// How a file key is wrapped, and what it takes beside the private key to unwrap it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wrapping {
+    /// RSA-OAEP with SHA-256, for OAEP itself and for MGF1.
+    OaepSha256,
+    /// RSA-OAEP with SHA-1 for both.
+    OaepSha1,
+    /// By what the key shares with a pair made for this file.
+    P256(Share),
+}
+
+/// The public half of a pair made for one file, and which key it was made to agree with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// The public half, as a DER SubjectPublicKeyInfo.
+    pub public: Vec<u8>,
+    /// SHA-256 of the key's own public half, as a DER SubjectPublicKeyInfo.
+    pub recipient: [u8; 32],
 }
 
 /// Why the KMS did not do what was asked.

@@ -33,5 +33,5 @@ pub mod unlock;
 pub use error::BackupError;
 pub use kms::{
     CertificateInUse, Finding, IssuedKey, KeyAlgorithm, KeyManagement, KeyRequest, KmsError, KmsErrorKind,
-    KnownKey, OaepHash, WrappedKey,
+    KnownKey, Scheme, Share, WrappedKey, Wrapping,
 };

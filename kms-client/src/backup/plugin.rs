@@ -16,7 +16,7 @@ use age_plugin::{Callbacks, PluginHandler, run_state_machine};
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{FileKeyIdentity, KeyReference, KeyStanza, KmsRecipient};
-use super::kms::{OaepHash, WrappedKey};
+use super::kms::{Scheme, WrappedKey};
 use super::records::{JobKey, ServerEntry};
 use super::unlock::Connect;
 
@@ -29,7 +29,8 @@ struct Named {
     address: String,
     key: String,
     generation: u32,
-    oaep: OaepHash,
+    #[serde(rename = "oaep")]
+    scheme: Scheme,
 }
 
 /// The recipient for a key, as `rage -r` takes it.
@@ -42,7 +43,7 @@ pub fn recipient(server: &ServerEntry, key: &JobKey) -> io::Result<String> {
         address: server.address.clone(),
         key: key.private_id.clone(),
         generation: key.generation,
-        oaep: key.oaep,
+        scheme: key.scheme,
     };
     let mut bytes = serde_json::to_vec(&named)?;
     bytes.push(b'\n');
@@ -103,11 +104,10 @@ impl RecipientPluginV1 for Recipients {
             address: named.address,
             private_id: named.key,
             generation: named.generation,
-            oaep: named.oaep,
         };
         let public_key = rest.get(1..).unwrap_or_default();
-        let recipient =
-            KmsRecipient::new(reference, public_key).map_err(|error| failed(error.to_string()))?;
+        let recipient = KmsRecipient::new(reference, named.scheme, public_key)
+            .map_err(|error| failed(error.to_string()))?;
         self.recipients.push(recipient);
         Ok(())
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chains::{path_of, text_of};
 use super::envelope::PasswordKey;
-use super::kms::{KeyAlgorithm, KnownKey, OaepHash};
+use super::kms::{KeyAlgorithm, KnownKey, Scheme};
 use super::{BackupError, limits};
 
 /// A KMS server that this installation knows.
@@ -120,8 +120,9 @@ pub struct JobKey {
     /// The public half as a DER SubjectPublicKeyInfo.
     #[serde(with = "hex::serde")]
     pub public_key: Vec<u8>,
-    /// The OAEP hash to use with it.
-    pub oaep: OaepHash,
+    /// How file keys are wrapped for it.
+    #[serde(rename = "oaep")]
+    pub scheme: Scheme,
     /// When this installation took it over, in seconds since 1970-01-01T00:00:00Z.
     pub adopted: i64,
 }

@@ -46,7 +46,10 @@ pub fn rewrap(
     let _lock = state.lock_job(&chain.job)?;
     let recipients = ready.recipients()?;
     let recipients: Vec<&dyn age::Recipient> = recipients.iter().map(AsRef::as_ref).collect();
-    let mut files = state.database()?.chain_files(&chain.id)?;
+    let database = state.database()?;
+    // A backup may have gone on with the chain while this one waited for the lock.
+    let (chain, mut files) = (&database.chain(&chain.id)?, database.chain_files(&chain.id)?);
+    drop(database);
     let mut done = Rewrapped::default();
     let mut work: Vec<(usize, LockedFile)> = Vec::new();
     // Files that a kill kept from being noted, or that were noted for the metadata alone.

@@ -135,9 +135,9 @@ pub(super) fn by_links(key: &KnownKey, walk: &Walk<'_>) -> Verdict {
     Verdict::Lost(because)
 }
 
-/// Whether a key may take the known one's place: public halves of RSA pairs that encrypt and are not shorter.
+/// Whether a key may take the known one's place: of the same algorithm, for encryption, and not shorter.
 fn fits(key: &KnownKey, view: &View) -> bool {
-    view.is_rsa() && view.may_encrypt() && view.length.is_none_or(|length| length >= key.spec.bits())
+    key.spec.fits(view) && view.may_encrypt()
 }
 
 /// What is to be made of the hits of a search.

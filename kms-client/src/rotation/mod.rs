@@ -301,7 +301,7 @@ impl<'a> Discovery<'a> {
         version: Version,
     ) -> Result<Finding, Error> {
         let unusable = |why| Finding::Unusable { id: view.id.clone(), why, known: self.state(key) };
-        if public.bits < key.spec.bits().unsigned_abs() {
+        if !i32::try_from(public.bits).is_ok_and(|bits| key.spec.takes(bits)) {
             return Ok(unusable(Unusable::Weaker));
         }
         let Some(private_id) = self.private_half(key, view).await? else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kms_client::backup::database::Database;
 use kms_client::backup::records::{Change, Job, JobKey, JobKms, Outcome, ServerEntry, SyncRun};
-use kms_client::backup::{BackupError, KeyAlgorithm, OaepHash, limits};
+use kms_client::backup::{BackupError, KeyAlgorithm, Scheme, limits};
 use tempfile::tempdir;
 
 fn server(name: &str) -> ServerEntry {
@@ -40,7 +40,7 @@ fn key(generation: u32) -> JobKey {
         private_id: format!("private-{generation}"),
         public_id: format!("public-{generation}"),
         public_key: vec![0xa5; 550],
-        oaep: OaepHash::Sha256,
+        scheme: Scheme::OaepSha256,
         adopted: i64::from(generation),
     }
 }

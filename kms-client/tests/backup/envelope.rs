@@ -4,11 +4,14 @@ use std::io::{BufReader, Cursor, Read, Write};
 
 use age::x25519;
 use age_core::format::Stanza;
+use aws_lc_rs::agreement::{ECDH_P256, ECDH_P384, PrivateKey, UnparsedPublicKey, agree};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use kms_client::backup::envelope::{
     FileKeyIdentity, Header, HeaderError, KeyReference, KeyStanza, KmsRecipient, PublicKeyError, STANZA_TAG,
     public_key_bits,
 };
-use kms_client::backup::{KeyAlgorithm, KeyManagement, KeyRequest, OaepHash};
+use kms_client::backup::{KeyAlgorithm, KeyManagement, KeyRequest, Scheme, Share, Wrapping};
+use kms_protocol::Secret;
 use proptest::prelude::*;
 
 use crate::fake_kms::FakeKms;
@@ -19,7 +22,6 @@ fn reference(private_id: &str) -> KeyReference {
         address: "[::1]:5696".to_owned(),
         private_id: private_id.to_owned(),
         generation: 3,
-        oaep: OaepHash::Sha256,
     }
 }
 
@@ -47,9 +49,9 @@ fn decrypt(file: &[u8], identity: &dyn age::Identity) -> Result<Vec<u8>, age::De
 fn the_kms_opens_what_was_encrypted_to_its_public_key() {
     let kms = FakeKms::default();
     let issued = issue(&kms);
-    for oaep in [OaepHash::Sha256, OaepHash::Sha1] {
-        let reference = KeyReference { oaep, ..reference(&issued.private_id) };
-        let recipient = KmsRecipient::new(reference.clone(), &issued.public_key_spki).unwrap();
+    for scheme in [Scheme::OaepSha256, Scheme::OaepSha1] {
+        let reference = reference(&issued.private_id);
+        let recipient = KmsRecipient::new(reference.clone(), scheme, &issued.public_key_spki).unwrap();
         let file = encrypt(&[&recipient], b"data");
         let header = Header::read(&mut BufReader::new(&file[..])).unwrap();
         let [stanza] = &header.locks.keys[..] else { panic!("{header:?}") };
@@ -64,18 +66,71 @@ fn the_kms_opens_what_was_encrypted_to_its_public_key() {
 fn the_header_is_readable_as_documented() {
     let issued = issue(&FakeKms::default());
     let reference = KeyReference { server: "my lab".to_owned(), ..reference("a b") };
-    let recipient = KmsRecipient::new(reference, &issued.public_key_spki).unwrap();
+    let recipient = KmsRecipient::new(reference, Scheme::OaepSha256, &issued.public_key_spki).unwrap();
     let file = encrypt(&[&recipient], b"");
     let text = String::from_utf8_lossy(&file);
     let line = "-> kmip-rsa-oaep oaep=sha256 key=a%20b generation=3 server=my%20lab address=%5B::1%5D:5696\n";
     assert!(text.starts_with(&format!("age-encryption.org/v1\n{line}")), "{text}");
 }
 
+fn spki(key: &PrivateKey) -> Vec<u8> {
+    let public: PublicKeyX509Der<'_> = key.compute_public_key().unwrap().as_der().unwrap();
+    public.as_ref().to_vec()
+}
+
+/// What a KMS does: the x-coordinate that both keys lead to.
+fn shared(key: &PrivateKey, share: &Share) -> Secret {
+    let peer = UnparsedPublicKey::new(&ECDH_P256, share.public.as_slice());
+    agree(key, peer, "no point", |shared| Ok(Secret::from(shared))).unwrap()
+}
+
+#[test]
+fn a_key_on_p256_opens_its_stanza_and_no_other_key_or_share_does() {
+    let key = PrivateKey::generate(&ECDH_P256).unwrap();
+    let recipient = KmsRecipient::new(reference("id"), Scheme::P256, &spki(&key)).unwrap();
+    let file = encrypt(&[&recipient], b"data");
+    let text = String::from_utf8_lossy(&file).into_owned();
+    assert!(text.starts_with("age-encryption.org/v1\n-> kmip-p256 share="), "{text}");
+    let header = Header::read(&mut BufReader::new(&file[..])).unwrap();
+    let [stanza] = &header.locks.keys[..] else { panic!("{header:?}") };
+    assert_eq!(stanza.reference, reference("id"));
+    let Wrapping::P256(share) = &stanza.wrapping else { panic!("{stanza:?}") };
+    let file_key = share.open(&shared(&key, share), &stanza.ciphertext).unwrap();
+    assert_eq!(decrypt(&file, &FileKeyIdentity::new(file_key).unwrap()).unwrap(), b"data");
+
+    let other = PrivateKey::generate(&ECDH_P256).unwrap();
+    assert!(share.open(&shared(&other, share), &stanza.ciphertext).is_none(), "another key");
+    let stolen = Share { public: spki(&other), ..share.clone() };
+    assert!(stolen.open(&shared(&key, share), &stanza.ciphertext).is_none(), "another share");
+    let misled = Share { recipient: [0; 32], ..share.clone() };
+    assert!(misled.open(&shared(&key, share), &stanza.ciphertext).is_none(), "another recipient");
+    // Each file has a pair of its own.
+    let again = encrypt(&[&recipient], b"data");
+    let again = Header::read(&mut BufReader::new(&again[..])).unwrap();
+    assert_ne!(again.locks.keys[0].wrapping, stanza.wrapping);
+
+    let rsa = issue(&FakeKms::default()).public_key_spki;
+    let p384 = spki(&PrivateKey::generate(&ECDH_P384).unwrap());
+    for unusable in [&rsa[..], &p384, b"no key"] {
+        let refused = KmsRecipient::new(reference("id"), Scheme::P256, unusable).err();
+        assert_eq!(refused, Some(PublicKeyError::NotP256));
+    }
+    let good = stanza.to_stanza();
+    for (at, broken) in [(0, "share=00"), (0, "share="), (1, "recipient=00"), (1, "recipient=zz"), (1, "x=y")]
+    {
+        let mut args = good.args.clone();
+        args[at] = broken.to_owned();
+        let stanza = Stanza { tag: good.tag.clone(), args, body: good.body.clone() };
+        assert!(KeyStanza::parse(&stanza).unwrap().is_err(), "{broken}");
+    }
+}
+
 /// Somebody who has another key opens the file too: it is an age file like any other.
 #[test]
 fn other_recipients_stand_beside_ours_and_open_the_file() {
     let issued = issue(&FakeKms::default());
-    let ours = KmsRecipient::new(reference(&issued.private_id), &issued.public_key_spki).unwrap();
+    let ours = KmsRecipient::new(reference(&issued.private_id), Scheme::OaepSha256, &issued.public_key_spki)
+        .unwrap();
     let theirs = x25519::Identity::generate();
     for recipients in [[&ours as &dyn age::Recipient, &theirs.to_public()], [&theirs.to_public(), &ours]] {
         let file = encrypt(&recipients, b"data");
@@ -91,7 +146,8 @@ fn other_recipients_stand_beside_ours_and_open_the_file() {
 #[test]
 fn reading_a_header_stops_right_after_it() {
     let issued = issue(&FakeKms::default());
-    let ours = KmsRecipient::new(reference(&issued.private_id), &issued.public_key_spki).unwrap();
+    let ours = KmsRecipient::new(reference(&issued.private_id), Scheme::OaepSha256, &issued.public_key_spki)
+        .unwrap();
     let file = encrypt(&[&ours], b"data");
     let mut reader = Cursor::new(&file);
     let header = Header::read(&mut reader).unwrap();
@@ -170,7 +226,7 @@ fn unusable_public_keys_are_refused() {
 #[test]
 fn what_is_no_file_key_makes_no_identity() {
     for length in [0, 15, 17, 32] {
-        assert!(FileKeyIdentity::new(kms_protocol::Secret::new(vec![0; length])).is_none());
+        assert!(FileKeyIdentity::new(Secret::new(vec![0; length])).is_none());
     }
 }
 
@@ -180,10 +236,9 @@ proptest! {
         server in ".{1,20}", address in ".{1,60}", private_id in ".{1,60}", generation: u32,
         ciphertext in proptest::collection::vec(any::<u8>(), 1..1024),
     ) {
-        let oaep = OaepHash::Sha256;
-        let reference = KeyReference { server, address, private_id, generation, oaep };
+        let reference = KeyReference { server, address, private_id, generation };
         prop_assume!(reference.server.len() <= 64);
-        let stanza = KeyStanza { reference, ciphertext };
+        let stanza = KeyStanza { reference, wrapping: Wrapping::OaepSha256, ciphertext };
         let written = stanza.to_stanza();
         prop_assert!(written.args.iter().all(age_core::format::is_arbitrary_string));
         prop_assert_eq!(KeyStanza::parse(&written).unwrap().unwrap(), stanza);
@@ -207,7 +262,11 @@ proptest! {
 
     #[test]
     fn a_changed_header_is_read_or_refused(flips in proptest::collection::vec((0_usize..600, any::<u8>()), 1..6)) {
-        let stanza = KeyStanza { reference: reference("k"), ciphertext: vec![7; 256] };
+        let stanza = KeyStanza {
+            reference: reference("k"),
+            wrapping: Wrapping::OaepSha256,
+            ciphertext: vec![7; 256],
+        };
         struct Fixed(KeyStanza);
         impl age::Recipient for Fixed {
             fn wrap_file_key(

@@ -7,7 +7,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
 use kms_client::backup::{
     CertificateInUse, Finding, IssuedKey, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey,
-    OaepHash, WrappedKey,
+    Scheme, WrappedKey, Wrapping,
 };
 use kms_protocol::Secret;
 use kms_protocol::enums::State;
@@ -128,7 +128,7 @@ impl Inner {
             private_id: format!("private-{id}"),
             public_id: format!("public-{id}"),
             public_key_spki: public.to_public_key_der().unwrap().into_vec(),
-            oaep: OaepHash::Sha256,
+            scheme: Scheme::OaepSha256,
         }
     }
 
@@ -151,10 +151,10 @@ impl Inner {
     fn unwrap_one(&self, wrapped: &WrappedKey) -> Result<Secret, KmsError> {
         let pair = number(&wrapped.private_id).and_then(|id| self.pairs.get(&id));
         let pair = pair.ok_or_else(|| error(KmsErrorKind::NoSuchKey, "Item Not Found"))?;
-        let decrypted = match wrapped.oaep {
-            OaepHash::Sha256 => pair.private.oaep_decrypt::<Sha256>(&wrapped.ciphertext),
-            OaepHash::Sha1 => pair.private.oaep_decrypt::<Sha1>(&wrapped.ciphertext),
-            other => panic!("{other:?}"),
+        let decrypted = match wrapped.wrapping {
+            Wrapping::OaepSha256 => pair.private.oaep_decrypt::<Sha256>(&wrapped.ciphertext),
+            Wrapping::OaepSha1 => pair.private.oaep_decrypt::<Sha1>(&wrapped.ciphertext),
+            Wrapping::P256(_) => panic!("this KMS has RSA pairs alone"),
         };
         let failed = |_| error(KmsErrorKind::DecryptionFailed, "Cryptographic Failure");
         decrypted.map(Secret::new).map_err(failed)

@@ -3,7 +3,13 @@
 use std::fs;
 use std::io::Read;
 
+use kms_client::backup::KeyManagement;
 use kms_client::backup::archive::facts;
+use kms_client::backup::jobs::ReadyJob;
+use kms_client::backup::records::ServerEntry;
+use kms_client::backup::rewrap::rewrap;
+use kms_client::backup::state::State;
+use kms_client::backup::unlock::{Recovered, Unlocker};
 use kms_client::cli::Exit;
 
 use crate::archive::names;
@@ -101,4 +107,32 @@ fn backups_move_to_a_password_and_to_another_kms() {
     assert_same(&installation.path("tree"), &installation.path("two/tree"));
     let metadata = file.replace(".age", ".chain");
     installation.run(&format!("restore {metadata} --to @three")).done();
+}
+
+#[test]
+fn a_backup_that_ends_before_a_rewrap_begins_is_not_forgotten() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    installation.back_up();
+    let state = State::new(&installation.path("state"));
+    let chain = state.database().unwrap().chains().unwrap().remove(0);
+    trees::write(installation.path("tree").join("later"), b"x");
+    installation.back_up();
+    kms.rotate();
+    installation.run("sync").done();
+    let ready = ReadyJob::load(&state.database().unwrap(), "docs").unwrap();
+    let servers = state.database().unwrap().servers().unwrap();
+    let same = kms.clone();
+    let connect = move |_: &ServerEntry| Ok(Box::new(same.clone()) as Box<dyn KeyManagement>);
+    let mut unlocker = Unlocker {
+        servers,
+        whatever_named: false,
+        connect: &connect,
+        passwords: Vec::new(),
+        ask: &|_| None,
+        recovered: Recovered::default(),
+    };
+    rewrap(&state, &chain, &ready, &mut unlocker, &|_| {}).unwrap();
+    let next = installation.run("backup docs @tree --to @backups --json").events().pop().unwrap();
+    assert_eq!(next["number"], 3, "the chain goes on");
 }

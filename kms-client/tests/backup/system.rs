@@ -138,3 +138,19 @@ fn the_database_moves_to_another_folder_and_holds_no_secret() {
     let next = installation.run("backup docs @tree --to @backups --json").events().pop().unwrap();
     assert_eq!(next["number"], 1, "what was backed up is not known any more");
 }
+
+#[test]
+fn a_job_without_a_key_gets_one_later_and_stays_what_it_was_where_the_kms_refuses() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    installation.run("job create plain --no-key").done();
+    let plain = installation.run("job show plain").done();
+    kms.set_refusing(true);
+    installation
+        .run("job create plain --server lab --key rsa-2048")
+        .failed(Exit::Failed, &["Permission Denied"]);
+    assert_eq!(installation.run("job show plain").done(), plain);
+    kms.set_refusing(false);
+    installation.run("job create plain --server lab --key rsa-2048").done();
+    installation.run("backup plain @tree --to @backups").done();
+}

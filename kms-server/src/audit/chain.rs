@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use kms_certs::{folder_of, sync_folder};
 
 use super::end::Known;
 use super::limits::BLOCK;
@@ -170,10 +171,8 @@ impl Chain {
         self.file.sync_all()?;
         segment::write_head(&self.head, &self.at)?;
         self.head.sync_all()?;
-        File::open(&self.folder)?.sync_all()?;
-        if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
-        }
+        sync_folder(&self.folder)?;
+        sync_folder(folder_of(&self.folder))?;
         self.restock();
         Ok(())
     }
@@ -283,7 +282,7 @@ impl Chain {
         let (block, at) = self.first_line(number, self.prunable(number), time)?;
         file.write_all_at(&block, 0)?;
         file.sync_all()?;
-        File::open(&self.folder)?.sync_all()?;
+        sync_folder(&self.folder)?;
         // The rest of the old segment's place is free again.
         self.file.set_len(self.length)?;
         (self.number, self.file, self.length, self.at) = (number, file, block.len() as u64, at);

@@ -16,7 +16,7 @@ use super::source::{Source, explain, nearest};
 use super::{Config, read_bounded};
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
-use crate::kms::policy::{Policies, Policy};
+use crate::kms::policy::{Policies, Policy, Seeding};
 
 /// What the file of changes says.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ const HEAD: &str = "# Policies that were changed on the running server, over tho
 pub struct PolicyBook {
     written: Vec<Placed>,
     access: Access,
+    random_seeds: Seeding,
+    pkcs1_decryption: bool,
     /// Where changes are kept; without it there can be none.
     file: Option<PathBuf>,
     changes: Changes,
@@ -55,6 +57,8 @@ impl PolicyBook {
         let mut book = Self {
             written: config.placed(),
             access: config.access.clone(),
+            random_seeds: config.random_seeds,
+            pkcs1_decryption: config.pkcs1_decryption,
             file: file.map(Path::to_owned),
             changes: Changes::default(),
             source: Arc::default(),
@@ -92,7 +96,8 @@ impl PolicyBook {
     #[must_use]
     pub fn policies(&self) -> Policies {
         let list = self.effective().into_iter().map(|placed| placed.policy).collect();
-        Policies { list, access: self.access.clone() }
+        let Self { random_seeds, pkcs1_decryption, .. } = *self;
+        Policies { list, access: self.access.clone(), random_seeds, pkcs1_decryption }
     }
 
     /// Sets settings of the policy `name`, which is made where there is none. `null` sets a setting back to its default.

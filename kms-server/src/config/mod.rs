@@ -27,7 +27,7 @@ use source::{Source, explain};
 use crate::crypto::limits::READY_PAIRS as READY_PAIRS_MOST;
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
-use crate::kms::policy::Policy;
+use crate::kms::policy::{Policy, Seeding};
 use crate::limits;
 use crate::principal::Mapping;
 use crate::store_key::{self, Given};
@@ -84,6 +84,12 @@ pub struct Config {
     /// Who may do what.
     #[serde(skip_serializing_if = "is_default")]
     pub access: Access,
+    /// What becomes of the seeds that clients give to the generator of random numbers: `none`, `half`, `all` or `refused`.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub random_seeds: Seeding,
+    /// Whether private keys decrypt by PKCS#1 v1.5, which no new application should use.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pkcs1_decryption: bool,
     /// Policies; the first that matches a key governs it.
     #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
@@ -242,6 +248,10 @@ impl Config {
             *path = folder.join(&*path);
         }
     }
+}
+
+fn is_usual(seeding: &Seeding) -> bool {
+    *seeding == Seeding::default()
 }
 
 fn is_default(access: &Access) -> bool {

@@ -8,6 +8,7 @@ use super::CryptoError;
 use super::ec::{EcPrivateKey, EcPublicKey};
 use super::limits::ENCODED_KEY_BYTES;
 use super::rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
+use super::signature::Scheme;
 
 /// id-ecPublicKey (RFC 5480 section 2.1.1).
 const EC_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -117,6 +118,29 @@ impl PrivateKey {
         }
     }
 
+    /// Decrypts one RSA block padded by PKCS#1 v1.5, with implicit rejection.
+    ///
+    /// # Errors
+    /// [`CryptoError::Decryption`] for a block of another length; [`CryptoError::WrongAlgorithm`] for a key that is not RSA.
+    pub fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+        match &self.0 {
+            Private::Rsa(key) => key.decrypt_pkcs1(ciphertext),
+            Private::P256(_) => Err(wrong_algorithm("Decrypt", "RSA", "EC")),
+        }
+    }
+
+    /// Signs the digest of what is to be signed.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] for a hash that the scheme does not take here, [`CryptoError::KeyRejected`] for a
+    /// digest of another length.
+    pub fn sign(&self, scheme: &Scheme, digest: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match &self.0 {
+            Private::Rsa(key) => key.sign(scheme, digest),
+            Private::P256(key) => key.sign(scheme.hash(), digest),
+        }
+    }
+
     /// The secret that this key and a peer's public key share, by ECDH: 32 bytes for P-256.
     ///
     /// # Errors
@@ -162,6 +186,14 @@ impl PublicKey {
         }
     }
 
+    /// The same of bytes that came where secrets may stand.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_spki`].
+    pub fn from_secret_spki(spki: &Secret) -> Result<Self, CryptoError> {
+        Self::from_spki(spki.expose())
+    }
+
     /// Its algorithm: RSA or EC.
     #[must_use]
     pub fn algorithm(&self) -> CryptographicAlgorithm {
@@ -188,6 +220,28 @@ impl PublicKey {
         match &self.0 {
             Public::Rsa(key) => key.encrypt(oaep, plaintext),
             Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
+        }
+    }
+
+    /// Encrypts one RSA block padded by PKCS#1 v1.5.
+    ///
+    /// # Errors
+    /// As [`PublicKey::encrypt`].
+    pub fn encrypt_pkcs1(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match &self.0 {
+            Public::Rsa(key) => key.encrypt_pkcs1(plaintext),
+            Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
+        }
+    }
+
+    /// Whether a signature is that of a digest.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::sign`].
+    pub fn verify(&self, scheme: &Scheme, digest: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
+        match &self.0 {
+            Public::Rsa(key) => key.verify(scheme, digest, signature),
+            Public::P256(key) => key.verify(scheme.hash(), digest, signature),
         }
     }
 }

@@ -28,3 +28,12 @@ pub const WAITING_JOBS: usize = 16 * 1024;
 
 /// Crypto workers, at most: more than the cores of any machine in sight only cost memory.
 pub const WORKERS: usize = 512;
+
+/// The longest stream that is authenticated as a whole, in bytes: it is held until its end.
+pub const SEALED_STREAM_BYTES: usize = 4 * 1024 * 1024;
+
+/// The longest key that is derived, in bytes: none in use is longer, and each takes another round of the work.
+pub const DERIVED_BYTES: usize = 64 * 1024;
+
+/// The most iterations of PBKDF2: ten million take some seconds, and a request that asks for more only ties up a core.
+pub const PBKDF2_ITERATIONS: u32 = 10_000_000;

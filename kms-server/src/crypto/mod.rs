@@ -15,17 +15,27 @@
 //! # fn main() {}
 //! ```
 
+mod aead;
 pub mod cache;
+pub mod cipher;
+pub mod derive;
 mod ec;
 pub mod format;
 pub mod generate;
+pub mod hash;
 mod key;
 mod keyring;
 pub mod limits;
+pub mod mac;
+mod modes;
 pub mod pool;
 mod rsa;
 pub mod seal;
+pub mod seeds;
+pub mod signature;
+pub mod split;
 pub mod workers;
+pub mod wrap;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +46,7 @@ use mimalloc::MiMalloc;
 use zeroizing_alloc::ZeroAlloc;
 
 pub use cache::KeyCache;
+pub use cipher::{Cipher, Direction, Stream};
 pub use generate::{KeyPair, KeySpec, generate};
 pub use key::{PrivateKey, PublicKey};
 pub use keyring::{Keyring, Sealing};
@@ -114,6 +125,24 @@ pub enum CryptoError {
         /// The algorithm of the key.
         is: &'static str,
     },
+    /// An initialization vector or nonce has a length that its mode does not take.
+    #[error(
+        "the IV/Counter/Nonce has {has} bytes, and this mode takes {needs}\nhint: state one of that length, or Random IV"
+    )]
+    IvLength {
+        /// Bytes that the mode takes.
+        needs: usize,
+        /// Bytes given.
+        has: usize,
+    },
+    /// A Tag Length that the mode does not have, in bytes.
+    #[error("a Tag Length of {0} bytes is none that this mode has\nhint: 12 to 16")]
+    TagLength(usize),
+    /// Data that does not fill whole blocks, without a padding that would.
+    #[error(
+        "the data does not fill whole blocks of {0} bytes\nhint: state a Padding Method, or fill the last block"
+    )]
+    NotWholeBlocks(usize),
     /// The library failed where no input is to blame: no memory, no randomness.
     #[error("the cryptographic library failed: {0}")]
     Library(&'static str),

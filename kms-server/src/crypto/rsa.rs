@@ -8,10 +8,15 @@ use aws_lc_rs::rsa::{
     OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
     PublicEncryptingKey,
 };
+use aws_lc_rs::signature::{
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+    RsaKeyPair, RsaSignatureEncoding,
+};
 use kms_protocol::Secret;
 use kms_protocol::enums::HashingAlgorithm;
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use rsa::rand_core::{TryCryptoRng, TryRng};
+use rsa::traits::PublicKeyParts;
 use sha1::Sha1;
 use sha2::digest::{Digest, FixedOutputReset};
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
@@ -19,6 +24,7 @@ use zeroize::Zeroizing;
 
 use super::CryptoError;
 use super::limits::OAEP_LABEL_BYTES;
+use super::signature::{Padding, Scheme, unsupported};
 
 /// The hashes that OAEP takes here, for itself and for its mask, in any combination.
 pub const OAEP_HASHES: [HashingAlgorithm; 7] = [
@@ -132,13 +138,15 @@ pub(super) struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     /// For masks that aws-lc-rs lacks; made when the first one comes. `None` inside: the `rsa` crate refuses the key.
     mixed: OnceLock<Option<Box<rsa::PrivateKey>>>,
+    /// For signatures; made when the first one is asked for.
+    signing: OnceLock<Option<Box<RsaKeyPair>>>,
 }
 
 impl RsaPrivateKey {
     pub(super) fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, CryptoError> {
         let key = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| refused_private())?;
         let oaep = OaepPrivateDecryptingKey::new(key.clone()).map_err(|_| refused_private())?;
-        Ok(Self { key, oaep, mixed: OnceLock::new() })
+        Ok(Self { key, oaep, mixed: OnceLock::new(), signing: OnceLock::new() })
     }
 
     pub(super) fn bits(&self) -> usize {
@@ -148,6 +156,49 @@ impl RsaPrivateKey {
     pub(super) fn public(&self) -> Result<Vec<u8>, CryptoError> {
         let der: PublicKeyX509Der<'_> = self.key.public_key().as_der().map_err(|_| refused_private())?;
         Ok(der.as_ref().to_vec())
+    }
+
+    /// Signs a digest. What aws-lc-rs lacks (SHA-1, SHA-224, salts of another length) is the `rsa` crate's, blinded.
+    pub(super) fn sign(&self, scheme: &Scheme, digest: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let salt = match scheme.padding {
+            Padding::Pss(salt) => salt.filter(|salt| *salt != digest.len()),
+            _ => None,
+        };
+        let encoding: Option<&'static RsaSignatureEncoding> = match (scheme.padding, scheme.hash) {
+            _ if salt.is_some() => None,
+            (Padding::Pss(_), HashingAlgorithm::Sha256) => Some(&RSA_PSS_SHA256),
+            (Padding::Pss(_), HashingAlgorithm::Sha384) => Some(&RSA_PSS_SHA384),
+            (Padding::Pss(_), HashingAlgorithm::Sha512) => Some(&RSA_PSS_SHA512),
+            (Padding::Pkcs1, HashingAlgorithm::Sha256) => Some(&RSA_PKCS1_SHA256),
+            (Padding::Pkcs1, HashingAlgorithm::Sha384) => Some(&RSA_PKCS1_SHA384),
+            (Padding::Pkcs1, HashingAlgorithm::Sha512) => Some(&RSA_PKCS1_SHA512),
+            _ => None,
+        };
+        if let (Some(encoding), Some(pair)) = (encoding, self.signing.get_or_init(|| self.for_signing())) {
+            let digest = imported(scheme.hash, digest)?;
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign_digest(encoding, &digest, &mut signature)
+                .map_err(|_| CryptoError::Library("an RSA signature failed"))?;
+            return Ok(signature);
+        }
+        let key = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref();
+        let key = key.ok_or(CryptoError::Library("the RSA key could not be parsed"))?;
+        by_signing_hash(scheme, &Signing { key, scheme, digest, salt })
+    }
+
+    /// Decrypts one PKCS#1 v1.5 block (RFC 8017 section 7.2.2). What is padded wrongly gives bytes that follow from the
+    /// ciphertext and look like any others, so that nobody learns of the padding (implicit rejection).
+    pub(super) fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+        let key = self.mixed.get_or_init(|| self.for_mixed_masks()).as_deref();
+        let key = key.ok_or(CryptoError::Library("the RSA key could not be parsed"))?;
+        key.decrypt_blinded(&mut AwsLcRng, rsa::Pkcs1v15Encrypt, ciphertext)
+            .map(Secret::new)
+            .map_err(|_| CryptoError::Decryption)
+    }
+
+    fn for_signing(&self) -> Option<Box<RsaKeyPair>> {
+        let der: Pkcs8V1Der<'_> = self.key.as_der().ok()?;
+        RsaKeyPair::from_pkcs8(der.as_ref()).ok().map(Box::new)
     }
 
     pub(super) fn decrypt(&self, oaep: &Oaep, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
@@ -216,6 +267,27 @@ impl RsaPublicKey {
         self.oaep.key_size_bits()
     }
 
+    /// Encrypts one PKCS#1 v1.5 block (RFC 8017 section 7.2.1).
+    pub(super) fn encrypt_pkcs1(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let limit = self.oaep.key_size_bytes().saturating_sub(11);
+        if plaintext.len() > limit {
+            return Err(CryptoError::PlaintextTooLong { length: plaintext.len(), limit });
+        }
+        self.mixed
+            .encrypt(&mut AwsLcRng, rsa::Pkcs1v15Encrypt, plaintext)
+            .map_err(|_| CryptoError::Library("RSA encryption"))
+    }
+
+    /// Whether a signature is that of a digest.
+    pub(super) fn verify(
+        &self,
+        scheme: &Scheme,
+        digest: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, CryptoError> {
+        by_signing_hash(scheme, &Verifying { key: &self.mixed, scheme, digest, signature })
+    }
+
     pub(super) fn encrypt(&self, oaep: &Oaep, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let limit = oaep.plaintext_limit(self.oaep.key_size_bytes());
         if plaintext.len() > limit {
@@ -236,6 +308,101 @@ impl RsaPublicKey {
                 by_hashes::<Encrypt<'_>>(oaep, &Encrypt { key: &self.mixed, plaintext, label: &oaep.label })
             }
         }
+    }
+}
+
+/// A digest that was made elsewhere, for aws-lc-rs.
+pub(super) fn imported(
+    hash: HashingAlgorithm,
+    bytes: &[u8],
+) -> Result<aws_lc_rs::digest::Digest, CryptoError> {
+    use aws_lc_rs::digest;
+    let algorithm = match hash {
+        HashingAlgorithm::Sha256 => &digest::SHA256,
+        HashingAlgorithm::Sha384 => &digest::SHA384,
+        HashingAlgorithm::Sha512 => &digest::SHA512,
+        other => return Err(unsupported("Hashing Algorithm", &other, "SHA-256, SHA-384 or SHA-512")),
+    };
+    digest::Digest::import_less_safe(bytes, algorithm).map_err(|_| wrong_digest())
+}
+
+pub(super) fn wrong_digest() -> CryptoError {
+    CryptoError::KeyRejected {
+        what: "the Digested Data",
+        why: "it has another length than its Hashing Algorithm's",
+        hint: "state the Hashing Algorithm that it was made by",
+    }
+}
+
+/// Work of the `rsa` crate that needs the hash of a signature as a type.
+trait ByHash {
+    type Output;
+    fn run<D: Digest + FixedOutputReset + rsa::pkcs8::AssociatedOid>(
+        &self,
+    ) -> Result<Self::Output, CryptoError>;
+}
+
+struct Signing<'a> {
+    key: &'a rsa::PrivateKey,
+    scheme: &'a Scheme,
+    digest: &'a [u8],
+    salt: Option<usize>,
+}
+
+impl ByHash for Signing<'_> {
+    type Output = Vec<u8>;
+
+    fn run<D: Digest + FixedOutputReset + rsa::pkcs8::AssociatedOid>(&self) -> Result<Vec<u8>, CryptoError> {
+        if self.digest.len() != <D as Digest>::output_size() {
+            return Err(wrong_digest());
+        }
+        let signed = match self.scheme.padding {
+            Padding::Pss(_) => {
+                let salt = self.salt.unwrap_or(self.digest.len());
+                if salt + self.digest.len() + 2 > self.key.size() {
+                    return Err(unsupported("Salt Length", &salt, "one that fits under the modulus"));
+                }
+                self.key.sign_with_rng(&mut AwsLcRng, rsa::Pss::<D>::new_blinded_with_salt(salt), self.digest)
+            }
+            _ => self.key.sign_with_rng(&mut AwsLcRng, rsa::Pkcs1v15Sign::new::<D>(), self.digest),
+        };
+        signed.map_err(|_| CryptoError::Library("an RSA signature failed"))
+    }
+}
+
+struct Verifying<'a> {
+    key: &'a rsa::PublicKey,
+    scheme: &'a Scheme,
+    digest: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl ByHash for Verifying<'_> {
+    type Output = bool;
+
+    fn run<D: Digest + FixedOutputReset + rsa::pkcs8::AssociatedOid>(&self) -> Result<bool, CryptoError> {
+        if self.digest.len() != <D as Digest>::output_size() {
+            return Err(wrong_digest());
+        }
+        let verified = match self.scheme.padding {
+            Padding::Pss(salt) => {
+                let scheme = rsa::Pss::<D> { salt_len: salt, ..rsa::Pss::new() };
+                self.key.verify(scheme, self.digest, self.signature)
+            }
+            _ => self.key.verify(rsa::Pkcs1v15Sign::new::<D>(), self.digest, self.signature),
+        };
+        Ok(verified.is_ok())
+    }
+}
+
+fn by_signing_hash<W: ByHash>(scheme: &Scheme, work: &W) -> Result<W::Output, CryptoError> {
+    match scheme.hash {
+        HashingAlgorithm::Sha1 => work.run::<Sha1>(),
+        HashingAlgorithm::Sha224 => work.run::<Sha224>(),
+        HashingAlgorithm::Sha256 => work.run::<Sha256>(),
+        HashingAlgorithm::Sha384 => work.run::<Sha384>(),
+        HashingAlgorithm::Sha512 => work.run::<Sha512>(),
+        other => Err(unsupported("Hashing Algorithm", &other, "SHA-1, SHA-224, SHA-256, SHA-384 or SHA-512")),
     }
 }
 

@@ -90,15 +90,34 @@ impl Serialize for Allowed {
 impl<'de> Deserialize<'de> for Allowed {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        // Those that work on no object (Query, Discover Versions) are everybody's.
-        let on_objects =
-            || OPERATIONS.iter().filter(|one| !matches!(one, Operation::Query | Operation::DiscoverVersions));
+        // Those that work on no object are everybody's.
+        let on_objects = || OPERATIONS.iter().filter(|one| !is_for_everybody(**one));
         let known = on_objects().find(|operation| operation.to_string() == text);
         known.map(|operation| Self(*operation)).ok_or_else(|| {
             let names: Vec<String> = on_objects().map(|operation| format!("`{operation}`")).collect();
             D::Error::custom(format!("unknown operation `{text}`, expected one of {}", names.join(", ")))
         })
     }
+}
+
+/// Whether an operation works on no object.
+fn is_for_everybody(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Cancel
+            | Operation::DiscoverVersions
+            | Operation::Hash
+            | Operation::Interop
+            | Operation::Log
+            | Operation::Ping
+            | Operation::Poll
+            | Operation::Process
+            | Operation::Query
+            | Operation::QueryAsynchronousRequests
+            | Operation::RngRetrieve
+            | Operation::RngSeed
+            | Operation::SetEndpointRole
+    )
 }
 
 #[cfg(test)]

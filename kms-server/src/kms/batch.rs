@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use kms_protocol::enums::{
-    BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
+    AsynchronousIndicator, BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
     UniqueIdentifierPlaceholder as Placeholder,
 };
 use kms_protocol::error::DecodeError;
 use kms_protocol::message::{
     Outcome, RequestHeader, RequestItem, RequestMessage, ResponseHeader, stated_version, write_response,
 };
-use kms_protocol::operation::{DecryptRequest, EncryptRequest, Request};
+use kms_protocol::operation::{DecryptRequest, EncryptRequest, Request, brought_by};
 use kms_protocol::ttlv::{Bytes, Value, Writer};
 use kms_protocol::{DateTime, Secret, Tag, UniqueIdentifier, Version};
 
@@ -18,6 +18,7 @@ use super::keys::until_alone;
 use super::operations as run;
 use super::recorded::reason_name;
 use super::refusal::{Reason, Refusal};
+use super::undo::Undo;
 use super::{Caller, Context, Kms, VERSIONS};
 use crate::audit::Record;
 use crate::limits;
@@ -83,6 +84,9 @@ impl Kms {
             return me.run_apart(apart, caller, version, now, record);
         }
         let mut context = Context::new(caller, now, version, record);
+        if header.batch_error_continuation_option == Some(BatchErrorContinuationOption::Undo) {
+            context.undo = Some(Undo::default());
+        }
         let mut outcomes = Vec::with_capacity(message.items.len());
         let mut held = 0;
         for item in &message.items {
@@ -96,6 +100,7 @@ impl Kms {
             let stopped = stop && outcome.result_status == ResultStatus::OperationFailed;
             outcomes.push(outcome);
             if stopped {
+                self.undo(&mut outcomes, &mut context);
                 break;
             }
         }
@@ -152,18 +157,53 @@ impl Kms {
     fn dispatch(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Result<Secret, Refusal> {
         match item.operation {
             Operation::Activate => self.call(item, context, run::activate),
+            Operation::AddAttribute => self.call(item, context, run::add_attribute),
+            Operation::AdjustAttribute => self.call(item, context, run::adjust_attribute),
+            Operation::Archive => self.call(item, context, run::archive),
+            Operation::Cancel => self.call(item, context, run::cancel),
+            Operation::Check => self.call(item, context, run::check),
+            Operation::Create => self.call(item, context, run::create),
             Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),
+            Operation::CreateSplitKey => self.call(item, context, run::create_split_key),
             Operation::Decrypt => self.call(item, context, run::decrypt),
+            Operation::DeleteAttribute => self.call(item, context, run::delete_attribute),
+            Operation::DeriveKey => self.call(item, context, run::derive_key),
             Operation::Destroy => self.call(item, context, run::destroy),
             Operation::DiscoverVersions => self.call(item, context, run::discover_versions),
             Operation::Encrypt => self.call(item, context, run::encrypt),
+            Operation::Export => self.call(item, context, run::export),
             Operation::Get => self.call(item, context, run::get),
             Operation::GetAttributeList => self.call(item, context, run::get_attribute_list),
             Operation::GetAttributes => self.call(item, context, run::get_attributes),
+            Operation::GetUsageAllocation => self.call(item, context, run::get_usage_allocation),
+            Operation::Hash => self.call(item, context, run::hash),
+            Operation::Import => self.call(item, context, run::import),
+            Operation::Interop => self.call(item, context, run::interop),
+            Operation::JoinSplitKey => self.call(item, context, run::join_split_key),
             Operation::Locate => self.call(item, context, run::locate),
+            Operation::Log => self.call(item, context, run::log),
+            Operation::Mac => self.call(item, context, run::mac),
+            Operation::MacVerify => self.call(item, context, run::mac_verify),
+            Operation::ModifyAttribute => self.call(item, context, run::modify_attribute),
+            Operation::ObtainLease => self.call(item, context, run::obtain_lease),
+            Operation::Ping => self.call(item, context, run::ping),
+            Operation::Poll => self.call(item, context, run::poll),
+            Operation::Process => self.call(item, context, run::process),
             Operation::Query => self.call(item, context, run::query),
+            Operation::QueryAsynchronousRequests => {
+                self.call(item, context, run::query_asynchronous_requests)
+            }
+            Operation::Recover => self.call(item, context, run::recover),
+            Operation::Register => self.call(item, context, run::register),
+            Operation::Rekey => self.call(item, context, run::rekey),
             Operation::RekeyKeyPair => self.call(item, context, run::rekey_key_pair),
             Operation::Revoke => self.call(item, context, run::revoke),
+            Operation::RngRetrieve => self.call(item, context, run::rng_retrieve),
+            Operation::RngSeed => self.call(item, context, run::rng_seed),
+            Operation::SetAttribute => self.call(item, context, run::set_attribute),
+            Operation::SetEndpointRole => self.call(item, context, run::set_endpoint_role),
+            Operation::Sign => self.call(item, context, run::sign),
+            Operation::SignatureVerify => self.call(item, context, run::signature_verify),
             other => {
                 Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
             }
@@ -184,34 +224,58 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 13] = [
+pub(super) const OPERATIONS: [Operation; 46] = [
+    Operation::Create,
     Operation::CreateKeyPair,
+    Operation::Register,
+    Operation::Rekey,
+    Operation::DeriveKey,
     Operation::Locate,
+    Operation::Check,
     Operation::Get,
     Operation::GetAttributes,
     Operation::GetAttributeList,
+    Operation::AddAttribute,
+    Operation::ModifyAttribute,
+    Operation::DeleteAttribute,
+    Operation::ObtainLease,
+    Operation::GetUsageAllocation,
     Operation::Activate,
     Operation::Revoke,
     Operation::Destroy,
+    Operation::Archive,
+    Operation::Recover,
     Operation::Query,
+    Operation::Cancel,
+    Operation::Poll,
     Operation::RekeyKeyPair,
     Operation::DiscoverVersions,
     Operation::Encrypt,
     Operation::Decrypt,
+    Operation::Sign,
+    Operation::SignatureVerify,
+    Operation::Mac,
+    Operation::MacVerify,
+    Operation::RngRetrieve,
+    Operation::RngSeed,
+    Operation::Hash,
+    Operation::CreateSplitKey,
+    Operation::JoinSplitKey,
+    Operation::Import,
+    Operation::Export,
+    Operation::Log,
+    Operation::AdjustAttribute,
+    Operation::SetAttribute,
+    Operation::SetEndpointRole,
+    Operation::Interop,
+    Operation::QueryAsynchronousRequests,
+    Operation::Process,
+    Operation::Ping,
 ];
 
 /// The operations that the server does in `version`.
 pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation> {
     OPERATIONS.into_iter().filter(move |operation| brought_by(*operation) <= version)
-}
-
-/// The version that brought an operation (1.1 sections 4.5 and 4.26, 1.2 sections 4.29 and 4.30).
-fn brought_by(operation: Operation) -> Version {
-    match operation {
-        Operation::RekeyKeyPair | Operation::DiscoverVersions => Version::V1_1,
-        Operation::Encrypt | Operation::Decrypt => Version::V1_2,
-        _ => Version::V1_0,
-    }
 }
 
 /// The answer's payload, written.
@@ -259,15 +323,15 @@ fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
     each.collect()
 }
 
-/// What a header asks that the server cannot do.
+/// What a header asks that the server cannot do: nothing is answered later here.
 fn unmeetable(header: &RequestHeader) -> Option<Refusal> {
-    match header.batch_error_continuation_option {
-        Some(BatchErrorContinuationOption::Undo) => Some(Refusal::new(
+    let asked = header.asynchronous_indicator?.0;
+    (asked == AsynchronousIndicator::Mandatory).then(|| {
+        Refusal::new(
             Reason::FeatureNotSupported,
-            "Batch Error Continuation Option Undo is not supported: use Stop or Continue",
-        )),
-        _ => None,
-    }
+            "every request is answered at once: Asynchronous Indicator Mandatory cannot be met",
+        )
+    })
 }
 
 fn outcome(

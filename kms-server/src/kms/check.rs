@@ -7,7 +7,7 @@ use kms_protocol::attribute::Attribute;
 use kms_protocol::enums::{LinkType, State};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Material, Object};
+use super::model::Object;
 use super::notes::is_object;
 use crate::crypto::Keyring;
 use crate::limits::{LOOKS, PROBLEMS};
@@ -188,19 +188,21 @@ impl Checker<'_> {
             matches!(object.written_state(), Some(State::Destroyed | State::DestroyedCompromised));
         match &object.material {
             Some(_) if destroyed => look.problems.push("it is destroyed and has key material".into()),
-            None if !destroyed => look.problems.push("its key material is missing".into()),
+            None if !destroyed && !object.is_elsewhere() => {
+                look.problems.push("its key material is missing".into())
+            }
             _ => {}
         }
         // What a deletion window keeps must open as well.
         let withheld = object.withheld.as_ref().map(|withheld| &withheld.material);
         for material in object.material.iter().chain(withheld) {
-            match (material, self.keyring) {
-                (Material::Sealed(sealed), Some(keyring)) => match keyring.open(&object.id, &sealed.0) {
+            match (material.sealed(), self.keyring) {
+                (Some(sealed), Some(keyring)) => match keyring.open(&object.id, &sealed.0) {
                     Ok(_) => look.is_opened = true,
                     Err(error) => look.problems.push(error.to_string()),
                 },
-                (Material::Sealed(_), None) => look.is_unopened = true,
-                (Material::Public(_), _) => {}
+                (Some(_), None) => look.is_unopened = true,
+                (None, _) => {}
             }
         }
     }

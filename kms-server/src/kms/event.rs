@@ -35,6 +35,30 @@ pub enum Event {
         /// The Names of both halves.
         names: Vec<String>,
     },
+    /// Another object was made, registered, derived or imported.
+    Made {
+        /// Whose it is.
+        owner: String,
+        /// What it is, in KMIP's words.
+        object_type: String,
+        /// Which it is.
+        id: String,
+        /// Its Names.
+        names: Vec<String>,
+    },
+    /// A symmetric key was replaced by a new one.
+    Replaced {
+        /// Whose it is.
+        owner: String,
+        /// The key that was replaced.
+        old: String,
+        /// The key that replaces it.
+        id: String,
+        /// The Names that the new key has taken over.
+        names: Vec<String>,
+        /// The new key's Rotate Generation.
+        generation: i32,
+    },
     /// A pair was replaced by a new one.
     Rotated {
         /// What asked for it.
@@ -155,8 +179,10 @@ pub struct Ids {
 
 impl Event {
     /// The kinds of events, as configuration and JSON name them.
-    pub const KINDS: [&'static str; 10] = [
+    pub const KINDS: [&'static str; 12] = [
         "created",
+        "made",
+        "replaced",
         "rotated",
         "state-changed",
         "destroyed",
@@ -173,6 +199,8 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Created { .. } => "created",
+            Self::Made { .. } => "made",
+            Self::Replaced { .. } => "replaced",
             Self::Rotated { .. } => "rotated",
             Self::StateChanged { .. } => "state-changed",
             Self::Destroyed { .. } => "destroyed",
@@ -191,7 +219,9 @@ impl Event {
         match self {
             Self::Created { new, .. } => vec![&new.private, &new.public],
             Self::Rotated { old, new, .. } => vec![&old.private, &old.public, &new.private, &new.public],
-            Self::StateChanged { id, .. }
+            Self::Replaced { old, id, .. } => vec![old, id],
+            Self::Made { id, .. }
+            | Self::StateChanged { id, .. }
             | Self::Destroyed { id, .. }
             | Self::Undeleted { id, .. }
             | Self::Purged { id, .. } => vec![id],
@@ -204,6 +234,8 @@ impl Event {
     pub(crate) fn weight(&self) -> usize {
         let texts = match self {
             Self::Created { names, .. }
+            | Self::Made { names, .. }
+            | Self::Replaced { names, .. }
             | Self::Rotated { names, .. }
             | Self::StateChanged { names, .. }
             | Self::Destroyed { names, .. }
@@ -224,6 +256,8 @@ impl Event {
     pub fn owner(&self) -> Option<&str> {
         match self {
             Self::Created { owner, .. }
+            | Self::Made { owner, .. }
+            | Self::Replaced { owner, .. }
             | Self::Rotated { owner, .. }
             | Self::StateChanged { owner, .. }
             | Self::Destroyed { owner, .. }
@@ -236,6 +270,25 @@ impl Event {
 
     pub(super) fn created(pair: &Pair) -> Self {
         Self::Created { owner: pair.private.owner.clone(), new: Ids::of(pair), names: names_of(pair) }
+    }
+
+    pub(super) fn made(object: &Object) -> Self {
+        Self::Made {
+            owner: object.owner.clone(),
+            object_type: text(object.object_type),
+            id: object.id.clone(),
+            names: names(object).collect(),
+        }
+    }
+
+    pub(super) fn replaced(old: &Object, new: &Object) -> Self {
+        Self::Replaced {
+            owner: new.owner.clone(),
+            old: old.id.clone(),
+            id: new.id.clone(),
+            names: names(new).collect(),
+            generation: new.generation().unwrap_or(0),
+        }
     }
 
     pub(super) fn state_changed(object: &Object, state: State) -> Self {
@@ -326,6 +379,10 @@ impl fmt::Display for Event {
         match self {
             Self::Created { new, .. } => {
                 write!(f, "private key {} and public key {} were made", new.private, new.public)
+            }
+            Self::Made { object_type, id, .. } => write!(f, "{object_type} {id} was made"),
+            Self::Replaced { old, id, generation, .. } => {
+                write!(f, "symmetric key {old} was replaced by {id} (generation {generation})")
             }
             Self::Rotated { cause, old, new, generation, .. } => {
                 match cause {

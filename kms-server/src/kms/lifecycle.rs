@@ -148,24 +148,37 @@ pub fn undelete(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a key in this state may protect something new: encrypt, sign, wrap.
+/// Whether a key may protect something new: encrypt, sign, wrap.
 ///
 /// # Errors
-/// When it is not Active.
-pub fn may_protect(state: State) -> Result<(), Refusal> {
-    match state {
+/// When it is not Active, or its Protect Stop Date has come.
+pub fn may_protect(object: &Object, now: DateTime) -> Result<(), Refusal> {
+    match state_at(object, now) {
+        State::Active if object.protect_stop_date().is_some_and(|date| date <= now) => Err(Refusal::new(
+            Reason::WrongState,
+            "the key's Protect Stop Date has come: it protects nothing new",
+        )),
         State::Active => Ok(()),
         other => Err(wrong_state("used", Some(other), "only an Active key protects anything new")),
     }
 }
 
-/// Whether a key in this state may process what is protected: decrypt, verify, unwrap. Out of use it may by special
-/// permission alone, which is `when_deactivated`.
+/// Whether a key may process what is protected: decrypt, verify, unwrap. Out of use it may by special permission alone,
+/// which is `when_deactivated`.
 ///
 /// # Errors
-/// When it is Pre-Active or destroyed, or out of use without permission.
-pub fn may_process(state: State, when_deactivated: Decision) -> Result<(), Refusal> {
+/// When it is Pre-Active or destroyed, out of use without permission, or its Process Start Date is still to come.
+pub fn may_process(object: &Object, when_deactivated: Decision, now: DateTime) -> Result<(), Refusal> {
+    let state = state_at(object, now);
     match state {
+        State::Active | State::Deactivated | State::Compromised
+            if object.process_start_date().is_some_and(|date| date > now) =>
+        {
+            Err(Refusal::new(
+                Reason::WrongState,
+                "the key's Process Start Date is still to come: it processes nothing yet",
+            ))
+        }
         State::Active => Ok(()),
         State::Deactivated | State::Compromised if when_deactivated == Decision::Allow => Ok(()),
         State::Deactivated | State::Compromised => {

@@ -1,11 +1,11 @@
 //! Which objects match a Locate request (KMIP 1.4 section 4.9). Pure: candidates come in one by one.
 
 use kms_protocol::DateTime;
-use kms_protocol::attribute::{Attribute, AttributeKind, Link};
-use kms_protocol::enums::ObjectType;
+use kms_protocol::attribute::{Attribute, AttributeKind, Link, StorageStatusMask};
+use kms_protocol::enums::{ObjectGroupMember, ObjectType, State};
 
-use super::lifecycle;
 use super::model::Object;
+use super::{attributes, lifecycle};
 
 /// The attributes that a request asks for, sorted by how they are compared.
 #[derive(Debug, Default)]
@@ -14,6 +14,10 @@ pub struct Filter {
     equal: Vec<Attribute>,
     /// Dates: the first and the last that match.
     ranges: Vec<(AttributeKind, DateTime, DateTime)>,
+    /// In which storage; on line where absent.
+    storage: Option<StorageStatusMask>,
+    /// Whether only those members of a group match that were never served.
+    is_fresh: bool,
 }
 
 /// The index in which a request's candidates are found with the fewest misses.
@@ -34,8 +38,13 @@ pub enum Candidates {
 impl Filter {
     /// Sorts a request's attributes. Two instances of a date are a range; one is that very date.
     #[must_use]
-    pub fn new(attributes: Vec<Attribute>) -> Self {
-        let mut filter = Self::default();
+    pub fn new(
+        attributes: Vec<Attribute>,
+        storage: Option<StorageStatusMask>,
+        member: Option<ObjectGroupMember>,
+    ) -> Self {
+        let is_fresh = member == Some(ObjectGroupMember::GroupMemberFresh);
+        let mut filter = Self { storage, is_fresh, ..Self::default() };
         for attribute in attributes {
             match date(&attribute) {
                 None => filter.equal.push(attribute),
@@ -93,13 +102,37 @@ impl Filter {
     /// Whether an object has everything that is asked for, at `now`.
     #[must_use]
     pub fn matches(&self, object: &Object, now: DateTime) -> bool {
-        self.equal.iter().all(|wanted| equal(object, wanted, now))
+        self.is_stored_there(object, now)
+            && (!self.is_fresh || object.attributes.contains(&Attribute::Fresh(true)))
+            && self.equal.iter().all(|wanted| equal(object, wanted, now))
             && self.ranges.iter().all(|(kind, from, to)| {
                 object.attributes.iter().any(|attribute| {
                     attribute.kind() == *kind
                         && date(attribute).is_some_and(|date| (*from..=*to).contains(&date))
                 })
             })
+    }
+}
+
+impl Filter {
+    /// Whether the object is where the request looks. What is destroyed is found only by who asks for that.
+    fn is_stored_there(&self, object: &Object, now: DateTime) -> bool {
+        let state = lifecycle::state_at(object, now);
+        let is_destroyed = matches!(state, State::Destroyed | State::DestroyedCompromised);
+        let place = if is_destroyed {
+            StorageStatusMask::DESTROYED
+        } else if object.archive_date().is_some() {
+            StorageStatusMask::ARCHIVAL
+        } else {
+            StorageStatusMask::ON_LINE
+        };
+        match self.storage {
+            Some(mask) => mask.contains(place),
+            None => {
+                place == StorageStatusMask::ON_LINE
+                    || (is_destroyed && self.equal.contains(&Attribute::State(state)))
+            }
+        }
     }
 }
 
@@ -111,7 +144,7 @@ fn equal(object: &Object, wanted: &Attribute, now: DateTime) -> bool {
         Attribute::CryptographicUsageMask(mask) => object.usage().contains(*mask),
         // A key that never rotated is the newest of its line.
         Attribute::RotateLatest(true) if !object.has(AttributeKind::RotateLatest) => is_key(object),
-        _ => object.attributes.contains(wanted),
+        _ => attributes::all(object, now).contains(wanted),
     }
 }
 

@@ -2,10 +2,14 @@
 
 pub mod access;
 mod adoption;
+pub mod attributes;
 mod batch;
+mod certificates;
 pub mod check;
+mod content;
 mod due;
 mod event;
+mod keep;
 mod keys;
 pub mod lifecycle;
 mod locate;
@@ -20,7 +24,11 @@ mod refusal;
 pub mod rekey;
 mod rotation;
 mod rotations;
+mod streams;
+
 mod together;
+mod undo;
+mod wrapping;
 
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
@@ -50,8 +58,10 @@ use access::Verdict;
 use adoption::Adoption;
 use model::{Material, Object};
 use notes::is_object;
+use operations::Seeds;
 use policy::{Policies, Policy};
 use recorded::By;
+use streams::Streams;
 
 /// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
 /// speak those before it (1.4 section 6.1).
@@ -121,6 +131,10 @@ pub struct Kms {
     /// Records that cannot be read and were left out, the first [`limits::DAMAGED`] of them.
     damaged: Mutex<BTreeSet<String>>,
     rekey: Mutex<rekey::Progress>,
+    /// Operations whose data comes in parts.
+    streams: Mutex<Streams>,
+    /// What clients have given to the generator of random numbers.
+    seeds: Mutex<Seeds>,
 }
 
 impl Kms {
@@ -142,6 +156,8 @@ impl Kms {
             is_all_filed: AtomicBool::new(false),
             damaged: Mutex::default(),
             rekey: Mutex::default(),
+            streams: Mutex::default(),
+            seeds: Mutex::default(),
         })
     }
 
@@ -160,6 +176,9 @@ impl Kms {
         let object = self.fetch(&id)?.ok_or_else(Refusal::not_found)?;
         context.touch(&id, Some(&object.owner));
         match self.verdict(&object, context) {
+            Verdict::Allowed if object.archive_date().is_some() && !works_archived(context.operation) => Err(
+                Refusal::new(Reason::Archived, "the object is in the archive: ask for it by Recover first"),
+            ),
             Verdict::Allowed => Ok(object),
             Verdict::Hidden => Err(Refusal::not_found()),
             Verdict::Denied => Err(denied(context)),
@@ -173,9 +192,19 @@ impl Kms {
         context: &mut Context<'_>,
         change: impl FnOnce(&mut Object) -> Result<Event, Refusal>,
     ) -> Result<Object, Refusal> {
+        self.change_or_not(id, context, |object| change(object).map(Some))
+    }
+
+    /// The same, where those who follow the server need not hear of the change.
+    fn change_or_not(
+        &self,
+        id: Option<&UniqueIdentifier>,
+        context: &mut Context<'_>,
+        change: impl FnOnce(&mut Object) -> Result<Option<Event>, Refusal>,
+    ) -> Result<Object, Refusal> {
         let mut object = self.find(id, context)?;
         let settled = Event::settle(&mut object, context.now);
-        let events = settled.into_iter().chain([change(&mut object)?]).collect();
+        let events = settled.into_iter().chain(change(&mut object)?).collect();
         self.commit(Batch::new().put(object.put()), events, By::Client(context))?;
         Ok(object)
     }
@@ -289,10 +318,13 @@ impl Kms {
     fn unseal(&self, id: &str, sealed: &[u8]) -> Result<Secret, Refusal> {
         match self.keyring.open(id, sealed) {
             // Between reading and opening, the store may have been sealed anew and the old key forgotten.
-            Err(SealError::OtherKey { .. }) => match self.fetch(id)?.and_then(|object| object.material) {
-                Some(Material::Sealed(again)) => Ok(self.keyring.open(id, &again.0)?),
-                _ => Err(no_key_value()),
-            },
+            Err(SealError::OtherKey { .. }) => {
+                let material = self.fetch(id)?.and_then(|object| object.material);
+                match material.as_ref().and_then(Material::sealed) {
+                    Some(again) => Ok(self.keyring.open(id, &again.0)?),
+                    None => Err(no_key_value()),
+                }
+            }
             other => Ok(other?),
         }
     }
@@ -323,17 +355,40 @@ fn denied(context: &Context<'_>) -> Refusal {
     )
 }
 
+/// What can be done to an object in the archive: its attributes are there.
+fn works_archived(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Recover
+            | Operation::Destroy
+            | Operation::Revoke
+            | Operation::GetAttributes
+            | Operation::GetAttributeList
+    )
+}
+
+fn destroyed() -> Refusal {
+    Refusal::new(Reason::Destroyed, "the object is destroyed: its attributes are all that is left of it")
+}
+
 fn no_key_value() -> Refusal {
     Refusal::new(Reason::NoKeyValue, "the server does not hold this object's key material (any more)")
 }
 
 fn work_of(operation: Operation) -> Work {
     match operation {
-        Operation::Encrypt | Operation::Decrypt => Work::Crypto,
-        Operation::Get
-        | Operation::GetAttributes
+        Operation::Encrypt
+        | Operation::Decrypt
+        | Operation::Sign
+        | Operation::SignatureVerify
+        | Operation::Mac
+        | Operation::MacVerify
+        | Operation::Hash
+        | Operation::DeriveKey => Work::Crypto,
+        Operation::GetAttributes
         | Operation::GetAttributeList
         | Operation::Query
+        | Operation::Ping
         | Operation::DiscoverVersions => Work::Inline,
         Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
         _ => Work::Blocking,
@@ -357,6 +412,8 @@ struct Context<'a> {
     record: Record,
     /// Whether it says so already, with the item's commit.
     is_recorded: bool,
+    /// What the items before have changed, where the client wants all or nothing.
+    undo: Option<undo::Undo>,
 }
 
 impl<'a> Context<'a> {
@@ -371,6 +428,7 @@ impl<'a> Context<'a> {
             request,
             record: Record::new(request.time, Source::Request, ""),
             is_recorded: false,
+            undo: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A managed object in the core: its attributes, its key material, and how both are kept.
 
 use kms_protocol::attribute::{
-    Attribute, AttributeKind, CryptographicUsageMask, Link, Name, read_stored, write_stored,
+    Attribute, AttributeKind, CryptographicUsageMask, Link, Name, UsageLimits, read_stored, write_stored,
 };
 use kms_protocol::enums::{
     CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, State,
@@ -15,6 +15,9 @@ use crate::store::{Index, Key, Put, Record, StoreError, Term};
 
 /// The format in which this server writes records. A record states its own.
 const RECORD_FORMAT: i32 = 1;
+
+/// The format of records that hold what no server of format 1 could read: an object kept whole.
+const WHOLE_FORMAT: i32 = 2;
 
 /// Items of a record that are not KMIP's, in the range that the specification leaves to vendors.
 mod tags {
@@ -32,6 +35,7 @@ mod tags {
     pub const LEFT_ALONE: Tag = Tag(0x54_000A);
     pub const BROUGHT_BACK: Tag = Tag(0x54_000B);
     pub const EARLY: Tag = Tag(0x54_000C);
+    pub const WHOLE: Tag = Tag(0x54_000D);
 }
 
 /// A managed object.
@@ -72,6 +76,27 @@ pub enum Material {
     Sealed(Bytes),
     /// A public key: `SubjectPublicKeyInfo`.
     Public(Bytes),
+    /// Any other object as its client gave it, encoded in KMIP 2.1 and sealed.
+    Whole(Bytes),
+}
+
+impl Material {
+    /// What is sealed under the store's key, if anything is.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&Bytes> {
+        match self {
+            Self::Sealed(bytes) | Self::Whole(bytes) => Some(bytes),
+            Self::Public(_) => None,
+        }
+    }
+
+    /// The same, to be sealed anew.
+    pub fn sealed_mut(&mut self) -> Option<&mut Bytes> {
+        match self {
+            Self::Sealed(bytes) | Self::Whole(bytes) => Some(bytes),
+            Self::Public(_) => None,
+        }
+    }
 }
 
 /// Destroyed key material within its deletion window. To clients it is gone.
@@ -123,6 +148,12 @@ single_valued! {
     rotate_automatic: RotateAutomatic -> bool;
     /// Rotate Offset, the client's own wish.
     rotate_offset: RotateOffset -> Interval;
+    /// Process Start Date.
+    process_start_date: ProcessStartDate -> DateTime;
+    /// Protect Stop Date.
+    protect_stop_date: ProtectStopDate -> DateTime;
+    /// Archive Date, of an object in the archive.
+    archive_date: ArchiveDate -> DateTime;
     /// The state as last written. [`crate::kms::lifecycle::state_at`] tells the state at a time.
     written_state: State -> State;
 }
@@ -242,13 +273,16 @@ impl Object {
     #[must_use]
     pub fn default_format(&self) -> KeyFormatType {
         let rsa = self.algorithm() == Some(CryptographicAlgorithm::Rsa);
-        match self.object_type {
-            ObjectType::PrivateKey if rsa => KeyFormatType::Pkcs1,
-            ObjectType::PublicKey if rsa => KeyFormatType::Pkcs1,
+        let own = self.attributes.iter().find_map(|attribute| match attribute {
+            Attribute::KeyFormatType(format) => Some(*format),
+            _ => None,
+        });
+        own.unwrap_or(match self.object_type {
+            ObjectType::PrivateKey | ObjectType::PublicKey if rsa => KeyFormatType::Pkcs1,
             ObjectType::PrivateKey => KeyFormatType::EcPrivateKey,
             ObjectType::PublicKey => KeyFormatType::X509,
             _ => KeyFormatType::Raw,
-        }
+        })
     }
 
     /// Reads a record.
@@ -267,7 +301,7 @@ impl Object {
         let item = outer.take(tags::RECORD)?.ok_or_else(|| outer.missing(tags::RECORD))?;
         let mut reader = item.structure()?;
         let format: i32 = reader.field(tags::FORMAT)?;
-        if format != RECORD_FORMAT {
+        if ![RECORD_FORMAT, WHOLE_FORMAT].contains(&format) {
             let kind = DecodeErrorKind::InvalidValue("a newer program wrote it");
             return Err(DecodeError { kind, tag: Some(tags::FORMAT), offset: 8 });
         }
@@ -306,7 +340,7 @@ impl Object {
     pub fn put(&self) -> Put {
         let mut writer = Writer::new(Version::V2_1);
         writer.structure(tags::RECORD, |writer| {
-            writer.field(tags::FORMAT, &RECORD_FORMAT);
+            writer.field(tags::FORMAT, &self.format());
             writer.field(tags::OWNER, &self.owner);
             writer.field(Tag::OBJECT_TYPE, &self.object_type);
             writer.field(tags::POLICY, &self.policy);
@@ -328,6 +362,12 @@ impl Object {
             writer.structure(Tag::ATTRIBUTES, |writer| write_stored(writer, &self.attributes));
         });
         Put { id: self.id.clone(), replaces: self.revision, value: writer.into_bytes(), terms: self.terms() }
+    }
+
+    fn format(&self) -> i32 {
+        let withheld = self.withheld.as_ref().map(|withheld| &withheld.material);
+        let is_whole = |material: &Material| matches!(material, Material::Whole(_));
+        if self.material.iter().chain(withheld).any(is_whole) { WHOLE_FORMAT } else { RECORD_FORMAT }
     }
 
     /// What the object is found by.
@@ -373,6 +413,21 @@ impl Object {
     #[must_use]
     pub fn interval_start(&self) -> Option<DateTime> {
         self.initial_date().map(|date| date.plus(-self.early))
+    }
+
+    /// Whether its key material is elsewhere: it was registered without.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.attributes.contains(&Attribute::KeyValuePresent(false))
+    }
+
+    /// Its Usage Limits.
+    #[must_use]
+    pub fn usage_limits(&self) -> Option<&UsageLimits> {
+        self.attributes.iter().find_map(|attribute| match attribute {
+            Attribute::UsageLimits(limits) => Some(limits),
+            _ => None,
+        })
     }
 
     /// Whether it has no successor.
@@ -427,13 +482,15 @@ impl Object {
 fn read_material(reader: &mut Reader<'_>) -> Result<Option<Material>, DecodeError> {
     let sealed: Option<Bytes> = reader.field(tags::MATERIAL)?;
     let public: Option<Bytes> = reader.field(Tag::KEY_MATERIAL)?;
-    Ok(sealed.map(Material::Sealed).or(public.map(Material::Public)))
+    let whole: Option<Bytes> = reader.field(tags::WHOLE)?;
+    Ok(sealed.map(Material::Sealed).or(public.map(Material::Public)).or(whole.map(Material::Whole)))
 }
 
 fn write_material(writer: &mut Writer, material: &Material) {
     match material {
         Material::Sealed(bytes) => writer.field(tags::MATERIAL, bytes),
         Material::Public(bytes) => writer.field(Tag::KEY_MATERIAL, bytes),
+        Material::Whole(bytes) => writer.field(tags::WHOLE, bytes),
     }
 }
 

@@ -10,9 +10,9 @@ use kms_protocol::enums::{
 use kms_protocol::ttlv::{Bytes, Interval, Writer};
 use kms_protocol::{DateTime, Version};
 
-use super::lifecycle;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
+use super::{attributes, lifecycle};
 use crate::crypto::KeySpec;
 use crate::limits;
 
@@ -29,7 +29,6 @@ const SERVERS_OWN: &[AttributeKind] = &[
     AttributeKind::ArchiveDate,
     AttributeKind::LastChangeDate,
     AttributeKind::OriginalCreationDate,
-    AttributeKind::Fresh,
     AttributeKind::KeyValuePresent,
     AttributeKind::AlwaysSensitive,
     AttributeKind::NeverExtractable,
@@ -38,6 +37,11 @@ const SERVERS_OWN: &[AttributeKind] = &[
     AttributeKind::RotateLatest,
     AttributeKind::ShortUniqueIdentifier,
     AttributeKind::CertificateLength,
+    AttributeKind::X509CertificateIdentifier,
+    AttributeKind::X509CertificateSubject,
+    AttributeKind::X509CertificateIssuer,
+    AttributeKind::DigitalSignatureAlgorithm,
+    AttributeKind::LeaseTime,
 ];
 
 /// The attributes of one half of a pair: its own prevail over those of both halves, several values add up (KMIP 1.4
@@ -78,7 +82,11 @@ pub fn requested(common: &Attributes, own: &Attributes) -> Result<Vec<Attribute>
     Ok(list)
 }
 
-fn check_size(list: &[Attribute]) -> Result<(), Refusal> {
+/// Whether all attributes of an object are within [`limits::ATTRIBUTES`].
+///
+/// # Errors
+/// When they are not.
+pub fn check_size(list: &[Attribute]) -> Result<(), Refusal> {
     let mut writer = Writer::new(Version::V2_1);
     write_stored(&mut writer, list);
     let size = writer.into_bytes().len();
@@ -155,6 +163,14 @@ pub fn complete(object: &mut Object, spec: KeySpec, digest: [u8; 32], now: DateT
     object.set_default(Attribute::CryptographicUsageMask(usual_usage(object.object_type, rsa)));
     let format = object.default_format();
     describe_material(object, format, digest);
+    let stated = object.attributes.clone();
+    for mut attribute in stated {
+        attributes::follow(object, &mut attribute, true);
+        if attribute.kind() == AttributeKind::UsageLimits {
+            object.set(attribute);
+        }
+    }
+    object.set_default(Attribute::Fresh(true));
     object.set(Attribute::InitialDate(now));
     object.set(Attribute::OriginalCreationDate(now));
     object.set(Attribute::LastChangeDate(now));
@@ -188,12 +204,13 @@ pub fn generator() -> RngParameters {
 }
 
 /// What a key may do where the client does not say.
-fn usual_usage(object_type: ObjectType, rsa: bool) -> CryptographicUsageMask {
+pub(super) fn usual_usage(object_type: ObjectType, rsa: bool) -> CryptographicUsageMask {
     use CryptographicUsageMask as Mask;
     match (object_type, rsa) {
+        (ObjectType::SymmetricKey | ObjectType::SecretData | ObjectType::SplitKey, _) => Mask::default(),
         (ObjectType::PrivateKey, true) => Mask::DECRYPT.with(Mask::UNWRAP_KEY).with(Mask::SIGN),
         (ObjectType::PrivateKey, false) => Mask::SIGN.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
         (_, true) => Mask::ENCRYPT.with(Mask::WRAP_KEY).with(Mask::VERIFY),
-        (_, false) => Mask::VERIFY,
+        (_, false) => Mask::VERIFY.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
     }
 }

@@ -115,7 +115,8 @@ impl KeyNote {
             let Some((last, _)) = page.last() else { return Ok(None) };
             after = Some(last.clone());
             for (id, record) in page.iter().filter(|(id, _)| is_object(id)) {
-                if let Some(Material::Sealed(sealed)) = Object::from_record(id, record)?.material {
+                let material = Object::from_record(id, record)?.material;
+                if let Some(sealed) = material.as_ref().and_then(Material::sealed) {
                     let key = sealed_with(&sealed.0).map_err(|error| corrupt(id, &error))?;
                     return Ok(Some(Self::of(key.to_string())));
                 }

@@ -2,7 +2,7 @@
 
 use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, Attributes};
-use kms_protocol::enums::{KeyFormatType, LinkType, ObjectType};
+use kms_protocol::enums::{LinkType, ObjectType};
 use kms_protocol::ttlv::Bytes;
 use uuid::Uuid;
 
@@ -200,33 +200,6 @@ fn spec_of(private: &Object) -> Result<KeySpec, Refusal> {
         Refusal::new(Reason::Denied, "the key has no Cryptographic Algorithm to be re-keyed by")
     })?;
     Ok(KeySpec::new(algorithm, private.length(), private.curve())?)
-}
-
-/// The key of an object in a format that a client asked for.
-pub(super) fn in_format(
-    object: &Object,
-    material: &Secret,
-    wanted: KeyFormatType,
-) -> Result<Secret, Refusal> {
-    let rsa = object.default_format() == KeyFormatType::Pkcs1;
-    let copy = |bytes: &[u8]| Secret::from(bytes);
-    match (object.object_type, wanted) {
-        (ObjectType::PrivateKey, KeyFormatType::Pkcs8) => Ok(copy(material.expose())),
-        (ObjectType::PrivateKey, KeyFormatType::Pkcs1) if rsa => Ok(format::pkcs8_to_pkcs1(material)?),
-        (ObjectType::PrivateKey, KeyFormatType::EcPrivateKey) if !rsa => Ok(format::pkcs8_to_sec1(material)?),
-        (ObjectType::PublicKey, KeyFormatType::X509) => Ok(copy(material.expose())),
-        (ObjectType::PublicKey, KeyFormatType::Pkcs1) if rsa => {
-            Ok(Secret::new(format::spki_to_pkcs1(material.expose())?))
-        }
-        (_, other) => Err(Refusal::new(
-            Reason::KeyFormat,
-            format!(
-                "a {} cannot be had as {other}; its default format is {}",
-                object.object_type,
-                object.default_format()
-            ),
-        )),
-    }
 }
 
 /// Whether a store error means that another request was quicker.

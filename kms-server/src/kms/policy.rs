@@ -237,6 +237,25 @@ pub struct Policies {
     pub list: Vec<Policy>,
     /// Who may do what.
     pub access: Access,
+    /// What becomes of the seeds that clients give.
+    pub random_seeds: Seeding,
+    /// Whether private keys decrypt by PKCS#1 v1.5.
+    pub pkcs1_decryption: bool,
+}
+
+/// What becomes of the random bytes that clients give to the server's generator (RNG Seed).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seeding {
+    /// They are not needed, and the client is told that none were taken.
+    #[default]
+    None,
+    /// The first half of each seed joins what the generator makes.
+    Half,
+    /// All of it does.
+    All,
+    /// It is refused.
+    Refused,
 }
 
 impl Policies {

@@ -97,7 +97,11 @@ impl Kms {
             record.with(event)
         });
         let records = std::iter::once(first).chain(rest).collect();
+        let before = self.before(&batch, context)?;
         self.trail.commit(self.store.as_ref(), batch, records)?;
+        if let Some(undo) = &mut context.undo {
+            undo.note(before);
+        }
         context.is_recorded = true;
         Ok(())
     }
@@ -142,14 +146,24 @@ impl From<Shut> for Refusal {
 /// Whether an operation changes something.
 fn access(operation: Operation) -> Access {
     match operation {
-        Operation::Decrypt
+        Operation::Check
+        | Operation::Decrypt
         | Operation::DiscoverVersions
         | Operation::Encrypt
+        | Operation::Export
         | Operation::Get
         | Operation::GetAttributeList
         | Operation::GetAttributes
+        | Operation::Hash
         | Operation::Locate
-        | Operation::Query => Access::Read,
+        | Operation::Mac
+        | Operation::MacVerify
+        | Operation::ObtainLease
+        | Operation::Ping
+        | Operation::Query
+        | Operation::RngRetrieve
+        | Operation::Sign
+        | Operation::SignatureVerify => Access::Read,
         _ => Access::Change,
     }
 }

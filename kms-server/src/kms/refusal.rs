@@ -56,6 +56,26 @@ pub enum Reason {
     Sensitive,
     /// The object may not be extracted.
     NotExtractable,
+    /// The object is in the archive.
+    Archived,
+    /// The key's Usage Limits are used up.
+    UsageLimit,
+    /// An object with this identifier is here already.
+    AlreadyExists,
+    /// The object does not have this attribute, or not this instance of it.
+    AttributeNotFound,
+    /// Several instances are there and none is named.
+    Ambiguous,
+    /// No operation is under way by this correlation value.
+    NoSuchStream,
+    /// No operation is pending by this correlation value.
+    NothingPending,
+    /// A Tag Length that the cipher does not have; the standard's cases call that a General Failure.
+    TagLength,
+    /// The object asked for would not be safe from quantum computers.
+    NotQuantumSafe,
+    /// The initialization vector is missing.
+    MissingIv,
     /// A limit of the server is reached.
     Limit,
     /// Another request changed the object at the same moment. The core tries again before anybody hears of it.
@@ -112,6 +132,21 @@ impl Reason {
             Self::Sensitive if version >= Version::V1_4 => ResultReason::Sensitive,
             Self::NotExtractable if version >= Version::V1_4 => ResultReason::NotExtractable,
             Self::Sensitive | Self::NotExtractable => ResultReason::PermissionDenied,
+            Self::Archived => ResultReason::ObjectArchived,
+            // The standard's cases for 2.1 have Permission Denied too.
+            Self::UsageLimit => ResultReason::PermissionDenied,
+            Self::AlreadyExists if version >= Version::V1_4 => ResultReason::ObjectAlreadyExists,
+            Self::AlreadyExists => ResultReason::IllegalOperation,
+            Self::AttributeNotFound => by_family(ResultReason::ItemNotFound, ResultReason::AttributeNotFound),
+            Self::Ambiguous => by_family(ResultReason::InvalidField, ResultReason::MultiValuedAttribute),
+            Self::NoSuchStream => {
+                by_family(ResultReason::InvalidField, ResultReason::InvalidCorrelationValue)
+            }
+            Self::NothingPending => {
+                by_family(ResultReason::ItemNotFound, ResultReason::InvalidAsynchronousCorrelationValue)
+            }
+            Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
+            Self::MissingIv => ResultReason::InvalidMessage,
             Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
             Self::Conflict | Self::Unavailable => ResultReason::GeneralFailure,
             Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),
@@ -157,6 +192,8 @@ impl From<CryptoError> for Refusal {
         let reason = match &error {
             CryptoError::Unsupported { .. } => Reason::UnsupportedParameters,
             CryptoError::Decryption => Reason::Cryptographic,
+            CryptoError::TagLength(_) => Reason::TagLength,
+            CryptoError::NotWholeBlocks(_) | CryptoError::IvLength { .. } => Reason::InvalidField,
             CryptoError::PlaintextTooLong { .. } | CryptoError::TooLong { .. } => Reason::InvalidField,
             CryptoError::KeyRejected { .. } | CryptoError::WrongAlgorithm { .. } => Reason::InvalidField,
             _ => Reason::Internal,

@@ -10,7 +10,7 @@ use kms_protocol::ttlv::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Kms;
-use super::model::{Material, Object};
+use super::model::Object;
 use super::notes::{Former, KeyNote, Previous, is_object};
 use super::pairs::is_conflict;
 use super::together::{Change, Fate, commit_each};
@@ -169,7 +169,7 @@ impl Kms {
         let withheld = object.withheld.as_mut().map(|withheld| &mut withheld.material);
         let mut is_changed = false;
         for material in object.material.as_mut().into_iter().chain(withheld) {
-            let Material::Sealed(sealed) = material else { continue };
+            let Some(sealed) = material.sealed_mut() else { continue };
             let anew = self.sealed_anew(&id, &sealed.0, &sealing);
             let anew =
                 anew.map_err(|error| StoreError::Corrupt { what: error.to_string(), at: id.clone() })?;

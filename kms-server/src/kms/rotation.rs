@@ -64,26 +64,62 @@ const NOT_INHERITED: &[AttributeKind] = &[
     AttributeKind::RotateGeneration,
     AttributeKind::RotateLatest,
     AttributeKind::ShortUniqueIdentifier,
+    AttributeKind::Fresh,
 ];
+
+/// An old symmetric key and the new one, changed and ready to be committed together.
+#[derive(Debug)]
+pub struct Replacement {
+    /// The key that is replaced.
+    pub old: Object,
+    /// The key that replaces it.
+    pub new: Object,
+    /// What time has done to the key that is replaced.
+    pub ended: Vec<Event>,
+}
+
+/// Whether a symmetric key can be replaced.
+///
+/// # Errors
+/// As [`may_rotate`]'s.
+pub fn may_replace(old: &Object, now: DateTime) -> Result<(), Refusal> {
+    may_be_followed(old)?;
+    is_there(old, now)
+}
+
+/// Turns `fresh`, a key with nothing but what its client asks for, into the successor of `old`.
+pub fn replace(mut old: Object, mut fresh: Object, dates: Dates, now: DateTime) -> Replacement {
+    // Before it is settled, which writes an end that has passed into the State.
+    let lifetime = lifetime(&old).flatten();
+    let ended = Event::settle(&mut old, now).into_iter().collect();
+    inherit(&mut old, &mut fresh, dates, lifetime, now);
+    Replacement { old, new: fresh, ended }
+}
 
 /// Whether a pair can be replaced.
 ///
 /// # Errors
 /// When it has a successor already (an object has one Replacement Object Link at most) or is destroyed.
 pub fn may_rotate(old: &Pair, now: DateTime) -> Result<(), Refusal> {
-    for half in [&old.private, &old.public] {
-        if let Some(successor) = half.linked(LinkType::ReplacementObjectLink) {
-            return Err(Refusal::new(
-                Reason::Denied,
-                format!(
-                    "the pair has a replacement already, {successor}; only one is possible: rotate that one"
-                ),
-            ));
-        }
+    may_be_followed(&old.private)?;
+    may_be_followed(&old.public)?;
+    is_there(&old.private, now)
+}
+
+fn may_be_followed(old: &Object) -> Result<(), Refusal> {
+    match old.linked(LinkType::ReplacementObjectLink) {
+        None => Ok(()),
+        Some(successor) => Err(Refusal::new(
+            Reason::Denied,
+            format!("the key has a replacement already, {successor}; only one is possible: rotate that one"),
+        )),
     }
-    match lifecycle::state_at(&old.private, now) {
+}
+
+fn is_there(old: &Object, now: DateTime) -> Result<(), Refusal> {
+    match lifecycle::state_at(old, now) {
         State::Destroyed | State::DestroyedCompromised => {
-            Err(Refusal::new(Reason::Denied, "the pair is destroyed and cannot be replaced"))
+            Err(Refusal::new(Reason::Denied, "the key is destroyed and cannot be replaced"))
         }
         _ => Ok(()),
     }
@@ -134,6 +170,7 @@ fn inherit(old: &mut Object, new: &mut Object, dates: Dates, lifetime: Option<i6
     new.set(Attribute::InitialDate(now));
     new.set(Attribute::LastChangeDate(now));
     new.set(Attribute::OriginalCreationDate(now));
+    new.set(Attribute::Fresh(true));
     lifecycle::begin(new, now);
 
     old.set_link(LinkType::ReplacementObjectLink, &new.id);

@@ -13,6 +13,7 @@ mod bytes;
 mod chains;
 mod documented;
 mod killed;
+mod p256;
 mod plugin;
 mod points;
 mod round_trips;

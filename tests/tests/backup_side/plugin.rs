@@ -12,13 +12,17 @@ use kms_tests::skip;
 use crate::support::{Place, assert_same, file_of};
 
 /// The published rage: `KMS_TESTS_RAGE`, or where `.ci/run` installs it.
-fn rage() -> Option<PathBuf> {
+pub fn rage(test: &str) -> Option<PathBuf> {
     let given = std::env::var_os("KMS_TESTS_RAGE").map(PathBuf::from);
     let program = given.unwrap_or_else(|| root().join("target/interop/bin/rage"));
-    program.is_file().then_some(program)
+    if !program.is_file() {
+        skip(test, "rage is not there: cargo install rage --locked --root target/interop");
+        return None;
+    }
+    Some(program)
 }
 
-fn run<S: AsRef<OsStr>>(rage: &PathBuf, arguments: impl IntoIterator<Item = S>) -> Finished {
+pub fn run<S: AsRef<OsStr>>(rage: &PathBuf, arguments: impl IntoIterator<Item = S>) -> Finished {
     let plugins = program("age-plugin-kmip").parent().unwrap().to_owned();
     let path = std::env::join_paths([plugins, "/usr/bin".into(), "/bin".into()]).unwrap();
     finish(Command::new(rage).args(arguments).env("PATH", path))
@@ -26,13 +30,7 @@ fn run<S: AsRef<OsStr>>(rage: &PathBuf, arguments: impl IntoIterator<Item = S>) 
 
 #[test]
 fn rage_encrypts_to_a_key_in_the_kms_and_opens_our_backups() {
-    let Some(rage) = rage() else {
-        skip(
-            "rage_encrypts_to_a_key_in_the_kms",
-            "rage is not there: cargo install rage --locked --root target/interop",
-        );
-        return;
-    };
+    let Some(rage) = rage("rage_encrypts_to_a_key_in_the_kms") else { return };
     let place = Place::with_job();
     let identity = place.path("identity");
     let printed = place.run(["plugin", "identity", "lab"])["identity"].as_str().unwrap().to_owned();

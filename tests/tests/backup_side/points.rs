@@ -72,16 +72,7 @@ fn point_3_the_private_key_stays_in_the_kms_which_decrypts_with_it() {
     assert!(files("state").iter().all(|bytes| !bytes.windows(11).any(|window| window == b"PRIVATE KEY")));
     place.assert_restores(&place.client, &file, "restored");
     let private_id = place.run(["job", "show", "docs"])["keys"][0]["private_id"].as_str().unwrap().to_owned();
-    let client = place.server.client(Version::V1_4);
-    let revoke = |reason| kms_protocol::operation::RevokeRequest {
-        unique_identifier: Some(private_id.as_str().into()),
-        revocation_reason: kms_protocol::attribute::RevocationReason { code: reason, message: None },
-        compromise_occurrence_date: None,
-    };
-    client.revoke(&revoke(kms_protocol::enums::RevocationReasonCode::CessationOfOperation)).unwrap();
-    let destroy =
-        kms_protocol::operation::DestroyRequest { unique_identifier: Some(private_id.as_str().into()) };
-    client.destroy(&destroy).unwrap();
+    place.destroy(&private_id);
     let refused = restore(&place.client, &file, &place.path("refused"));
     assert_ne!(refused.code, Some(0));
     assert!(refused.stderr.contains(&private_id), "{}", refused.stderr);

@@ -7,6 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use kms_protocol::Version;
+use kms_protocol::attribute::RevocationReason;
+use kms_protocol::enums::RevocationReasonCode;
+use kms_protocol::operation::{DestroyRequest, RevokeRequest};
 use kms_tests::process::{Client, Finished, Server};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,8 +25,13 @@ pub struct Place {
 impl Place {
     /// With a job of RSA-2048, whose keys are made quickly.
     pub fn with_job() -> Self {
+        Self::with_key("rsa-2048")
+    }
+
+    /// With a job of this kind of key.
+    pub fn with_key(kind: &str) -> Self {
         let place = Self::connected();
-        place.run(["job", "create", "docs", "--key", "rsa-2048"]);
+        place.run(["job", "create", "docs", "--key", kind]);
         make_tree(&place.path("tree"));
         place
     }
@@ -72,6 +81,21 @@ impl Place {
             job["keys"].as_array().unwrap().last().unwrap()["private_id"].as_str().unwrap().to_owned();
         let _ = self.server.ctl(&["key", "rotate", &newest]).success();
         self.run(["sync"]);
+    }
+
+    /// Revokes and destroys a key.
+    pub fn destroy(&self, id: &str) {
+        let client = self.server.client(Version::V1_4);
+        let revoke = RevokeRequest {
+            unique_identifier: Some(id.into()),
+            revocation_reason: RevocationReason {
+                code: RevocationReasonCode::CessationOfOperation,
+                message: None,
+            },
+            compromise_occurrence_date: None,
+        };
+        client.revoke(&revoke).unwrap();
+        client.destroy(&DestroyRequest { unique_identifier: Some(id.into()) }).unwrap();
     }
 
     /// Another installation: its own state, and the same KMS where `connected`.

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod cache;
+mod ciphers;
 mod format;
 mod oaep;
 mod openssl;

@@ -3,8 +3,7 @@
 use kms_protocol::attribute::{AttributeReference, AttributeReferences};
 use kms_protocol::operation::{GetAttributeListRequest, GetAttributeListResponse};
 
-use super::get_attributes::all_attributes;
-use crate::kms::{Context, Kms, Refusal};
+use crate::kms::{Context, Kms, Refusal, attributes};
 
 pub(in crate::kms) fn get_attribute_list(
     kms: &Kms,
@@ -13,7 +12,7 @@ pub(in crate::kms) fn get_attribute_list(
 ) -> Result<GetAttributeListResponse, Refusal> {
     let object = kms.find(request.unique_identifier.as_ref(), context)?;
     let mut names: Vec<AttributeReference> = Vec::new();
-    for attribute in all_attributes(&object, context.now) {
+    for attribute in attributes::all(&object, context.now) {
         let reference = AttributeReference::to(&attribute);
         if context.has(attribute.kind()) && !names.contains(&reference) {
             names.push(reference);

@@ -3,9 +3,7 @@
 use kms_protocol::attribute::{Attribute, AttributeList, AttributeReference};
 use kms_protocol::operation::{GetAttributesRequest, GetAttributesResponse};
 
-use crate::kms::model::Object;
-use crate::kms::{Context, Kms, Reason, Refusal, lifecycle};
-use kms_protocol::DateTime;
+use crate::kms::{Context, Kms, Reason, Refusal, attributes};
 
 pub(in crate::kms) fn get_attributes(
     kms: &Kms,
@@ -19,7 +17,7 @@ pub(in crate::kms) fn get_attributes(
             return Err(Refusal::new(Reason::InvalidMessage, "an attribute is asked for twice"));
         }
     }
-    let all = all_attributes(&object, context.now);
+    let all = attributes::all(&object, context.now);
     let list = if wanted.is_empty() { all } else { in_order(wanted, &all) };
     Ok(GetAttributesResponse { unique_identifier: object.id, attributes: AttributeList(list) })
 }
@@ -30,16 +28,4 @@ fn in_order(wanted: &[AttributeReference], all: &[Attribute]) -> Vec<Attribute> 
         .flat_map(|reference| all.iter().filter(|attribute| reference.names(attribute)))
         .cloned()
         .collect()
-}
-
-/// Everything that an object has at `now`, in the specification's order.
-pub(super) fn all_attributes(object: &Object, now: DateTime) -> Vec<Attribute> {
-    let mut all =
-        vec![Attribute::UniqueIdentifier(object.id.clone()), Attribute::ObjectType(object.object_type)];
-    all.extend(object.attributes.iter().map(|attribute| match attribute {
-        Attribute::State(_) => Attribute::State(lifecycle::state_at(object, now)),
-        other => other.clone(),
-    }));
-    all.sort_by_key(Attribute::kind);
-    all
 }

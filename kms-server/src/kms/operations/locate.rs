@@ -1,7 +1,6 @@
 //! Locate (KMIP 1.4 section 4.9).
 
 use kms_protocol::DateTime;
-use kms_protocol::attribute::StorageStatusMask;
 use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
 use kms_protocol::operation::{LocateRequest, LocateResponse};
 
@@ -33,23 +32,20 @@ pub(in crate::kms) fn locate(
     };
     let most = bound(request.maximum_items, "Maximum Items")?.unwrap_or(limits::LOCATED).min(limits::LOCATED);
     let skip = bound(request.offset_items, "Offset Items")?.unwrap_or(0);
-    let filter = Filter::new(request.attributes.0);
+    let filter = Filter::new(request.attributes.0, request.storage_status_mask, request.object_group_member);
     let mut found = Vec::new();
     let (mut matched, mut looked_at) = (0_usize, 0_usize);
-    // Archived objects do not exist here, so who wants only those gets none.
-    let on_line = request.storage_status_mask.is_none_or(|mask| mask.contains(StorageStatusMask::ON_LINE));
-    let complete = !on_line
-        || each_candidate(kms, &filter.candidates(), context, |id| {
-            looked_at += 1;
-            let object = kms.fetch(id)?.filter(|object| kms.verdict(object, context) == Verdict::Allowed);
-            if object.is_some_and(|object| filter.matches(&object, context.now)) {
-                matched += 1;
-                if matched > skip && found.len() < most {
-                    found.push(id.to_owned());
-                }
+    let complete = each_candidate(kms, &filter.candidates(), context, |id| {
+        looked_at += 1;
+        let object = kms.fetch(id)?.filter(|object| kms.verdict(object, context) == Verdict::Allowed);
+        if object.is_some_and(|object| filter.matches(&object, context.now)) {
+            matched += 1;
+            if matched > skip && found.len() < most {
+                found.push(id.to_owned());
             }
-            Ok(found.len() < most)
-        })?;
+        }
+        Ok(found.len() < most)
+    })?;
     context.looked_at += looked_at;
     found.iter().for_each(|id| context.touch(id, None));
     match found.as_slice() {

@@ -1,6 +1,7 @@
 //! Query (KMIP 1.4 section 4.25).
 
 use kms_protocol::enums::{ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode};
+use kms_protocol::object::exists_in;
 use kms_protocol::operation::{CapabilityInformation, QueryRequest, QueryResponse};
 
 use crate::kms::batch::operations_of;
@@ -19,7 +20,8 @@ pub(in crate::kms) fn query(
                 response.operations = operations_of(context.version).collect();
             }
             QueryFunction::QueryObjects => {
-                response.object_types = vec![ObjectType::PublicKey, ObjectType::PrivateKey]
+                response.object_types =
+                    OBJECTS.into_iter().filter(|one| exists_in(*one, context.version)).collect();
             }
             QueryFunction::QueryServerInformation => {
                 response.vendor_identification =
@@ -37,12 +39,26 @@ pub(in crate::kms) fn query(
     Ok(response)
 }
 
+/// The types of objects that the server manages.
+const OBJECTS: [ObjectType; 10] = [
+    ObjectType::Certificate,
+    ObjectType::SymmetricKey,
+    ObjectType::PublicKey,
+    ObjectType::PrivateKey,
+    ObjectType::SplitKey,
+    ObjectType::Template,
+    ObjectType::SecretData,
+    ObjectType::OpaqueObject,
+    ObjectType::PgpKey,
+    ObjectType::CertificateRequest,
+];
+
 fn capabilities() -> CapabilityInformation {
     CapabilityInformation {
-        streaming: Some(false),
+        streaming: Some(true),
         asynchronous: Some(false),
         attestation: Some(false),
-        batch_undo: Some(false),
+        batch_undo: Some(true),
         batch_continue: Some(true),
         destroy_action: Some(DestroyAction::KeyMaterialDeleted),
         rng_mode: Some(RngMode::NonSharedInstantiation),
