@@ -299,7 +299,7 @@ impl Stream {
                 let mut rest = core::mem::take(&mut *self.held);
                 match self.direction {
                     Direction::Encrypt => padding.pad(&mut rest, block)?,
-                    Direction::Decrypt if rest.len() % block != 0 => {
+                    Direction::Decrypt if !rest.len().is_multiple_of(block) => {
                         return Err(CryptoError::NotWholeBlocks(block));
                     }
                     Direction::Decrypt => {}
