@@ -413,12 +413,12 @@ fn locate_looks_where_it_is_told() {
         };
         ask.ask(&request).expect("looked").unique_identifiers
     };
-    assert_eq!(locate(None, None), [on_line.clone()]);
+    assert_eq!(locate(None, None), *std::slice::from_ref(&on_line));
     assert_eq!(locate(Some(Where::ARCHIVAL), None), [archived]);
     assert_eq!(locate(Some(Where::DESTROYED), None), [destroyed]);
     assert_eq!(locate(Some(Where::ON_LINE.with(Where::ARCHIVAL).with(Where::DESTROYED)), None).len(), 3);
     let fresh = Some(ObjectGroupMember::GroupMemberFresh);
-    assert_eq!(locate(None, fresh), [on_line.clone()]);
+    assert_eq!(locate(None, fresh), *std::slice::from_ref(&on_line));
     get(&ask, &on_line).expect("served");
     assert!(locate(None, fresh).is_empty(), "it was served");
 }

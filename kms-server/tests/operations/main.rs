@@ -1,7 +1,13 @@
 //! Each operation done and refused: in a wrong state, on a wrong type, without what it needs, on nothing and on what is
 //! someone else's.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    dead_code,
+    reason = "a test fails by panicking; the modules share helpers"
+)]
 
 #[path = "../asking/mod.rs"]
 mod asking;
