@@ -401,11 +401,7 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
         ("hash", SignRequest { cryptographic_parameters: Some(sha512), ..good() }, Why::InvalidField),
         (
             "begun and gone on with",
-            SignRequest {
-                init_indicator: Some(true),
-                correlation_value: Some(Bytes(vec![1])),
-                ..good()
-            },
+            SignRequest { init_indicator: Some(true), correlation_value: Some(Bytes(vec![1])), ..good() },
             Why::InvalidMessage,
         ),
     ] {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kms_protocol::attribute::{Attribute, CryptographicUsageMask};
 use kms_protocol::enums::{
-    BatchErrorContinuationOption, CryptographicAlgorithm, Operation, QueryFunction, ResultReason,
+    BatchErrorContinuationOption, CryptographicAlgorithm, ObjectType, Operation, QueryFunction, ResultReason,
     ResultStatus,
 };
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseItem, ResponseMessage};
@@ -143,7 +143,7 @@ fn what_a_persona_does_not_change_comes_through_in_every_version() {
         let objects = Ask::new(version, None).and(&query).payload(&service, |item| {
             QueryResponse::read(item.payload.expect("a payload")).expect("readable").object_types
         });
-        assert_eq!(objects.len(), 2);
+        assert!(objects.contains(&ObjectType::PublicKey) && objects.contains(&ObjectType::PrivateKey));
     }
     let told = Ask::new(Version::V1_4, None).and(&pair()).and(&GetAttributesRequest::default());
     let service = play("pykmip");

@@ -275,7 +275,7 @@ fn a_record_of_a_newer_format_is_refused() {
     let mut record = store.fetch(&ids[0]).unwrap().unwrap();
     // The first item of a record is its format: an Integer.
     assert_eq!(record.value[8..20], [0x54, 0, 2, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
-    record.value[19] = 2;
+    record.value[19] = 3;
     let error = Object::from_record(&ids[0], &record).unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { .. }), "{error}");
     assert!(error.to_string().contains("a newer program wrote it"), "{error}");

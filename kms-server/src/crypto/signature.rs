@@ -54,14 +54,18 @@ impl Scheme {
             }
             (_, _, Some((padding, _))) => padding,
             (Algorithm::Rsa, None, None) => {
-                return Err(unsupported("Padding Method", &"(none given)", "PSS or PKCS1 v1.5, or a Digital Signature Algorithm"));
+                return Err(unsupported(
+                    "Padding Method",
+                    &"(none given)",
+                    "PSS or PKCS1 v1.5, or a Digital Signature Algorithm",
+                ));
             }
             (_, _, None) => Padding::Ecdsa,
         };
         let by_name = named.and_then(|(_, hash)| hash);
         let hash = parameters.hashing_algorithm.or(by_name);
-        let is_contradiction = named.is_some_and(|(named, _)| named != padding)
-            || (by_name.is_some() && hash != by_name);
+        let is_contradiction =
+            named.is_some_and(|(named, _)| named != padding) || (by_name.is_some() && hash != by_name);
         if let (true, Some(stated)) = (is_contradiction, parameters.digital_signature_algorithm) {
             return Err(unsupported(
                 "Digital Signature Algorithm",
@@ -79,9 +83,9 @@ impl Scheme {
             ));
         }
         let usual = (padding == Padding::Ecdsa).then_some(HashingAlgorithm::Sha256);
-        let hash = hash
-            .or(usual)
-            .ok_or_else(|| unsupported("Hashing Algorithm", &"(none given)", "SHA-256, SHA-384 or SHA-512"))?;
+        let hash = hash.or(usual).ok_or_else(|| {
+            unsupported("Hashing Algorithm", &"(none given)", "SHA-256, SHA-384 or SHA-512")
+        })?;
         let of_the_key = (padding == Padding::Ecdsa) != (algorithm == Algorithm::Rsa);
         if !of_the_key {
             return Err(CryptoError::WrongAlgorithm {

@@ -351,6 +351,15 @@ impl Kms {
     /// # Errors
     /// When the object is no such thing, or its bytes are gone or wrapped.
     pub(super) fn key_bytes(&self, object: &Object) -> Result<Secret, Refusal> {
+        if !matches!(
+            object.object_type,
+            ObjectType::SymmetricKey | ObjectType::SecretData | ObjectType::SplitKey
+        ) {
+            return Err(Refusal::new(
+                Reason::WrongObjectType,
+                format!("a {} is no string of bytes to work with", object.object_type),
+            ));
+        }
         match self.content(object, None) {
             Err(refusal) if refusal.reason == Reason::Destroyed => Err(no_key_value()),
             Err(refusal) => Err(refusal),

@@ -94,7 +94,11 @@ impl Kms {
         let hit = self.store.scan(&scan)?.into_iter().next().ok_or_else(missing)?;
         let object = self.fetch(&hit.id)?.filter(|object| object.object_type == ObjectType::Template);
         match self.content(&object.ok_or_else(missing)?, None)? {
-            ManagedObject::Template(template) => Ok(template.0.0),
+            // Its own Name is not the new object's.
+            ManagedObject::Template(template) => {
+                let all = template.0.0.into_iter();
+                Ok(all.filter(|attribute| attribute.kind() != AttributeKind::Name).collect())
+            }
             _ => Err(missing()),
         }
     }

@@ -82,11 +82,22 @@ pub fn tag_named(name: &str) -> Option<Tag> {
     TAGS.values.get(name).copied().map(Tag)
 }
 
+/// Names by which values go too.
+const OTHER_NAMES: [(Tag, &str, u32); 1] = [
+    // So the table of 2.1 has it, by mistake.
+    (Tag::MASK_GENERATOR, "MFG1", 1),
+];
+
 macro_rules! enumerations {
     ($($($tag:ident)|+ => $enumeration:ident;)*) => {
         static ENUMERATIONS: LazyLock<HashMap<Tag, Names>> = LazyLock::new(|| {
             let mut all = HashMap::new();
             $($(all.insert(Tag::$tag, Names::of_enumeration::<enums::$enumeration>());)+)*
+            for (tag, name, value) in OTHER_NAMES {
+                if let Some(names) = all.get_mut(&tag) {
+                    names.values.insert(name.to_owned(), value);
+                }
+            }
             let types = ItemType::ALL.iter().map(|item_type| (u32::from(*item_type as u8), item_type.name()));
             all.insert(Tag::EXTENSION_TYPE, Names::of(types));
             all
@@ -193,7 +204,7 @@ pub(super) fn mask(tag: Tag) -> Option<&'static [(u32, String)]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENUMERATIONS, MASKS, TAGS, normalized};
+    use super::{ENUMERATIONS, MASKS, OTHER_NAMES, TAGS, normalized};
 
     #[test]
     fn names_are_normalized_as_the_standard_says() {
@@ -218,7 +229,8 @@ mod tests {
     fn no_two_values_share_a_name() {
         assert_eq!(TAGS.names.len(), TAGS.values.len());
         for (tag, names) in ENUMERATIONS.iter() {
-            assert_eq!(names.names.len(), names.values.len(), "{tag}");
+            let more = OTHER_NAMES.iter().filter(|(other, ..)| other == tag).count();
+            assert_eq!(names.names.len() + more, names.values.len(), "{tag}");
         }
         for (tag, bits) in MASKS.iter() {
             let mut names: Vec<_> = bits.iter().map(|(_, name)| name).collect();

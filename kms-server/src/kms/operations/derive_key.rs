@@ -74,7 +74,9 @@ pub(in crate::kms) fn derive_key(
     // A Link leads to an object of the same owner. The base's own Links to what was derived from it are not written down:
     // there may be thousands, and each would change the key.
     for base in bases.iter().filter(|base| base.owner == object.owner) {
-        object.attributes.push(Attribute::Link(Link::to(LinkType::DerivationBaseObjectLink, base.id.clone())));
+        object
+            .attributes
+            .push(Attribute::Link(Link::to(LinkType::DerivationBaseObjectLink, base.id.clone())));
     }
     let sealing = kms.keyring.sealing();
     taken.fill(&mut object, &sealing)?;
@@ -90,7 +92,8 @@ fn length_of(list: &[Attribute]) -> Result<usize, Refusal> {
         Attribute::CryptographicLength(bits) => Some(*bits),
         _ => None,
     });
-    let bits = bits.ok_or_else(|| invalid("the Cryptographic Length of the new object is missing".to_owned()))?;
+    let bits =
+        bits.ok_or_else(|| invalid("the Cryptographic Length of the new object is missing".to_owned()))?;
     let bytes = usize::try_from(bits).ok().filter(|bits| *bits > 0 && bits % 8 == 0).map(|bits| bits / 8);
     bytes.ok_or_else(|| {
         Refusal::new(Reason::InvalidField, "the Cryptographic Length is no number of whole bytes")
@@ -209,7 +212,9 @@ impl Method<'_> {
                     "the peer's public key is missing: state its Unique Identifier, or its SubjectPublicKeyInfo as Derivation Data",
                 ));
             }
-            (None, _) => return Err(invalid("the peer has one public key: state one Derivation Data".to_owned())),
+            (None, _) => {
+                return Err(invalid("the peer has one public key: state one Derivation Data".to_owned()));
+            }
         };
         let shared = self.kms.private_key(private)?.agree(&peer)?;
         let yields = shared.len() * 8;

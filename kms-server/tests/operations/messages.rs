@@ -1,0 +1,145 @@
+//! What a message asks of all its items, and the operations on none.
+
+use kms_protocol::attribute::{Attribute, AttributeKind, Name};
+use kms_protocol::enums::{
+    AsynchronousIndicator, BatchErrorContinuationOption, CancellationResult, EndpointRole, InteropFunction,
+    Operation, QueryFunction, ResultReason, ResultStatus, State,
+};
+use kms_protocol::message::{Asynchronous, RequestBuilder, RequestHeader, ResponseMessage};
+use kms_protocol::operation::{
+    ActivateRequest, AddAttributeRequest, CancelRequest, GetRequest, InteropRequest, LogRequest, PingRequest,
+    PollRequest, ProcessRequest, QueryAsynchronousRequestsRequest, QueryRequest, SetEndpointRoleRequest,
+};
+use kms_protocol::ttlv::Bytes;
+use kms_protocol::{DateTime, Version};
+use kms_server::kms::Caller;
+
+use crate::asking::{Asker, NOW};
+use crate::{KEY, aes, register};
+
+fn send(ask: &Asker, builder: RequestBuilder) -> Vec<(ResultStatus, Option<ResultReason>)> {
+    let bytes = ask.service.handle(builder.finish().expose(), &Caller::named("a"), DateTime(NOW));
+    let message = ResponseMessage::read(bytes.expose()).expect("a response");
+    message.items.into_iter().map(|item| (item.result_status, item.result_reason)).collect()
+}
+
+#[test]
+fn a_batch_with_undo_happens_wholly_or_not_at_all() {
+    let ask = Asker::start("").speaking(Version::V2_1);
+    let id = register(&ask, aes(&KEY), vec![Attribute::Name(Name::text("n"))]).expect("registered");
+    let mut header = RequestHeader::new(Version::V2_1);
+    header.batch_error_continuation_option = Some(BatchErrorContinuationOption::Undo);
+    let batch = |last: &str| {
+        let mut builder = RequestBuilder::new(header.clone());
+        let note = Attribute::Comment("noted".into());
+        builder.push(&ActivateRequest { unique_identifier: Some(id.as_str().into()) }, Some(Bytes(vec![1])));
+        builder.push(
+            &AddAttributeRequest { unique_identifier: Some(id.as_str().into()), attribute: note.into() },
+            Some(Bytes(vec![2])),
+        );
+        builder.push(
+            &GetRequest { unique_identifier: Some(last.into()), ..GetRequest::default() },
+            Some(Bytes(vec![3])),
+        );
+        builder
+    };
+    let outcomes = send(&ask, batch("nothing"));
+    let undone = (ResultStatus::OperationUndone, None);
+    assert_eq!(
+        outcomes,
+        [undone, undone, (ResultStatus::OperationFailed, Some(ResultReason::ObjectNotFound))]
+    );
+    assert_eq!(ask.state(&id), State::PreActive);
+    assert!(ask.attributes(&id, &[AttributeKind::Comment]).is_empty());
+    let outcomes = send(&ask, batch(&id));
+    assert!(outcomes.iter().all(|(status, _)| *status == ResultStatus::Success), "{outcomes:?}");
+    assert_eq!(ask.state(&id), State::Active);
+}
+
+#[test]
+fn what_an_undone_batch_made_is_gone() {
+    let ask = Asker::start("").speaking(Version::V2_1);
+    let mut header = RequestHeader::new(Version::V2_1);
+    header.batch_error_continuation_option = Some(BatchErrorContinuationOption::Undo);
+    let mut builder = RequestBuilder::new(header);
+    let request = kms_protocol::operation::RegisterRequest {
+        object_type: kms_protocol::enums::ObjectType::SymmetricKey,
+        attributes: vec![Attribute::Name(Name::text("n"))].into(),
+        object: aes(&KEY),
+        protection: None,
+    };
+    builder.push(&request, Some(Bytes(vec![1])));
+    builder.push(
+        &GetRequest { unique_identifier: Some("nothing".into()), ..GetRequest::default() },
+        Some(Bytes(vec![2])),
+    );
+    assert_eq!(send(&ask, builder)[0].0, ResultStatus::OperationUndone);
+    register(&ask, aes(&KEY), vec![Attribute::Name(Name::text("n"))]).expect("the name is free");
+}
+
+#[test]
+fn nothing_is_answered_later() {
+    let ask = Asker::start("").speaking(Version::V2_1);
+    let mut header = RequestHeader::new(Version::V2_1);
+    header.asynchronous_indicator = Some(Asynchronous(AsynchronousIndicator::Mandatory));
+    let mut builder = RequestBuilder::new(header);
+    builder.push(&PingRequest::default(), None);
+    assert_eq!(
+        send(&ask, builder),
+        [(ResultStatus::OperationFailed, Some(ResultReason::FeatureNotSupported))]
+    );
+    let correlation = || Bytes(vec![1, 2, 3]);
+    let why = ResultReason::InvalidAsynchronousCorrelationValue;
+    let poll = PollRequest { asynchronous_correlation_value: correlation() };
+    assert_eq!(ask.ask(&poll).expect_err("nothing").0, why);
+    assert_eq!(ask.speaking(Version::V1_0).ask(&poll).expect_err("nothing").0, ResultReason::ItemNotFound);
+    let process = ProcessRequest { asynchronous_correlation_value: correlation() };
+    assert_eq!(ask.ask(&process).expect_err("nothing").0, why);
+    let cancel = CancelRequest { asynchronous_correlation_value: correlation() };
+    let answer = ask.ask(&cancel).expect("answered");
+    assert_eq!(answer.cancellation_result, CancellationResult::Unavailable);
+    assert_eq!(answer.asynchronous_correlation_value, correlation());
+    let all = ask.ask(&QueryAsynchronousRequestsRequest::default()).expect("answered");
+    assert!(all.requests.is_empty());
+}
+
+#[test]
+fn operations_on_no_object_are_everybodys() {
+    let kms =
+        Asker::start("[[access]]\nprincipals = \"*\"\noperations = [\"Locate\"]").speaking(Version::V2_1);
+    let ask = kms.by("nobody");
+    ask.ask(&PingRequest::default()).expect("there");
+    ask.ask(&LogRequest { log_message: "a message".into() }).expect("noted");
+    let begin =
+        InteropRequest { interop_function: InteropFunction::Begin, interop_identifier: Some("case".into()) };
+    ask.ask(&begin).expect("noted");
+    ask.ask(&SetEndpointRoleRequest { endpoint_role: EndpointRole::Client }).expect("it is one");
+    let role = SetEndpointRoleRequest { endpoint_role: EndpointRole::Server };
+    assert_eq!(ask.ask(&role).expect_err("no").0, ResultReason::FeatureNotSupported);
+    let old = kms.speaking(Version::V1_4);
+    assert_eq!(
+        old.ask(&PingRequest::default()).expect_err("since 2.1").0,
+        ResultReason::OperationNotSupported
+    );
+}
+
+#[test]
+fn each_version_is_told_of_its_own_operations_and_types() {
+    let ask = Asker::start("");
+    let told = |version| {
+        let functions = vec![QueryFunction::QueryOperations, QueryFunction::QueryObjects];
+        let answer = ask.speaking(version).ask(&QueryRequest::from(functions)).expect("told");
+        (answer.operations, answer.object_types.len())
+    };
+    for (version, has, lacks, types) in [
+        (Version::V1_0, Operation::Create, Operation::Encrypt, 8),
+        (Version::V1_2, Operation::Encrypt, Operation::Import, 9),
+        (Version::V1_4, Operation::Import, Operation::Log, 9),
+        (Version::V2_0, Operation::Log, Operation::Ping, 9),
+        (Version::V2_1, Operation::Ping, Operation::Certify, 9),
+    ] {
+        let (operations, object_types) = told(version);
+        assert!(operations.contains(&has) && !operations.contains(&lacks), "{version}: {operations:?}");
+        assert_eq!(object_types, types, "{version}");
+    }
+}
