@@ -2,7 +2,9 @@
 
 pub mod api;
 mod events;
+mod faults;
 mod host;
+mod journal;
 mod operator;
 mod recorded;
 mod serve;
@@ -21,7 +23,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -31,6 +33,7 @@ use recorded::Detail;
 use crate::audit::{Status, Trail};
 use crate::clock::{Change, Clock, ClockError};
 use crate::limits;
+use crate::mock::Mock;
 use crate::rotator::Rotator;
 use crate::shutdown::Stop;
 
@@ -52,6 +55,8 @@ pub struct Admin {
     pub started: Instant,
     /// Where it keeps its state, if it does.
     pub state: Option<PathBuf>,
+    /// Faults and journal, where it has them.
+    pub mock: Option<Arc<Mock>>,
     /// Whether it is stopping.
     pub stop: Stop,
 }
@@ -59,6 +64,14 @@ pub struct Admin {
 impl Admin {
     fn trail(&self) -> Option<&Arc<Trail>> {
         self.rotator.trail()
+    }
+
+    fn mock(&self) -> Result<&Arc<Mock>, Problem> {
+        self.mock.as_ref().ok_or_else(|| Problem {
+            status: StatusCode::FORBIDDEN,
+            error: "this server is for production: it has no faults and no journal".into(),
+            hint: "start `kms-server dev` for a server that can be broken on purpose".into(),
+        })
     }
 
     fn audit_status(&self) -> Option<api::AuditStatus> {
@@ -86,6 +99,9 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/keys", get(operator::list_keys))
         .route("/v1/keys/{id}", get(operator::show_key).post(operator::change_key))
         .route("/v1/events", get(events::list))
+        .route("/v1/faults", get(faults::list).post(faults::add).delete(faults::reset))
+        .route("/v1/faults/{id}", delete(faults::remove))
+        .route("/v1/journal", get(journal::list).delete(journal::clear))
         .route("/v1/store", get(store::show))
         .route(STORE_CHECK, post(store::check))
         .route(STORE_COPY, get(store::copy))
@@ -154,8 +170,9 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy; \
-               POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey"
+        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
+               /v1/faults, /v1/journal; POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey, \
+               /v1/faults; DELETE /v1/faults, /v1/faults/ID, /v1/journal"
             .into(),
     }
 }

@@ -5,6 +5,8 @@ mod banner;
 mod certs;
 mod ctl;
 mod events;
+mod faults;
+mod journal;
 mod keys;
 mod policies;
 mod serve;
@@ -19,6 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kms_server::config::{self, Config, PolicyBook};
 use kms_server::dev;
 use kms_server::failure::{Failure, Kind};
+use kms_server::limits;
 use kms_server::persona::Persona;
 use kms_server::production;
 use tracing_subscriber::EnvFilter;
@@ -123,6 +126,9 @@ struct Dev {
     /// veeam-strict; a time such as `idle-hsm:5s` sets when idle connections are given up
     #[arg(long, value_name = "NAME")]
     persona: Option<Persona>,
+    /// How many exchanges the journal keeps; 0 keeps none and costs nothing
+    #[arg(long, value_name = "COUNT", default_value_t = limits::JOURNAL)]
+    journal: usize,
     /// Begins a new audit log, or goes on with a shorter one, where the store knows of more; the log says so
     #[arg(long)]
     accept_audit_loss: bool,

@@ -17,6 +17,7 @@ use kms_server::crypto::Workers;
 use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
 use kms_server::kms::notes::{self, MovedClock};
+use kms_server::mock::Mock;
 use kms_server::principal::Principals;
 use kms_server::production;
 use kms_server::server::{Parts, Server};
@@ -60,10 +61,12 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     }
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     state.config.audit.accept_loss = options.accept_audit_loss;
+    let mock = Arc::new(Mock::new(options.journal));
+    let faults = mock.store_faults();
     let store: Arc<dyn Store> = if state.is_ephemeral {
-        Arc::new(MemoryStore::new())
+        Arc::new(MemoryStore::with_faults(faults))
     } else {
-        Arc::new(SledStore::open(&state.store(), SledOptions::default())?)
+        Arc::new(SledStore::open(&state.store(), SledOptions { faults, ..SledOptions::default() })?)
     };
     let workers = Arc::new(Workers::one_per_core()?);
     if let Some(persona) = options.persona {
@@ -86,7 +89,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         Some(persona) => persona.play(service),
         None => service,
     };
-    let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
+    let (state_folder, mock) = (kept_at, Some(mock));
+    let parts =
+        Parts { listen, admin, tls, service, workers, operator, clock, state: state_folder, started, mock };
     remove_stale(&options.ready)?;
     on_threads(async {
         let mut signals = signals()?;
@@ -143,6 +148,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             clock: Clock::real(),
             state: Some(folder.clone()),
             started,
+            mock: None,
         };
         run_until_stopped(parts, &config, &options.ready, &mut signals, |server| {
             Ok(Announcement { banner: banner::run(server, started), profile: None })

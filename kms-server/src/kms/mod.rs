@@ -6,6 +6,7 @@ mod batch;
 pub mod check;
 mod due;
 mod event;
+mod explain;
 mod keys;
 pub mod lifecycle;
 mod locate;
