@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -92,6 +93,7 @@ async fn serve_until(listener: TcpListener, router: Router, stop: Stop) {
 /// The admin API as a router.
 pub fn router(admin: Arc<Admin>) -> Router {
     Router::new()
+        .route("/v1/openapi.json", get(document))
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/clock", get(show_clock).post(change_clock))
@@ -112,6 +114,13 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), recorded::record))
         .layer(middleware::from_fn(host::check))
         .with_state(admin)
+}
+
+/// What the API is, in OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
+
+async fn document() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
@@ -170,7 +179,7 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
+        hint: "GET /v1/openapi.json, /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
                /v1/faults, /v1/journal; POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey, \
                /v1/faults; DELETE /v1/faults, /v1/faults/ID, /v1/journal"
             .into(),

@@ -103,7 +103,8 @@ impl fmt::Display for Exchange {
             write!(f, "  KMIP {version}  {took_us} µs")?;
         }
         for item in items {
-            write!(f, "\n        {} {}", item.operation, item.keys.join(" "))?;
+            write!(f, "\n        {}", item.operation)?;
+            item.keys.iter().try_for_each(|key| write!(f, " {key}"))?;
             match &item.reason {
                 None => write!(f, ": {}", if item.status.is_empty() { "no answer" } else { &item.status })?,
                 Some(reason) => write!(f, ": {reason}: {}", item.message.as_deref().unwrap_or("-"))?,
