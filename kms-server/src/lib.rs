@@ -24,6 +24,7 @@ pub mod pki;
 pub mod principal;
 pub mod production;
 pub mod rotator;
+pub mod seed;
 pub mod server;
 pub mod service;
 pub mod shutdown;

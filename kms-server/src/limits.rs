@@ -222,3 +222,9 @@ pub const JOURNAL_PAGE: usize = 1_000;
 /// Generations of a pair that are tried in looking for what would have decrypted something: with sixteen pairs of hashes
 /// each, half a second of RSA-4096.
 pub const GENERATIONS_TRIED: usize = 8;
+
+/// Generations of one pair that an exported seed tells; a pair that rotates daily has as many in three years.
+pub const GENERATIONS_TOLD: usize = 1_000;
+
+/// Bytes of a seed: ten thousand pairs.
+pub const SEED: u64 = 8 << 20;

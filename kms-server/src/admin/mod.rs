@@ -7,6 +7,7 @@ mod host;
 mod journal;
 mod operator;
 mod recorded;
+mod seed;
 mod serve;
 mod standby;
 mod store;
@@ -104,6 +105,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/faults", get(faults::list).post(faults::add).delete(faults::reset))
         .route("/v1/faults/{id}", delete(faults::remove))
         .route("/v1/journal", get(journal::list).delete(journal::clear))
+        .route("/v1/seed", get(seed::export).post(seed::apply))
         .route("/v1/store", get(store::show))
         .route(STORE_CHECK, post(store::check))
         .route(STORE_COPY, get(store::copy))
@@ -180,8 +182,8 @@ async fn unknown(uri: Uri) -> Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
         hint: "GET /v1/openapi.json, /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
-               /v1/faults, /v1/journal; POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey, \
-               /v1/faults; DELETE /v1/faults, /v1/faults/ID, /v1/journal"
+               /v1/faults, /v1/journal, /v1/seed; POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey, \
+               /v1/faults, /v1/seed; DELETE /v1/faults, /v1/faults/ID, /v1/journal"
             .into(),
     }
 }

@@ -61,6 +61,9 @@ enum Command {
     /// Arms, lists or disarms faults: errors, lost answers, malformed messages
     #[command(subcommand)]
     Fault(faults::Command),
+    /// Applies a seed, or writes what there is as one
+    #[command(subcommand)]
+    Seed(super::seed::Command),
     /// Lists what clients asked and what came of it
     Journal(super::journal::Journal),
 }
@@ -117,6 +120,7 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
         }
         Command::Policy(command) => policies::run(command, &remote, options.json),
         Command::Fault(command) => faults::run(command, &remote, options.json),
+        Command::Seed(command) => super::seed::run(command, &remote, options.json),
         Command::Journal(journal) => journal.run(&remote, options.json),
         Command::Key(command) => keys::run(command, &remote, options.json),
         Command::Events(events) => events.run(&remote, options.json),

@@ -9,6 +9,7 @@ mod faults;
 mod journal;
 mod keys;
 mod policies;
+mod seed;
 mod serve;
 mod store;
 
@@ -73,6 +74,9 @@ enum Command {
     Store(store::StoreOptions),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
+    /// Checks a seed of a development server
+    #[command(subcommand)]
+    Seed(seed::Offline),
     /// Checks or shows the audit log
     Audit(audit::Audit),
     /// Checks a configuration file without starting anything
@@ -126,6 +130,12 @@ struct Dev {
     /// veeam-strict; a time such as `idle-hsm:5s` sets when idle connections are given up
     #[arg(long, value_name = "NAME")]
     persona: Option<Persona>,
+    /// Begins with the clients, pairs and faults of this file, TOML or YAML, as far as they are not there yet
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// Has key material follow from this number: the same keys each time, and secret no more; the store says so for ever
+    #[arg(long, value_name = "NUMBER")]
+    rng_seed: Option<u64>,
     /// How many exchanges the journal keeps; 0 keeps none and costs nothing
     #[arg(long, value_name = "COUNT", default_value_t = limits::JOURNAL)]
     journal: usize,
@@ -180,6 +190,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Ctl(options) => ctl::run(&options),
         Command::Store(options) => store::run(&options),
         Command::Certs(options) => certs::run(&options),
+        Command::Seed(command) => seed::check(&command),
         Command::Audit(options) => audit::run(&options),
         Command::CheckConfig { file } => check_config(&file),
         Command::Config(ConfigCommand::Show { file, origin, json }) => show_config(&file, origin, json),

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod pool;
 mod rsa;
 pub mod seal;
+pub mod seeded;
 pub mod workers;
 
 #[cfg(test)]

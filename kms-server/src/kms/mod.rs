@@ -15,6 +15,7 @@ mod new_object;
 pub mod notes;
 mod operations;
 mod pairs;
+pub mod planted;
 pub mod policy;
 mod recorded;
 mod refusal;

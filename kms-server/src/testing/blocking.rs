@@ -4,6 +4,7 @@ use core::ops::Deref;
 
 use super::{TestServer as Server, runtime};
 use crate::rotator::Moved;
+use crate::seed::Applied;
 
 /// A server inside a test that is not async. It must not be used from async code.
 pub struct TestServer(Server);
@@ -37,6 +38,11 @@ impl TestServer {
     /// Kills the server if it runs, and starts it again on the same ports with the same keys at the same time.
     pub fn restart(&self) {
         runtime().block_on(self.0.restart());
+    }
+
+    /// Makes what a seed in TOML describes.
+    pub fn seed(&self, toml: &str) -> Applied {
+        runtime().block_on(self.0.seed(toml))
     }
 
     /// Moves its clock ahead by a duration such as `91d`; what falls due on the way is done and returned.

@@ -35,8 +35,10 @@ use crate::config::{Config, PolicyBook};
 use crate::crypto::{KeyPool, Workers};
 use crate::faults::Faults;
 use crate::journal::Journal;
+use crate::kms::Kms;
 use crate::mock::Mock;
 use crate::rotator::Moved;
+use crate::seed::{Applied, Seed};
 use crate::server::{Parts, Server};
 use crate::service;
 use crate::store::{MemoryStore, Store};
@@ -63,6 +65,7 @@ pub struct TestServer {
 #[derive(Default)]
 struct State {
     server: Option<Server>,
+    kms: Option<Arc<Kms>>,
     /// What time it was when the server was killed.
     stopped_at: Option<DateTime>,
 }
@@ -144,11 +147,13 @@ impl TestServer {
 
     async fn launch(mut self, time: DateTime) -> Self {
         let parts = must("a test server", self.parts(time));
+        let kms = Arc::clone(&parts.service).kms();
         let server = on_runtime(Server::start(parts)).await;
         let server = must("a test server", server);
         self.listen = server.listen();
         self.admin = server.admin().unwrap_or(self.admin);
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).server = Some(server);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (state.server, state.kms) = (Some(server), kms);
         self
     }
 
@@ -220,6 +225,17 @@ impl TestServer {
         TestClock { server: self }
     }
 
+    /// Makes what a seed in TOML describes, its clients' certificates excepted: [`TestServer::client`] makes those.
+    pub async fn seed(&self, toml: &str) -> Applied {
+        let seed = must("a seed", Seed::from_toml(toml));
+        let now = self.clock().now();
+        let kms = self.lock().kms.clone();
+        let kms = must("a running server to seed", kms.ok_or("it was killed"));
+        let mock = Arc::clone(&self.mock);
+        let applied = runtime().spawn_blocking(move || seed.apply(&kms, &mock.faults, &now.into())).await;
+        must("a seed", must("a seed", applied))
+    }
+
     /// Stops answering, as a process that was stopped: connections stay, nothing comes.
     pub fn pause(&self) {
         self.mock.pause();
@@ -233,6 +249,7 @@ impl TestServer {
     /// Ends the server as `kill -9` does; what it had acknowledged stays. Does nothing when it is dead already.
     pub async fn kill(&self) {
         let Some(server) = self.lock().server.take() else { return };
+        self.lock().kms = None;
         self.lock().stopped_at = Some(server.clock().now());
         on_runtime(server.cut_off()).await;
     }
@@ -242,8 +259,10 @@ impl TestServer {
         self.kill().await;
         let time = self.lock().stopped_at.unwrap_or_else(clock::system_now);
         let parts = must("a test server", self.parts(time));
+        let kms = Arc::clone(&parts.service).kms();
         let server = must("a test server on its old ports", on_runtime(Server::start(parts)).await);
-        self.lock().server = Some(server);
+        let mut state = self.lock();
+        (state.server, state.kms) = (Some(server), kms);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -9,9 +9,11 @@
 )]
 
 mod admin;
+mod doors;
 mod faults;
 mod first;
 mod journal;
 mod lifetimes;
 mod peer;
+mod seeds;
 mod side_by_side;
