@@ -12,6 +12,7 @@ pub mod blocking;
 mod certificates;
 pub mod cli;
 mod client;
+pub mod conformance;
 mod connection;
 mod decrypt;
 pub mod doctor;

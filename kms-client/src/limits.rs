@@ -99,3 +99,9 @@ pub const EXPIRY_WARNING_DAYS: i64 = 30;
 
 /// How long before the same certificate is warned about again, in seconds: a log wants one line a day.
 pub const EXPIRY_WARNING_AGAIN: i64 = DAY;
+
+/// The longest file of test cases taken, in bytes. The longest of the standard's is 180 kB.
+pub const CASE_FILE: u64 = 8 << 20;
+
+/// How deep the items of a test case may nest: as deep as a message, and the file's root.
+pub const CASE_DEPTH: usize = kms_protocol::limits::DEPTH as usize + 1;

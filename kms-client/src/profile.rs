@@ -173,13 +173,29 @@ impl Builder {
         self
     }
 
+    /// Reads the files and makes what opens streams to the first server, for who speaks KMIP over them himself.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn connector(self) -> Result<Box<dyn Connect>, Error> {
+        match self.servers.into_iter().next() {
+            Some(Server::Over(server)) => Ok(server),
+            Some(Server::Address(address)) => {
+                let identity = Arc::new(Identity::load(self.credentials)?);
+                let server = TlsServer::new(&address, self.name.as_deref(), identity, self.connect)?;
+                Ok(Box::new(server))
+            }
+            None => Err(no_server()),
+        }
+    }
+
     /// Reads the files and makes the client. Connects to nothing yet.
     ///
     /// # Errors
     /// When no server is given, or an address, a certificate or a key cannot be used.
     pub fn build(self) -> Result<Client, Error> {
         if self.servers.is_empty() {
-            return Err(Error::settings("no server is given", "give at least one address, as host:port"));
+            return Err(no_server());
         }
         let needs_tls = self.servers.iter().any(|server| matches!(server, Server::Address(_)));
         let identity = if needs_tls { Some(Arc::new(Identity::load(self.credentials)?)) } else { None };
@@ -199,6 +215,10 @@ impl Builder {
         }
         Ok(Client::new(Endpoints::new(servers, self.rules), self.options, identity, seen))
     }
+}
+
+fn no_server() -> Error {
+    Error::settings("no server is given", "give at least one address, as host:port")
 }
 
 /// The settings of a client in a file, such as `kms-server dev` writes.

@@ -60,7 +60,7 @@ async fn the_longest_answers_cost_no_more_than_a_few_times_their_length() {
     assert!(found.unique_identifiers.len() > 500_000);
     drop(found);
     let listed = vec![QueryFunction::QueryOperations];
-    let told = client.query(&QueryRequest { query_functions: listed }).await.expect("within the limit");
+    let told = client.query(&QueryRequest::from(listed)).await.expect("within the limit");
     assert!(told.operations.len() > 500_000);
     drop(told);
     let about =

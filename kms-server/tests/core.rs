@@ -448,7 +448,7 @@ fn an_old_version_has_none_of_the_operations_that_came_later() {
         (Version::V1_2, &[]),
     ] {
         let ask = kms.by("a").speaking(version);
-        let request = QueryRequest { query_functions: vec![QueryFunction::QueryOperations] };
+        let request = QueryRequest::from(vec![QueryFunction::QueryOperations]);
         let has = ask.ask(&request).expect("answered").operations;
         assert!(has.contains(&Operation::CreateKeyPair), "{version} has {has:?}");
         assert!(!lacks.iter().any(|operation| has.contains(operation)), "{version} has {has:?}");

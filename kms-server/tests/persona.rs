@@ -139,7 +139,7 @@ fn what_a_persona_does_not_change_comes_through_in_every_version() {
         let service = play("ciphertrust");
         let made = Ask::new(version, None).and(&pair()).and(&GetAttributesRequest::default()).of(&service);
         assert_eq!(made, (version, vec![CREATE, ATTRIBUTES]));
-        let query = QueryRequest { query_functions: vec![QueryFunction::QueryObjects] };
+        let query = QueryRequest::from(vec![QueryFunction::QueryObjects]);
         let objects = Ask::new(version, None).and(&query).payload(&service, |item| {
             QueryResponse::read(item.payload.expect("a payload")).expect("readable").object_types
         });

@@ -3,6 +3,8 @@
 //! This crate knows no socket, no file and no clock: bytes in, values out, and back.
 
 pub mod attribute;
+pub mod credential;
+pub mod encoding;
 pub mod enums;
 pub mod error;
 pub mod frame;

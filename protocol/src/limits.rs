@@ -11,5 +11,8 @@ pub const OUT_OF_ORDER: usize = 16;
 /// The longest message that a peer has to take, in bytes: a batch of 1,000 decryptions is half of it.
 pub const MESSAGE: usize = 1 << 20;
 
+/// How much of a name that means nothing an error repeats, in characters.
+pub const NAME_SHOWN: usize = 60;
+
 /// The most batch items in one message.
 pub const BATCH: usize = 1_000;

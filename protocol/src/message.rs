@@ -2,9 +2,12 @@
 //!
 //! A batch item's payload stays as bytes until its operation reads it, so that one malformed payload fails one item.
 
+use crate::credential::{Credential, Nonce};
+use std::sync::Arc;
+
 use crate::enums::{
-    AsynchronousIndicator, AttestationType, BatchErrorContinuationOption, CredentialType, Operation,
-    ResultReason, ResultStatus,
+    AsynchronousIndicator, AttestationType, BatchErrorContinuationOption, Operation, ResultReason,
+    ResultStatus,
 };
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits;
@@ -29,8 +32,8 @@ structure! {
         pub attestation_capable_indicator: Option<bool> = ATTESTATION_CAPABLE_INDICATOR, since V1_2,
         /// How it can.
         pub attestation_types: Vec<AttestationType> = ATTESTATION_TYPE, since V1_2,
-        /// Who asks, besides what the transport proves.
-        pub authentication: Option<Authentication> = AUTHENTICATION,
+        /// Who asks, besides what the transport proves. Shared, since the secrets in it are never copied.
+        pub authentication: Option<Arc<Authentication>> = AUTHENTICATION,
         /// What a failed item means for those after it; Stop where absent.
         pub batch_error_continuation_option: Option<BatchErrorContinuationOption> = BATCH_ERROR_CONTINUATION_OPTION,
         /// Whether the items have to be worked in order; `true` where absent from 2.0 on, `false` before.
@@ -71,7 +74,7 @@ structure! {
         /// The server's time.
         pub time_stamp: DateTime = TIME_STAMP,
         /// A challenge for attestation.
-        pub nonce: Option<RawValue> = NONCE, since V1_2,
+        pub nonce: Option<Nonce> = NONCE, since V1_2,
         /// The answer to a hashed password.
         pub server_hashed_password: Option<Bytes> = SERVER_HASHED_PASSWORD, since V2_0,
         /// How the server lets clients attest.
@@ -126,20 +129,11 @@ impl Value for Asynchronous {
 }
 
 structure! {
+    no Clone
     /// Authentication (KMIP 1.4 section 6.6).
     pub struct Authentication {
         /// Who asks.
         pub credentials: Vec<Credential> = CREDENTIAL,
-    }
-}
-
-structure! {
-    /// Credential (KMIP 1.4 section 2.1.2).
-    pub struct Credential {
-        /// What kind of credential it is.
-        pub credential_type: CredentialType = CREDENTIAL_TYPE,
-        /// The credential, in the structure of its type.
-        pub credential_value: RawValue = CREDENTIAL_VALUE,
     }
 }
 

@@ -245,7 +245,7 @@ fn pykmip_tells_of_few_attributes_and_takes_no_other_filters() {
     };
     assert_eq!(client.locate(&by_link).unwrap().unique_identifiers, [key.public_id], "the Link is ignored");
     let wants = vec![QueryFunction::QueryOperations, QueryFunction::QueryServerInformation];
-    let said = client.query(&QueryRequest { query_functions: wants }).unwrap();
+    let said = client.query(&QueryRequest::from(wants)).unwrap();
     assert_eq!(said.vendor_identification.as_deref(), Some("PyKMIP 0.11.0 Software Server"));
     assert!(said.operations.contains(&Operation::CreateKeyPair), "{:?}", said.operations);
     assert!(!said.operations.contains(&Operation::RekeyKeyPair), "{:?}", said.operations);

@@ -70,7 +70,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
 }
 
 /// An address as it was typed, with KMIP's port where it has none.
-fn with_port(typed: &str) -> String {
+pub(super) fn with_port(typed: &str) -> String {
     if typed.parse::<Ipv6Addr>().is_ok() {
         format!("[{typed}]:{PORT}")
     } else if typed.ends_with(']') || !typed.contains(':') {

@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod config;
+mod conformance;
 mod connect;
 mod database;
 mod doctor;
@@ -127,6 +128,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Try out what a KMS can do for backups, and say what is missing and what that means.
     Doctor(doctor::Arguments),
+    /// Replay KMIP test cases against a KMS server, and say which it passes.
+    Conformance(conformance::Arguments),
 }
 
 /// What every command works with.
@@ -180,6 +183,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Status => status::run(&session),
         Command::Bench(arguments) => bench::run(&session, arguments),
         Command::Doctor(arguments) => doctor::run(&session, arguments),
+        Command::Conformance(arguments) => conformance::run(&session, arguments),
     };
     result.unwrap_or_else(|error| session.output.error(&error))
 }

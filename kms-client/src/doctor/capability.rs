@@ -81,7 +81,7 @@ async fn query(client: &Client, version: Version, notes: &Notes) -> Result<(), E
         QueryFunction::QueryObjects,
         QueryFunction::QueryServerInformation,
     ];
-    let answer = client.query(&QueryRequest { query_functions: functions.clone() }).await?;
+    let answer = client.query(&QueryRequest::from(functions.clone())).await?;
     if let Some(vendor) = &answer.vendor_identification {
         notes.saw(format!("made by {}", vendor.chars().take(limits::MESSAGE_SHOWN).collect::<String>()));
     }
@@ -96,7 +96,7 @@ async fn query(client: &Client, version: Version, notes: &Notes) -> Result<(), E
     }
     if version >= Version::V1_3 {
         functions = vec![QueryFunction::QueryProfiles];
-        match client.query(&QueryRequest { query_functions: functions }).await {
+        match client.query(&QueryRequest::from(functions)).await {
             Ok(answer) => profiles(&answer, notes),
             Err(error) => notes.saw(format!("it does not tell its profiles: {error}")),
         }

@@ -39,7 +39,7 @@ fn every_operation_is_recorded_with_who_what_and_how_it_ended() {
         ..LocateRequest::default()
     })
     .unwrap();
-    a.ask(&QueryRequest { query_functions: Vec::new() }).unwrap();
+    a.ask(&QueryRequest::default()).unwrap();
     a.ask(&DestroyRequest { unique_identifier: Some(private.as_str().into()) }).unwrap_err();
     drop((kms, a, b));
 

@@ -173,7 +173,7 @@ fn a_server_goes_on_behind_a_line_cut_off_in_a_crash_and_not_behind_a_changed_on
     let report = whole(folder.path());
     assert_eq!(report.unfinished_bytes, 11);
     let kms = server(folder.path(), "");
-    kms.ask(&QueryRequest { query_functions: Vec::new() }).unwrap();
+    kms.ask(&QueryRequest::default()).unwrap();
     drop(kms);
     let report = whole(folder.path());
     assert_eq!(report.unfinished_bytes, 0);

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::Tag;
-use crate::attribute::{Attribute, AttributeKind, CustomAttribute, custom_name, split_custom_name};
+use crate::attribute::{Attribute, AttributeKind, CustomAttribute, Name, custom_name, split_custom_name};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::ttlv::{Content, Item, ItemType, RawValue, Reader, Value, Writer};
-
-use super::Name;
+use crate::{Tag, Version};
 
 /// Attributes for a new object: a Template-Attribute in 1.x (section 2.1.8), Attributes in 2.x (section 5.1).
 ///
@@ -45,18 +43,21 @@ impl Value for Attributes {
     }
 
     fn write(&self, writer: &mut Writer, tag: Tag) {
-        let two = writer.version().is_2x();
-        writer.structure(if two { tag } else { template_tag(tag) }, |writer| {
-            if !two {
+        let version = writer.version();
+        writer.structure(Self::tag_in(tag, version), |writer| {
+            if !version.is_2x() {
                 writer.field(Tag::NAME, &self.templates);
             }
             write_all(writer, &self.list);
         });
     }
 
+    fn tag_in(tag: Tag, version: Version) -> Tag {
+        if version.is_2x() { tag } else { template_tag(tag) }
+    }
+
     fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
-        let tag = if reader.version().is_2x() { tag } else { template_tag(tag) };
-        match reader.take(tag)? {
+        match reader.take(Self::tag_in(tag, reader.version()))? {
             Some(item) => Self::read(item),
             None => Ok(Self::default()),
         }
@@ -177,6 +178,47 @@ pub fn read_attribute(item: Item<'_>) -> Result<(Option<i32>, Attribute), Decode
     Ok((index, attribute))
 }
 
+/// One attribute in a request to change it: an Attribute with its index in 1.x, a structure around it in 2.x (New
+/// Attribute and Current Attribute, sections 5.6 and 5.7).
+#[derive(Clone, PartialEq, Debug)]
+pub struct IndexedAttribute {
+    /// The attribute.
+    pub attribute: Attribute,
+    /// Which instance it is (1.x).
+    pub index: Option<i32>,
+}
+
+impl From<Attribute> for IndexedAttribute {
+    fn from(attribute: Attribute) -> Self {
+        Self { attribute, index: None }
+    }
+}
+
+impl Value for IndexedAttribute {
+    fn tag_in(tag: Tag, version: Version) -> Tag {
+        if version.is_2x() { tag } else { Tag::ATTRIBUTE }
+    }
+
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        if !item.version.is_2x() {
+            return read_attribute(item).map(|(index, attribute)| Self { attribute, index });
+        }
+        let empty = item.error(DecodeErrorKind::InvalidValue("it holds no attribute"));
+        let mut reader = item.structure()?;
+        let (index, attribute) = read_attribute(reader.next_item()?.ok_or(empty)?)?;
+        reader.finish()?;
+        Ok(Self { attribute, index })
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        if writer.version().is_2x() {
+            writer.structure(tag, |writer| write_attribute(writer, &self.attribute, None));
+        } else {
+            write_attribute(writer, &self.attribute, self.index);
+        }
+    }
+}
+
 /// Reads an attribute that goes by its tag.
 fn read_tagged(item: Item<'_>) -> Result<Attribute, DecodeError> {
     if item.tag == Tag::ATTRIBUTE {
@@ -277,6 +319,10 @@ impl AttributeReference {
 }
 
 impl Value for AttributeReference {
+    fn tag_in(tag: Tag, version: Version) -> Tag {
+        if version.is_2x() { tag } else { Tag::ATTRIBUTE_NAME }
+    }
+
     fn read(item: Item<'_>) -> Result<Self, DecodeError> {
         match item.content {
             Content::TextString(name) if !item.version.is_2x() => Ok(Self::from_name(name)),
@@ -337,7 +383,6 @@ impl Value for AttributeReferences {
     }
 
     fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
-        let tag = if reader.version().is_2x() { tag } else { Tag::ATTRIBUTE_NAME };
         reader.field(tag).map(Self)
     }
 }

@@ -8,21 +8,22 @@ mod values;
 
 use crate::enums::{
     CertificateType, CryptographicAlgorithm, DigitalSignatureAlgorithm, KeyFormatType, NistKeyType,
-    ObjectType, ProtectionLevel, State,
+    ObjectType, OpaqueDataType, ProtectionLevel, State,
 };
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::ttlv::{Bytes, Interval, Item, RawValue, Value, Writer};
 use crate::{DateTime, Tag, Version};
 
 pub use list::{
-    AttributeList, AttributeReference, AttributeReferences, Attributes, read_attribute, read_stored,
-    write_attribute, write_stored,
+    AttributeList, AttributeReference, AttributeReferences, Attributes, IndexedAttribute, read_attribute,
+    read_stored, write_attribute, write_stored,
 };
 pub use values::{
     AlternativeName, ApplicationSpecificInformation, CertificateIdentifier, CertificateIssuer,
     CertificateSubject, CryptographicDomainParameters, CryptographicParameters, CryptographicUsageMask,
-    Digest, KeyValueLocation, Link, Name, ProtectionStorageMask, RevocationReason, RngParameters, RotateName,
-    StorageStatusMask, UsageLimits, X509CertificateIdentifier, X509CertificateIssuer, X509CertificateSubject,
+    Digest, KeyValueLocation, Link, Name, ProtectionStorageMask, ProtectionStorageMasks, RevocationReason,
+    RngParameters, RotateName, StorageStatusMask, UsageLimits, X509CertificateIdentifier,
+    X509CertificateIssuer, X509CertificateSubject,
 };
 
 /// An attribute that is not in the specification: a Custom Attribute of 1.x, a Vendor Attribute of 2.x.
@@ -230,7 +231,7 @@ attributes! {
     ShortUniqueIdentifier: Bytes = SHORT_UNIQUE_IDENTIFIER, "Short Unique Identifier", single, V2_0;
     KeyFormatType: KeyFormatType = KEY_FORMAT_TYPE, "Key Format Type", single, V2_0;
     NistKeyType: NistKeyType = NIST_KEY_TYPE, "NIST Key Type", single, V2_0;
-    OpaqueDataType: RawValue = OPAQUE_DATA_TYPE, "Opaque Data Type", single, V2_0;
+    OpaqueDataType: OpaqueDataType = OPAQUE_DATA_TYPE, "Opaque Data Type", single, V2_0;
     ProtectionLevel: ProtectionLevel = PROTECTION_LEVEL, "Protection Level", single, V2_0;
     ProtectionPeriod: Interval = PROTECTION_PERIOD, "Protection Period", single, V2_0;
     ProtectionStorageMask: ProtectionStorageMask = PROTECTION_STORAGE_MASK, "Protection Storage Mask", single, V2_0;

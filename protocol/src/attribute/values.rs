@@ -390,3 +390,11 @@ mask! {
         SAME_JURISDICTION = 0x0000_2000, "Same Jurisdiction";
     }
 }
+
+structure! {
+    /// Protection Storage Masks: any of them will do (KMIP 2.1 section 7.33).
+    pub struct ProtectionStorageMasks {
+        /// The masks.
+        pub masks: Vec<ProtectionStorageMask> = PROTECTION_STORAGE_MASK,
+    }
+}

@@ -211,7 +211,7 @@ enumeration! {
 enumeration! {
     /// Mask Generator (KMIP 2.1 section 11.30).
     MaskGenerator, "Mask Generator" {
-        Mfg1 = 0x01, "MFG1";
+        Mfg1 = 0x01, "MGF1";
     }
 }
 

@@ -6,11 +6,13 @@ mod crypto;
 mod curves;
 mod messages;
 mod objects;
+mod pkcs_11;
 
 pub use crypto::*;
 pub use curves::*;
 pub use messages::*;
 pub use objects::*;
+pub use pkcs_11::*;
 
 /// What all enumerations have in common.
 pub trait Enumeration: Copy + Eq + Sized + 'static {

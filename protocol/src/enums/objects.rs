@@ -148,6 +148,11 @@ enumeration! {
 }
 
 enumeration! {
+    /// Opaque Data Type: every value is a vendor's (KMIP 2.1 section 11.35).
+    OpaqueDataType, "Opaque Data Type" {}
+}
+
+enumeration! {
     /// Protection Level (KMIP 2.1 section 11.42).
     ProtectionLevel, "Protection Level" {
         High = 0x01, "High";

@@ -1,7 +1,7 @@
 //! Create Key Pair (KMIP 1.4 section 4.2, 2.1 section 6.1.8).
 
 use super::request;
-use crate::attribute::{Attributes, ProtectionStorageMask};
+use crate::attribute::{Attributes, ProtectionStorageMasks};
 use crate::structure;
 
 structure! {
@@ -20,14 +20,6 @@ structure! {
         pub private_protection: Option<ProtectionStorageMasks> = PRIVATE_PROTECTION_STORAGE_MASKS, since V2_0,
         /// Where the public key may be kept.
         pub public_protection: Option<ProtectionStorageMasks> = PUBLIC_PROTECTION_STORAGE_MASKS, since V2_0,
-    }
-}
-
-structure! {
-    /// Protection Storage Masks: any of them will do (KMIP 2.1 section 7.33).
-    pub struct ProtectionStorageMasks {
-        /// The masks.
-        pub masks: Vec<ProtectionStorageMask> = PROTECTION_STORAGE_MASK,
     }
 }
 

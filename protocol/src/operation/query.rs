@@ -1,13 +1,15 @@
 //! Query (KMIP 1.4 section 4.25).
 
+use super::constraint::{DefaultsInformation, ObjectGroups};
 use super::request;
-use crate::attribute::RngParameters;
+use crate::attribute::{ProtectionStorageMasks, RngParameters};
 use crate::enums::{
     AttestationType, ClientRegistrationMethod, DestroyAction, ObjectType, Operation, ProfileName,
-    QueryFunction, RngMode, ShreddingAlgorithm, UnwrapMode,
+    QueryFunction, RngMode, ShreddingAlgorithm, UnwrapMode, ValidationAuthorityType, ValidationType,
 };
-use crate::structure;
-use crate::ttlv::RawValue;
+use crate::error::DecodeError;
+use crate::ttlv::{Content, Item, ItemType, RawValue, Value, Writer};
+use crate::{Tag, structure};
 
 structure! {
     /// Asks what the server is and can do.
@@ -15,6 +17,8 @@ structure! {
     pub struct QueryRequest {
         /// What is asked.
         pub query_functions: Vec<QueryFunction> = QUERY_FUNCTION,
+        /// For which groups of objects.
+        pub object_groups: Option<ObjectGroups> = OBJECT_GROUPS, since V2_1,
     }
 }
 
@@ -41,15 +45,15 @@ structure! {
         /// The profiles that the server conforms to.
         pub profiles: Vec<ProfileInformation> = PROFILE_INFORMATION, since V1_3,
         /// What has been validated by whom.
-        pub validations: Vec<RawValue> = VALIDATION_INFORMATION, since V1_3,
+        pub validations: Vec<ValidationInformation> = VALIDATION_INFORMATION, since V1_3,
         /// What the server is able to do beyond operations.
         pub capabilities: Vec<CapabilityInformation> = CAPABILITY_INFORMATION, since V1_3,
         /// How clients are registered.
         pub client_registration_methods: Vec<ClientRegistrationMethod> = CLIENT_REGISTRATION_METHOD, since V1_3,
         /// What objects get where the client states nothing.
-        pub defaults_information: Option<RawValue> = DEFAULTS_INFORMATION, since V2_0,
+        pub defaults_information: Option<DefaultsInformation> = DEFAULTS_INFORMATION, since V2_0,
         /// Where objects may be kept.
-        pub protection_storage_masks: Vec<RawValue> = PROTECTION_STORAGE_MASKS, since V2_0,
+        pub protection_storage_masks: Option<ProtectionStorageMasks> = PROTECTION_STORAGE_MASKS, since V2_0,
     }
 }
 
@@ -61,7 +65,75 @@ structure! {
         /// Its tag.
         pub tag: Option<i32> = EXTENSION_TAG,
         /// Its type.
-        pub extension_type: Option<i32> = EXTENSION_TYPE,
+        pub extension_type: Option<ExtensionType> = EXTENSION_TYPE,
+        /// The enumeration that its values are from.
+        pub enumeration: Option<i32> = EXTENSION_ENUMERATION, since V2_0,
+        /// Whether it is an attribute.
+        pub is_attribute: Option<bool> = EXTENSION_ATTRIBUTE, since V2_0,
+        /// The structure that it stands in.
+        pub parent_structure: Option<i32> = EXTENSION_PARENT_STRUCTURE_TAG, since V2_0,
+        /// What it means.
+        pub description: Option<String> = EXTENSION_DESCRIPTION, since V2_0,
+    }
+}
+
+/// The Item Type of an extension: an Integer in 1.x, an Enumeration in 2.x.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExtensionType(pub u32);
+
+impl Value for ExtensionType {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        match item.content {
+            Content::Integer(code) if !item.version.is_2x() => Ok(Self(code.cast_unsigned())),
+            Content::Enumeration(code) if item.version.is_2x() => Ok(Self(code)),
+            _ if item.version.is_2x() => Err(item.wrong_type(ItemType::Enumeration)),
+            _ => Err(item.wrong_type(ItemType::Integer)),
+        }
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        let item_type = if writer.version().is_2x() { ItemType::Enumeration } else { ItemType::Integer };
+        writer.item(tag, item_type, &self.0.to_be_bytes());
+    }
+}
+
+structure! {
+    /// Validation Information (KMIP 1.4 section 2.1.20).
+    #[derive(Eq)]
+    pub struct ValidationInformation {
+        /// What kind of authority validated.
+        pub authority_type: ValidationAuthorityType = VALIDATION_AUTHORITY_TYPE,
+        /// Its country, two letters.
+        pub authority_country: Option<String> = VALIDATION_AUTHORITY_COUNTRY,
+        /// Its address.
+        pub authority_uri: Option<String> = VALIDATION_AUTHORITY_URI,
+        /// The version of what it validated against.
+        pub version_major: i32 = VALIDATION_VERSION_MAJOR,
+        /// Its minor version.
+        pub version_minor: Option<i32> = VALIDATION_VERSION_MINOR,
+        /// What was validated.
+        pub validation_type: ValidationType = VALIDATION_TYPE,
+        /// To which level.
+        pub level: i32 = VALIDATION_LEVEL,
+        /// The certificate.
+        pub certificate_identifier: Option<String> = VALIDATION_CERTIFICATE_IDENTIFIER,
+        /// Where it stands.
+        pub certificate_uri: Option<String> = VALIDATION_CERTIFICATE_URI,
+        /// What the vendor says of it.
+        pub vendor_uri: Option<String> = VALIDATION_VENDOR_URI,
+        /// The profiles validated.
+        pub profiles: Vec<String> = VALIDATION_PROFILE,
+    }
+}
+
+structure! {
+    /// Profile Version (KMIP 2.1 section 7.32).
+    #[derive(Copy, Eq)]
+    pub struct ProfileVersion {
+        /// The major version.
+        pub major: i32 = PROFILE_VERSION_MAJOR,
+        /// The minor version.
+        pub minor: i32 = PROFILE_VERSION_MINOR,
     }
 }
 
@@ -71,7 +143,7 @@ structure! {
         /// The profile.
         pub name: ProfileName = PROFILE_NAME,
         /// The profile's version (2.0 and later).
-        pub version: Option<RawValue> = PROFILE_VERSION, since V2_0,
+        pub version: Option<ProfileVersion> = PROFILE_VERSION, since V2_0,
         /// Where the profile is served.
         pub server_uri: Option<String> = SERVER_URI,
         /// At which port.
@@ -103,6 +175,12 @@ structure! {
         pub rng_mode: Option<RngMode> = RNG_MODE,
         /// Whether the server is quantum safe.
         pub quantum_safe: Option<bool> = QUANTUM_SAFE_CAPABILITY, since V2_0,
+    }
+}
+
+impl From<Vec<QueryFunction>> for QueryRequest {
+    fn from(query_functions: Vec<QueryFunction>) -> Self {
+        Self { query_functions, ..Self::default() }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Re-key Key Pair (KMIP 1.4 section 4.5, 2.1 section 6.1.43).
 
-use super::create_key_pair::ProtectionStorageMasks;
 use super::request;
-use crate::attribute::Attributes;
+use crate::attribute::{Attributes, ProtectionStorageMasks};
 use crate::identifier::UniqueIdentifier;
 use crate::structure;
 use crate::ttlv::Interval;

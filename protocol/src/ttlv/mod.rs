@@ -9,7 +9,7 @@ use core::fmt;
 
 pub use dump::dump;
 pub use reader::{Content, Item, Reader};
-pub use value::{Bytes, Interval, RawValue, Value};
+pub use value::{BigInteger, Bytes, DateTimeExtended, Interval, RawValue, Value};
 pub use writer::Writer;
 
 /// What kind of value an item holds (KMIP 1.4 section 9.1.1.2).
@@ -58,6 +58,28 @@ impl ItemType {
             0x0B => Self::DateTimeExtended,
             _ => return None,
         })
+    }
+
+    /// Every type.
+    pub const ALL: [Self; 11] = [
+        Self::Structure,
+        Self::Integer,
+        Self::LongInteger,
+        Self::BigInteger,
+        Self::Enumeration,
+        Self::Boolean,
+        Self::TextString,
+        Self::ByteString,
+        Self::DateTime,
+        Self::Interval,
+        Self::DateTimeExtended,
+    ];
+
+    /// The type that has this name, with or without its spaces.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
+        Self::ALL.into_iter().find(|item_type| letters(item_type.name()) == letters(name))
     }
 
     /// The length that every value of this type has; `None` where it varies.

@@ -1,10 +1,11 @@
 //! How Rust's types stand for TTLV's.
 
 use core::fmt;
+use std::sync::Arc;
 
 use crate::error::DecodeError;
 use crate::ttlv::{Content, Item, ItemType, Reader, Writer};
-use crate::{DateTime, Secret, Tag};
+use crate::{DateTime, Secret, Tag, Version};
 
 /// A type that is read from an item and written as one.
 ///
@@ -20,11 +21,19 @@ pub trait Value: Sized {
     /// Writes the value as an item.
     fn write(&self, writer: &mut Writer, tag: Tag);
 
+    /// The tag that `version` has for a field of this type, where it differs from the newest version's.
+    #[must_use]
+    fn tag_in(tag: Tag, version: Version) -> Tag {
+        let _ = version;
+        tag
+    }
+
     /// Takes the field out of a structure.
     ///
     /// # Errors
     /// When the field is missing or malformed.
     fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+        let tag = Self::tag_in(tag, reader.version());
         match reader.take(tag)? {
             Some(item) => Self::read(item),
             None => Err(reader.missing(tag)),
@@ -49,7 +58,21 @@ impl<T: Value> Value for Option<T> {
     }
 
     fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
-        reader.take(tag)?.map(T::read).transpose()
+        reader.take(T::tag_in(tag, reader.version()))?.map(T::read).transpose()
+    }
+}
+
+impl<T: Value> Value for Arc<T> {
+    fn tag_in(tag: Tag, version: Version) -> Tag {
+        T::tag_in(tag, version)
+    }
+
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        T::read(item).map(Self::new)
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        T::write(self, writer, tag);
     }
 }
 
@@ -65,6 +88,7 @@ impl<T: Value> Value for Vec<T> {
     }
 
     fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+        let tag = T::tag_in(tag, reader.version());
         let mut all = Self::new();
         while let Some(item) = reader.take(tag)? {
             all.push(T::read(item)?);
@@ -98,6 +122,7 @@ scalar!(String, TextString, value => value.as_bytes(), found => found.to_owned()
 scalar!(Secret, ByteString, value => value.expose(), found => Secret::from(found));
 scalar!(Bytes, ByteString, value => &value.0, found => Self(found.to_vec()));
 scalar!(DateTime, DateTime, value => &value.0.to_be_bytes(), found => Self(found));
+scalar!(DateTimeExtended, DateTimeExtended, value => &value.0.to_be_bytes(), found => Self(found));
 scalar!(Interval, Interval, value => &value.0.to_be_bytes(), found => Self(found));
 
 /// A Byte String that is no secret. Prints its length, since it may be long.
@@ -109,6 +134,54 @@ impl fmt::Debug for Bytes {
         write!(f, "Bytes({})", self.0.len())
     }
 }
+
+/// A Big Integer, held as on the wire: two's complement, big-endian, in multiples of eight bytes. Often part of a key.
+#[derive(PartialEq, Eq, Debug)]
+pub struct BigInteger(Secret);
+
+impl BigInteger {
+    /// The number whose magnitude these bytes are, big-endian.
+    #[must_use]
+    pub fn from_magnitude(bytes: &[u8]) -> Self {
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+        let bytes = bytes.get(start..).unwrap_or_default();
+        // One zero bit at least has to stand before a positive number.
+        let sign = usize::from(bytes.first().is_none_or(|first| first & 0x80 != 0));
+        let length = (bytes.len() + sign).next_multiple_of(8);
+        let mut padded = vec![0; length - bytes.len()];
+        padded.reserve_exact(bytes.len());
+        padded.extend_from_slice(bytes);
+        Self(Secret::new(padded))
+    }
+
+    /// The magnitude, big-endian, without leading zeros; `None` where the number is negative.
+    #[must_use]
+    pub fn magnitude(&self) -> Option<&[u8]> {
+        let bytes = self.0.expose();
+        if bytes.first().is_some_and(|first| first & 0x80 != 0) {
+            return None;
+        }
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+        bytes.get(start..)
+    }
+}
+
+impl Value for BigInteger {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        match item.content {
+            Content::BigInteger(bytes) => Ok(Self(Secret::from(bytes))),
+            _ => Err(item.wrong_type(ItemType::BigInteger)),
+        }
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        writer.item(tag, ItemType::BigInteger, self.0.expose());
+    }
+}
+
+/// Microseconds since 1970-01-01T00:00:00Z (KMIP 2.1 section 10.1; 2.0 and later).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DateTimeExtended(pub i64);
 
 /// A duration in seconds (KMIP 1.4 section 9.1.1.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

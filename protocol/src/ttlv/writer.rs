@@ -3,7 +3,7 @@
 use zeroize::Zeroize;
 
 use crate::ttlv::{ItemType, Value};
-use crate::{Tag, Version};
+use crate::{Secret, Tag, Version};
 
 /// A message as it grows. Lengths of structures are filled in when they end.
 #[derive(Debug)]
@@ -76,6 +76,11 @@ impl Writer {
         self.bytes.extend_from_slice(value);
         let padded = self.bytes.len().next_multiple_of(8);
         self.bytes.resize(padded, 0);
+    }
+
+    /// A Text String that is a secret.
+    pub fn secret_text(&mut self, tag: Tag, text: &Secret) {
+        self.item(tag, ItemType::TextString, text.expose());
     }
 
     /// Items that are encoded already, as they stand.

@@ -159,7 +159,7 @@ fn revoke(id: UniqueIdentifier) -> RevokeRequest {
 }
 
 fn query() -> QueryRequest {
-    QueryRequest { query_functions: vec![QueryFunction::QueryOperations, QueryFunction::QueryObjects] }
+    QueryRequest::from(vec![QueryFunction::QueryOperations, QueryFunction::QueryObjects])
 }
 
 fn oaep() -> CryptographicParameters {

@@ -249,7 +249,7 @@ const SECRETS: &[Rule] = &[Rule {
     except: &[
         ("protocol/src/ttlv/", "encodes and decodes secrets"),
         ("protocol/src/message.rs", "puts encoded payloads into a message"),
-        ("protocol/src/object.rs", "puts Transparent key material into an object"),
+        ("protocol/src/object/", "takes Transparent key material apart and puts it together"),
         ("kms-server/src/crypto/", "uses keys"),
         ("kms-server/src/connection/", "writes an encoded response"),
         ("kms-server/src/interposed.rs", "takes encoded requests and answers apart"),

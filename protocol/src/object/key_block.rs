@@ -1,11 +1,11 @@
-//! Managed objects as they travel: keys in their key blocks (KMIP 1.4 section 2, 2.1 sections 2 and 3).
+//! Keys in their key blocks, in the clear and wrapped (KMIP 1.4 sections 2.1.3 to 2.1.6, 2.1 section 3).
 
 use crate::attribute::{AttributeList, CryptographicParameters};
 use crate::enums::{
-    CryptographicAlgorithm, EncodingOption, KeyCompressionType, KeyFormatType, ObjectType, WrappingMethod,
+    CryptographicAlgorithm, EncodingOption, KeyCompressionType, KeyFormatType, WrappingMethod,
 };
-use crate::error::{DecodeError, DecodeErrorKind};
-use crate::ttlv::{Bytes, Content, Item, ItemType, Reader, Value, Writer};
+use crate::error::DecodeError;
+use crate::ttlv::{Bytes, Content, Item, ItemType, Value, Writer};
 use crate::{Secret, Tag, structure};
 
 structure! {
@@ -141,82 +141,5 @@ structure! {
         pub attribute_names: Vec<String> = ATTRIBUTE_NAME,
         /// Whether to wrap the Key Value structure or the bare Key Material.
         pub encoding_option: Option<EncodingOption> = ENCODING_OPTION, since V1_1,
-    }
-}
-
-/// A managed object with its key material. Its field goes by whichever tag its type has.
-#[derive(PartialEq, Debug)]
-pub enum ManagedObject {
-    /// A Symmetric Key.
-    SymmetricKey(KeyBlock),
-    /// A Public Key.
-    PublicKey(KeyBlock),
-    /// A Private Key.
-    PrivateKey(KeyBlock),
-}
-
-impl ManagedObject {
-    /// The object's type.
-    #[must_use]
-    pub fn object_type(&self) -> ObjectType {
-        match self {
-            Self::SymmetricKey(_) => ObjectType::SymmetricKey,
-            Self::PublicKey(_) => ObjectType::PublicKey,
-            Self::PrivateKey(_) => ObjectType::PrivateKey,
-        }
-    }
-
-    /// The key block, where the object is a key.
-    #[must_use]
-    pub fn key_block(&self) -> Option<&KeyBlock> {
-        match self {
-            Self::SymmetricKey(block) | Self::PublicKey(block) | Self::PrivateKey(block) => Some(block),
-        }
-    }
-
-    /// The key's bytes, where it is a key in the clear and not Transparent.
-    #[must_use]
-    pub fn key_bytes(&self) -> Option<&Secret> {
-        match self.key_block()?.key_value.as_ref()? {
-            KeyValue::Plain { material: KeyMaterial::Bytes(bytes), .. } => Some(bytes),
-            KeyValue::Plain { .. } | KeyValue::Wrapped(_) => None,
-        }
-    }
-}
-
-structure! {
-    no Clone
-    /// A key as an object: its key block and nothing else.
-    pub struct KeyObject {
-        /// The key block.
-        pub key_block: KeyBlock = KEY_BLOCK,
-    }
-}
-
-impl Value for ManagedObject {
-    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
-        let make = match item.tag {
-            Tag::SYMMETRIC_KEY => Self::SymmetricKey,
-            Tag::PUBLIC_KEY => Self::PublicKey,
-            Tag::PRIVATE_KEY => Self::PrivateKey,
-            _ => return Err(item.error(DecodeErrorKind::Unexpected)),
-        };
-        KeyObject::read(item).map(|object| make(object.key_block))
-    }
-
-    fn write(&self, writer: &mut Writer, _: Tag) {
-        let (tag, block) = match self {
-            Self::SymmetricKey(block) => (Tag::SYMMETRIC_KEY, block),
-            Self::PublicKey(block) => (Tag::PUBLIC_KEY, block),
-            Self::PrivateKey(block) => (Tag::PRIVATE_KEY, block),
-        };
-        writer.structure(tag, |writer| writer.field(Tag::KEY_BLOCK, block));
-    }
-
-    fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
-        match reader.next_item()? {
-            Some(item) => Self::read(item),
-            None => Err(reader.missing(tag)),
-        }
     }
 }
