@@ -219,3 +219,34 @@ pub const LONGEST_KEY: i32 = 65_536;
 
 /// The most parts that a key is split into.
 pub const SPLIT_PARTS: i32 = 64;
+
+/// Faults armed at once: each is looked at for every request. A hundred tests that run side by side arm a few each.
+pub const FAULTS: usize = 1_000;
+
+/// The longest that a fault may hold something up; no client waits longer.
+pub const FAULT_TIME: Duration = Duration::from_secs(3_600);
+
+/// Exchanges in the journal unless told otherwise: what a test suite or an afternoon of trying out causes.
+pub const JOURNAL: usize = 10_000;
+
+/// The most that may be asked for.
+pub const JOURNAL_MOST: usize = 1_000_000;
+
+/// Bytes of all that the journal keeps, whatever the number of exchanges.
+pub const JOURNAL_BYTES: usize = 64 << 20;
+
+/// Bytes of a message that is kept in the journal; of a longer one only what was done is. A Get of an RSA-4096 key has 3 KiB.
+pub const JOURNAL_MESSAGE: usize = 64 << 10;
+
+/// Exchanges in one answer of the admin API, where no fewer are asked for.
+pub const JOURNAL_PAGE: usize = 1_000;
+
+/// Generations of a pair that are tried in looking for what would have decrypted something: with sixteen pairs of hashes
+/// each, half a second of RSA-4096.
+pub const GENERATIONS_TRIED: usize = 8;
+
+/// Generations of one pair that an exported seed tells; a pair that rotates daily has as many in three years.
+pub const GENERATIONS_TOLD: usize = 1_000;
+
+/// Bytes of a seed: ten thousand pairs.
+pub const SEED: u64 = 8 << 20;

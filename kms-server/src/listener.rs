@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kms_protocol::DateTime;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -17,6 +17,8 @@ use tracing::{debug, error, info, warn};
 use crate::audit::{Source, bounded};
 use crate::clock;
 use crate::connection::{self, End, Shared};
+use crate::faults::Ending;
+use crate::journal::Exchange;
 use crate::limits;
 use crate::shutdown::Stop;
 use crate::tls::{Refusal, ServerTls};
@@ -148,21 +150,37 @@ fn report_defect(ended: Result<(), JoinError>) {
 }
 
 async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &Shared, mut stop: Stop) {
+    if is_cut(&stream, peer, None, shared) {
+        return;
+    }
     // Without this, an answer in two segments waits 40 ms for the peer's delayed acknowledgement.
     if let Err(failure) = stream.set_nodelay(true) {
         debug!(%peer, %failure, "connection closed before it began");
         return;
     }
+    let shaken = async {
+        if let Some(mock) = &shared.mock {
+            mock.running().await;
+        }
+        timeout(limits::HANDSHAKE, tls.accept(stream, clock::system_now())).await
+    };
     let handshake = tokio::select! {
         () = stop.requested() => return,
-        handshake = timeout(limits::HANDSHAKE, tls.accept(stream, clock::system_now())) => handshake,
+        handshake = shaken => handshake,
     };
     let refused = match handshake {
-        Ok(Ok((stream, mut caller))) => {
+        Ok(Ok((mut stream, mut caller))) => {
             caller.peer = Some(peer);
+            if is_cut(stream.get_ref().0, peer, Some(&caller.principal), shared) {
+                return;
+            }
             debug!(%peer, principal = caller.principal, "connected");
             let principal = caller.principal.clone();
-            let end = connection::serve(stream, caller, shared, stop).await;
+            let end = connection::serve(&mut stream, caller, shared, stop).await;
+            if matches!(end, End::Fault(Ending::Resets)) {
+                reset(stream.get_ref().0);
+            }
+            drop(stream);
             report_end(peer, &principal, &end);
             if matches!(end, End::Defect(_)) {
                 record_defect(shared, peer, principal);
@@ -178,6 +196,24 @@ async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &S
     } else {
         warn!(%peer, reason, hint, "connection refused");
         record_refused(shared, peer, &reason);
+    }
+}
+
+/// Whether a fault cuts a new connection off, and the cut.
+fn is_cut(stream: &TcpStream, peer: SocketAddr, principal: Option<&str>, shared: &Shared) -> bool {
+    let Some(mock) = &shared.mock else { return false };
+    let Some(fired) = mock.faults.refuses(principal) else { return false };
+    reset(stream);
+    let time = clock::text(shared.clock.now());
+    let client = principal.map(str::to_owned);
+    mock.note_fault(fired, Exchange { time, client, peer: Some(peer), ..Exchange::default() });
+    true
+}
+
+/// Has the connection end with a TCP reset when it is dropped.
+fn reset(stream: &TcpStream) {
+    if let Err(failure) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        debug!(%failure, "a connection that was to be reset is closed");
     }
 }
 
@@ -199,7 +235,7 @@ fn record_defect(shared: &Shared, peer: SocketAddr, principal: String) {
 fn report_end(peer: SocketAddr, principal: &str, end: &End) {
     match end {
         End::Closed | End::Stopped | End::Idle => debug!(%peer, principal, reason = %end, "disconnected"),
-        End::Broken(_) => debug!(%peer, principal, reason = %end, "disconnected"),
+        End::Broken(_) | End::Fault(_) => debug!(%peer, principal, reason = %end, "disconnected"),
         End::Defect(_) => error!(%peer, principal, reason = %end, "connection closed"),
         _ => warn!(%peer, principal, reason = %end, "connection closed"),
     }

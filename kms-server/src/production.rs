@@ -101,3 +101,15 @@ pub fn check_clock(store: &dyn Store, accepted: bool) -> Result<(), Failure> {
         "dates in it may lie in the future: begin with a store of its own, or start with --accept-moved-clock",
     ))
 }
+
+/// Refuses a store whose keys follow from a number.
+///
+/// # Errors
+/// [`Failure`] when it is one, or cannot be read. Nothing makes such keys secret again.
+pub fn check_keys(store: &dyn Store) -> Result<(), Failure> {
+    if !crate::kms::notes::has_reproducible_keys(store)? {
+        return Ok(());
+    }
+    let what = "the store holds keys that follow from a number (`dev --rng-seed`): whoever knows it has them";
+    Err(Failure::new(Kind::State, what).hint("begin with a store of its own; no option serves this one"))
+}

@@ -18,6 +18,7 @@ use crate::expiry;
 use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::listener;
+use crate::mock::Mock;
 use crate::rotator::Rotator;
 use crate::service::Service;
 use crate::shutdown::{self, Trigger};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub state: Option<PathBuf>,
     /// When the program started.
     pub started: Instant,
+    /// Faults and journal of a development server; a production server has none.
+    pub mock: Option<Arc<Mock>>,
 }
 
 /// A running server. Dropping it cuts everything off; [`Server::stop`] lets it finish.
@@ -51,6 +54,7 @@ pub struct Server {
     listen: SocketAddr,
     admin: Option<SocketAddr>,
     clock: Arc<Clock>,
+    rotator: Arc<Rotator>,
     trigger: Trigger,
     tasks: JoinSet<()>,
 }
@@ -71,11 +75,13 @@ impl Server {
             service: parts.service,
             clock: Arc::clone(&clock),
             workers: Workers::new(parts.workers),
+            mock: parts.mock.clone(),
         };
-        let tls = Arc::new(parts.tls);
+        let tls = Arc::new(parts.tls.with_mock(parts.mock.clone()));
         tasks.spawn(expiry::watch(Arc::clone(&tls), Arc::clone(&shared.service), stop.clone()));
         tasks.spawn(listener::run(kmip, tls, Arc::new(shared), stop.clone()));
         tasks.spawn(Arc::clone(&rotator).run());
+        let mover = Arc::clone(&rotator);
         let admin_address = admin.as_ref().map(|(_, address)| *address);
         if let Some((port, _)) = admin {
             let admin = Admin {
@@ -84,11 +90,12 @@ impl Server {
                 operator: parts.operator,
                 started: parts.started,
                 state: parts.state,
+                mock: parts.mock,
                 stop: stop.clone(),
             };
             tasks.spawn(admin::serve(port, Arc::new(admin), stop));
         }
-        Ok(Self { listen, admin: admin_address, clock, trigger, tasks })
+        Ok(Self { listen, admin: admin_address, clock, rotator: mover, trigger, tasks })
     }
 
     /// Where KMIP is spoken.
@@ -107,6 +114,17 @@ impl Server {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Moves the clock, and does what falls due on the way.
+    #[must_use]
+    pub fn rotator(&self) -> &Arc<Rotator> {
+        &self.rotator
+    }
+
+    /// Cuts everything off, as a kill does. When this returns, the ports are free.
+    pub async fn cut_off(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Accepts nothing more, lets requests in flight finish within [`limits::DRAIN`], says

@@ -165,12 +165,28 @@ pub fn start_with(
     book: &PolicyBook,
     workers: &Arc<Workers>,
 ) -> Result<Arc<Kms>, Failure> {
+    let pool = Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?);
+    start_from(store, given, config, book, workers, pool)
+}
+
+/// Opens the core on an open store, with new pairs from `pool`.
+///
+/// # Errors
+/// As [`start_with`]'s.
+pub fn start_from(
+    store: Arc<dyn Store>,
+    given: &Given,
+    config: &Config,
+    book: &PolicyBook,
+    workers: &Arc<Workers>,
+    pool: Arc<KeyPool>,
+) -> Result<Arc<Kms>, Failure> {
     let keyring = store_key::unlock(&*store, given)?;
     let kms = Kms::new(Parts {
         trail: Arc::new(Trail::open(&config.audit.options(), &store)?),
         store,
         keyring,
-        pool: Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?),
+        pool,
         workers: Arc::clone(workers),
     });
     kms.adopt(book.policies())?;

@@ -5,6 +5,8 @@
 
 /// Items whose value is the server's own affair, wherever they stand in a response. They have to be of the right type.
 pub const ANY_VALUE: &[&str] = &[
+    // The server numbers the instances of an attribute, and may leave a 0 out.
+    "AttributeIndex",
     "ClientCorrelationValue",
     "ServerCorrelationValue",
     "TimeStamp",
@@ -20,7 +22,7 @@ pub const ANY_CONTENT: &[&str] = &["ServerInformation", "RandomNumberGenerator",
 
 /// Items that a server may add to a response, or leave out of it.
 pub const OPTIONAL: &[&str] =
-    &["ClientCorrelationValue", "ServerCorrelationValue", "ResultMessage", "LocatedItems"];
+    &["AttributeIndex", "ClientCorrelationValue", "ServerCorrelationValue", "ResultMessage", "LocatedItems"];
 
 /// What a server says of itself in the payload of a Query response.
 pub const OF_THE_SERVER: &[&str] = &["VendorIdentification", "ServerInformation"];

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Wanted;
 use crate::kms::policy::Policy;
 use crate::kms::rekey::Progress;
-use crate::{clock, kms};
+use crate::{clock, faults, kms};
 
 /// `GET /v1/health`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -331,5 +332,63 @@ impl From<kms::KeyView> for Key {
             rotates_at: key.rotates_at.map(clock::text),
             restorable_until: key.restorable_until.map(clock::text),
         }
+    }
+}
+
+/// `GET /v1/faults`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Faults {
+    /// What is armed, in the order in which it was.
+    pub faults: Vec<faults::Listed>,
+}
+
+/// The answer to `POST /v1/faults`, whose body is a [`Rule`](faults::Rule).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Armed {
+    /// What it is called.
+    pub id: u64,
+}
+
+/// The answer to `DELETE /v1/faults`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Disarmed {
+    /// How many were.
+    pub disarmed: usize,
+}
+
+/// The query of `GET /v1/journal`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalAsked {
+    /// Exchanges with a greater number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Seconds to wait for one where there is none yet; 30 at most.
+    pub wait: u64,
+    /// Of this principal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// That asked for this operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// That named this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// In which something failed.
+    pub failed: bool,
+    /// In which a fault fired.
+    pub faults: bool,
+    /// With their messages, decoded.
+    pub messages: bool,
+    /// How many at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl From<&JournalAsked> for Wanted {
+    fn from(asked: &JournalAsked) -> Self {
+        let JournalAsked { after, client, operation, key, failed, faults, messages, limit, .. } =
+            asked.clone();
+        Self { after, client, operation, key, failed, faults, messages, limit }
     }
 }

@@ -2,9 +2,12 @@
 
 pub mod api;
 mod events;
+mod faults;
 mod host;
+mod journal;
 mod operator;
 mod recorded;
+mod seed;
 mod serve;
 mod standby;
 mod store;
@@ -18,10 +21,11 @@ use std::time::Instant;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -31,6 +35,7 @@ use recorded::Detail;
 use crate::audit::{Status, Trail};
 use crate::clock::{Change, Clock, ClockError};
 use crate::limits;
+use crate::mock::Mock;
 use crate::rotator::Rotator;
 use crate::shutdown::Stop;
 
@@ -52,6 +57,8 @@ pub struct Admin {
     pub started: Instant,
     /// Where it keeps its state, if it does.
     pub state: Option<PathBuf>,
+    /// Faults and journal, where it has them.
+    pub mock: Option<Arc<Mock>>,
     /// Whether it is stopping.
     pub stop: Stop,
 }
@@ -59,6 +66,14 @@ pub struct Admin {
 impl Admin {
     fn trail(&self) -> Option<&Arc<Trail>> {
         self.rotator.trail()
+    }
+
+    fn mock(&self) -> Result<&Arc<Mock>, Problem> {
+        self.mock.as_ref().ok_or_else(|| Problem {
+            status: StatusCode::FORBIDDEN,
+            error: "this server is for production: it has no faults and no journal".into(),
+            hint: "start `kms-server dev` for a server that can be broken on purpose".into(),
+        })
     }
 
     fn audit_status(&self) -> Option<api::AuditStatus> {
@@ -79,6 +94,7 @@ async fn serve_until(listener: TcpListener, router: Router, stop: Stop) {
 /// The admin API as a router.
 pub fn router(admin: Arc<Admin>) -> Router {
     Router::new()
+        .route("/v1/openapi.json", get(document))
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/clock", get(show_clock).post(change_clock))
@@ -86,6 +102,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/keys", get(operator::list_keys))
         .route("/v1/keys/{id}", get(operator::show_key).post(operator::change_key))
         .route("/v1/events", get(events::list))
+        .route("/v1/faults", get(faults::list).post(faults::add).delete(faults::reset))
+        .route("/v1/faults/{id}", delete(faults::remove))
+        .route("/v1/journal", get(journal::list).delete(journal::clear))
+        .route("/v1/seed", get(seed::export).post(seed::apply))
         .route("/v1/store", get(store::show))
         .route(STORE_CHECK, post(store::check))
         .route(STORE_COPY, get(store::copy))
@@ -96,6 +116,13 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), recorded::record))
         .layer(middleware::from_fn(host::check))
         .with_state(admin)
+}
+
+/// What the API is, in OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
+
+async fn document() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
 async fn health(State(admin): State<Arc<Admin>>) -> Response {
@@ -154,8 +181,9 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy; \
-               POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey"
+        hint: "GET /v1/openapi.json, /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
+               /v1/faults, /v1/journal, /v1/seed; POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey, \
+               /v1/faults, /v1/seed; DELETE /v1/faults, /v1/faults/ID, /v1/journal"
             .into(),
     }
 }

@@ -23,7 +23,7 @@ use crate::store::{StoreError, copy};
 use crate::store_key::Given;
 
 impl Admin {
-    fn kms(&self) -> Result<Arc<Kms>, Problem> {
+    pub(super) fn kms(&self) -> Result<Arc<Kms>, Problem> {
         Arc::clone(self.rotator.service()).kms().ok_or_else(Problem::defect)
     }
 

@@ -18,7 +18,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use super::store::{NewKeyOptions, SealOptions};
-use super::{keys, policies, printable, say, say_json};
+use super::{faults, keys, policies, printable, say, say_json};
 
 /// To connect. A move of the clock may itself take minutes: it generates the keys of every rotation on the way.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -58,6 +58,14 @@ enum Command {
     /// Lists, shows, rotates keys, or brings destroyed ones back
     #[command(subcommand)]
     Key(keys::Command),
+    /// Arms, lists or disarms faults: errors, lost answers, malformed messages
+    #[command(subcommand)]
+    Fault(faults::Command),
+    /// Applies a seed, or writes what there is as one
+    #[command(subcommand)]
+    Seed(super::seed::Command),
+    /// Lists what clients asked and what came of it
+    Journal(super::journal::Journal),
 }
 
 #[derive(Subcommand)]
@@ -111,6 +119,9 @@ pub(super) fn run(options: &Ctl) -> Result<(), Failure> {
             if options.json { say_json(&status) } else { say(&status_text(&status)) }
         }
         Command::Policy(command) => policies::run(command, &remote, options.json),
+        Command::Fault(command) => faults::run(command, &remote, options.json),
+        Command::Seed(command) => super::seed::run(command, &remote, options.json),
+        Command::Journal(journal) => journal.run(&remote, options.json),
         Command::Key(command) => keys::run(command, &remote, options.json),
         Command::Events(events) => events.run(&remote, options.json),
         Command::Store(command) => store(&remote, command, options.json),
@@ -237,6 +248,16 @@ impl Remote {
     ) -> Result<T, Failure> {
         let pairs = query.iter().map(|(key, value)| (*key, value.as_str()));
         let answer = self.agent.get(self.url(path)).query_pairs(pairs).call();
+        self.understand(answer)
+    }
+
+    pub(super) fn delete<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let pairs = query.iter().map(|(key, value)| (*key, value.as_str()));
+        let answer = self.agent.delete(self.url(path)).query_pairs(pairs).call();
         self.understand(answer)
     }
 

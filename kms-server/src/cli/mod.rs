@@ -5,8 +5,11 @@ mod banner;
 mod certs;
 mod ctl;
 mod events;
+mod faults;
+mod journal;
 mod keys;
 mod policies;
+mod seed;
 mod serve;
 mod store;
 
@@ -19,6 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kms_server::config::{self, Config, PolicyBook};
 use kms_server::dev;
 use kms_server::failure::{Failure, Kind};
+use kms_server::limits;
 use kms_server::persona::Persona;
 use kms_server::production;
 use tracing_subscriber::EnvFilter;
@@ -70,6 +74,9 @@ enum Command {
     Store(store::StoreOptions),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
+    /// Checks a seed of a development server
+    #[command(subcommand)]
+    Seed(seed::Offline),
     /// Checks or shows the audit log
     Audit(audit::Audit),
     /// Checks a configuration file without starting anything
@@ -123,6 +130,15 @@ struct Dev {
     /// veeam-strict; a time such as `idle-hsm:5s` sets when idle connections are given up
     #[arg(long, value_name = "NAME")]
     persona: Option<Persona>,
+    /// Begins with the clients, pairs and faults of this file, TOML or YAML, as far as they are not there yet
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// Has key material follow from this number: the same keys each time, and secret no more; the store says so for ever
+    #[arg(long, value_name = "NUMBER")]
+    rng_seed: Option<u64>,
+    /// How many exchanges the journal keeps; 0 keeps none and costs nothing
+    #[arg(long, value_name = "COUNT", default_value_t = limits::JOURNAL)]
+    journal: usize,
     /// Begins a new audit log, or goes on with a shorter one, where the store knows of more; the log says so
     #[arg(long)]
     accept_audit_loss: bool,
@@ -174,6 +190,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Ctl(options) => ctl::run(&options),
         Command::Store(options) => store::run(&options),
         Command::Certs(options) => certs::run(&options),
+        Command::Seed(command) => seed::check(&command),
         Command::Audit(options) => audit::run(&options),
         Command::CheckConfig { file } => check_config(&file),
         Command::Config(ConfigCommand::Show { file, origin, json }) => show_config(&file, origin, json),

@@ -7,18 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use kms_certs::publish_file;
+use kms_certs::{KeyKind, publish_file};
 use kms_protocol::DateTime;
 use kms_server::admin::Operator;
 use kms_server::admin::api::Role;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config, PolicyBook};
-use kms_server::crypto::Workers;
+use kms_server::crypto::{KeyPool, Workers, seeded};
 use kms_server::dev::DevState;
 use kms_server::failure::{Failure, Kind};
+use kms_server::kms::Kms;
 use kms_server::kms::notes::{self, MovedClock};
+use kms_server::mock::Mock;
+use kms_server::pki;
 use kms_server::principal::Principals;
 use kms_server::production;
+use kms_server::seed::{Client, Seed};
 use kms_server::server::{Parts, Server};
 use kms_server::service;
 use kms_server::shutdown::Signals;
@@ -60,17 +64,20 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     }
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     state.config.audit.accept_loss = options.accept_audit_loss;
+    let mock = Arc::new(Mock::new(options.journal));
+    let faults = mock.store_faults();
     let store: Arc<dyn Store> = if state.is_ephemeral {
-        Arc::new(MemoryStore::new())
+        Arc::new(MemoryStore::with_faults(faults))
     } else {
-        Arc::new(SledStore::open(&state.store(), SledOptions::default())?)
+        Arc::new(SledStore::open(&state.store(), SledOptions { faults, ..SledOptions::default() })?)
     };
     let workers = Arc::new(Workers::one_per_core()?);
     if let Some(persona) = options.persona {
         persona.bend(&mut state.config.policies);
     }
     let book = PolicyBook::open(&state.config, state.config.policy_changes.as_deref())?;
-    let service = service::start_with(store, &state.store_key, &state.config, &book, &workers)?;
+    let pool = pool(options, &state.config, &*store)?;
+    let service = service::start_from(store, &state.store_key, &state.config, &book, &workers, pool)?;
     let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
         .with_principals(Principals(state.config.principals.clone()));
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
@@ -79,6 +86,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
+    if let Some(file) = &options.seed {
+        apply_seed(file, &state, &service, &mock, clock.now())?;
+    }
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
     let operator = Some(Operator::new(Arc::clone(&service), book));
     let admin = Some(admin);
@@ -86,7 +96,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         Some(persona) => persona.play(service),
         None => service,
     };
-    let parts = Parts { listen, admin, tls, service, workers, operator, clock, state: kept_at, started };
+    let (state_folder, mock) = (kept_at, Some(mock));
+    let parts =
+        Parts { listen, admin, tls, service, workers, operator, clock, state: state_folder, started, mock };
     remove_stale(&options.ready)?;
     on_threads(async {
         let mut signals = signals()?;
@@ -128,6 +140,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             given = standby::again("the store's key", given, || config.lasting_store_key());
         }
         production::check_clock(&opened.store, options.accept_moved_clock)?;
+        production::check_keys(&opened.store)?;
         notes::stamp_production(&opened.store)?;
         let workers = Arc::new(Workers::one_per_core()?);
         let book = PolicyBook::open(&config, config.policy_changes.as_deref())?;
@@ -143,12 +156,43 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             clock: Clock::real(),
             state: Some(folder.clone()),
             started,
+            mock: None,
         };
         run_until_stopped(parts, &config, &options.ready, &mut signals, |server| {
             Ok(Announcement { banner: banner::run(server, started), profile: None })
         })
         .await
     })
+}
+
+/// Where new pairs come from. The store says that they are no secret before the first one is made.
+fn pool(options: &Dev, config: &Config, store: &dyn Store) -> Result<Arc<KeyPool>, Failure> {
+    let Some(seed) = options.rng_seed else {
+        return Ok(Arc::new(KeyPool::new(config.ready_pairs.unwrap_or(config::READY_PAIRS))?));
+    };
+    if notes::is_of_production(store)? {
+        let what =
+            "this store is a production server's: --rng-seed would put keys into it that are no secret";
+        return Err(Failure::new(Kind::State, what).hint("name another --state, or leave --rng-seed out"));
+    }
+    notes::stamp_reproducible(store)?;
+    warn!(seed, "keys follow from a number: whoever knows it has them");
+    Ok(Arc::new(seeded::pool(seed)?))
+}
+
+/// Makes what a seed describes: certificates of its clients, pairs, faults.
+fn apply_seed(file: &Path, state: &DevState, kms: &Kms, mock: &Mock, now: DateTime) -> Result<(), Failure> {
+    let seed = Seed::read(file)?;
+    let applied = seed.apply(kms, &mock.faults, &now.into())?;
+    let folder = state.folder.join("pki");
+    for Client { name } in &seed.clients {
+        if !folder.join(format!("{name}.pem")).exists() {
+            let issued = pki::issue_client(&folder, name, KeyKind::EcdsaP256, clock::system_time())?;
+            issued.write(&folder, name).map_err(|error| Failure::new(Kind::State, error.to_string()))?;
+        }
+    }
+    info!(?applied, seed = %file.display(), "seeded");
+    Ok(())
 }
 
 /// What a development server has to say of a store's past, and what its store has to say from now on.

@@ -31,6 +31,7 @@ mod modes;
 pub mod pool;
 mod rsa;
 pub mod seal;
+pub mod seeded;
 pub mod seeds;
 pub mod signature;
 pub mod split;

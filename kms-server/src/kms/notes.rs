@@ -18,6 +18,9 @@ pub const PRODUCTION: &str = "production";
 /// The note that says that the store has lived under a moved clock.
 pub const MOVED_CLOCK: &str = "moved-clock";
 
+/// The note that says that keys in the store follow from a number.
+pub const REPRODUCIBLE: &str = "reproducible-keys";
+
 /// Which key a store is sealed with. It holds no secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,6 +177,22 @@ pub fn stamp_production(store: &dyn Store) -> Result<(), StoreError> {
 /// When the store cannot be read.
 pub fn is_of_production(store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.notes()?.contains_key(PRODUCTION))
+}
+
+/// Says that keys in the store follow from a number that others may know, unless that is said already.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub fn stamp_reproducible(store: &dyn Store) -> Result<(), StoreError> {
+    if has_reproducible_keys(store)? { Ok(()) } else { store.note(REPRODUCIBLE, Some(b"true")) }
+}
+
+/// Whether any key in the store may follow from such a number.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn has_reproducible_keys(store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(store.notes()?.contains_key(REPRODUCIBLE))
 }
 
 /// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.

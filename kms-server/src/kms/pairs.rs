@@ -118,7 +118,7 @@ impl Kms {
 
     /// Gives a pair of objects new key material, but for the private key, which is returned to be sealed; and the digests
     /// of their default formats.
-    fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<(Secret, [[u8; 32]; 2]), Refusal> {
+    pub(super) fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<(Secret, [[u8; 32]; 2]), Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
         let digests = match spec.curve() {
             None => {

@@ -3,20 +3,21 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kms_protocol::enums::{Operation, ResultStatus};
+use kms_protocol::enums::Operation;
 use kms_protocol::error::DecodeError;
 use kms_protocol::message::{
     Outcome, RequestItem, RequestMessage, ResponseHeader, ResponseItem, ResponseMessage, write_response,
 };
 use kms_protocol::operation::{CreateKeyPairResponse, RekeyKeyPairResponse};
-use kms_protocol::ttlv::{Item, Value as _, Writer};
+use kms_protocol::ttlv::{Item, Value as _};
 use kms_protocol::{DateTime, Secret, Tag, Version};
 use tracing::debug;
 
 use super::{Persona, rewrite};
 use crate::audit::Trail;
 use crate::connection::Idle;
-use crate::kms::{Caller, Kms, Reason, Refusal, Round, Work, failed, failure, nearest, refuse_all, stops};
+use crate::interposed::{self, Step, copied};
+use crate::kms::{Caller, Kms, Reason, Refusal, Round, Work, failed, failure, nearest, refuse_all};
 use crate::limits;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -27,14 +28,6 @@ pub(super) struct Played {
     service: Arc<dyn Service>,
     /// Objects that nobody has read yet, where the persona shows them late.
     unread: Mutex<VecDeque<String>>,
-}
-
-/// What becomes of an item of a request.
-enum Step {
-    /// The persona refuses it.
-    Refused(Refusal),
-    /// The real service gets it, with this payload.
-    Asked(Secret),
 }
 
 impl Played {
@@ -61,17 +54,16 @@ impl Played {
 
     /// What becomes of each item, up to the one after which nothing is done any more.
     fn steps(&self, message: &RequestMessage<'_>) -> Vec<Step> {
-        let stops = stops(&message.header);
         let mut steps = Vec::with_capacity(message.items.len());
         for item in &message.items {
             let step = match self.step(item) {
                 Ok(payload) => Step::Asked(payload),
                 Err(refusal) => {
                     debug!(persona = self.persona.name(), operation = %item.operation, why = %refusal.message, "refused");
-                    Step::Refused(refusal)
+                    Step::Answered(failed(item, &refusal, message.header.protocol_version))
                 }
             };
-            let ends = stops && matches!(step, Step::Refused(_));
+            let ends = step.ends(message);
             steps.push(step);
             if ends {
                 break;
@@ -101,85 +93,14 @@ impl Played {
         Ok(payload)
     }
 
-    /// Asks the real service for what is left of a request.
-    fn ask(
-        &self,
-        message: &RequestMessage<'_>,
-        steps: &[Step],
-        caller: &Caller,
-        now: DateTime,
-    ) -> Option<Secret> {
-        let asked: Vec<_> = message
-            .items
-            .iter()
-            .zip(steps)
-            .filter_map(|(item, step)| match step {
-                Step::Asked(payload) => Some((item, payload)),
-                Step::Refused(_) => None,
-            })
-            .collect();
-        let mut header = message.header.clone();
-        header.batch_count = i32::try_from(asked.len()).ok().filter(|count| *count > 0)?;
-        let mut writer = Writer::new(header.protocol_version);
-        writer.structure(Tag::REQUEST_MESSAGE, |writer| {
-            writer.field(Tag::REQUEST_HEADER, &header);
-            for (item, payload) in asked {
-                writer.structure(Tag::BATCH_ITEM, |writer| {
-                    writer.field(Tag::OPERATION, &item.operation);
-                    writer.field(Tag::EPHEMERAL, &item.ephemeral);
-                    writer.field(Tag::UNIQUE_BATCH_ITEM_ID, &item.unique_batch_item_id);
-                    writer.raw(payload.expose());
-                    writer.field(Tag::MESSAGE_EXTENSION, &item.extensions);
-                });
-            }
-        });
-        let request = Secret::new(writer.into_bytes());
-        Some(self.service.handle(request.expose(), caller, now))
-    }
-
-    /// Puts the persona's refusals and the real service's answers together, in the request's order.
-    fn joined(
-        &self,
-        message: &RequestMessage<'_>,
-        steps: Vec<Step>,
-        answer: Option<&ResponseMessage<'_>>,
-    ) -> Result<Vec<Outcome>, DecodeError> {
-        let version = message.header.protocol_version;
-        let mut answers = answer.map(|answer| answer.items.as_slice()).unwrap_or_default().iter();
-        let mut outcomes = Vec::with_capacity(steps.len());
-        for (item, step) in message.items.iter().zip(steps) {
-            let outcome = match step {
-                Step::Refused(refusal) => failed(item, &refusal, version),
-                Step::Asked(_) => match answers.next() {
-                    Some(answer) => self.shown(answer)?,
-                    // It stopped before this one.
-                    None => break,
-                },
-            };
-            let ends = stops(&message.header) && outcome.result_status == ResultStatus::OperationFailed;
-            outcomes.push(outcome);
-            if ends {
-                break;
-            }
-        }
-        Ok(outcomes)
-    }
-
     /// An answer of the real service as the persona gives it.
     fn shown(&self, answer: &ResponseItem<'_>) -> Result<Outcome, DecodeError> {
-        let payload = match (&answer.payload, answer.operation) {
-            (Some(payload), Some(operation)) => Some(self.shown_payload(operation, payload)?),
-            (Some(payload), None) => Some(copied(payload.clone(), Tag::RESPONSE_PAYLOAD)?),
-            (None, _) => None,
-        };
-        Ok(Outcome {
-            operation: answer.operation,
-            unique_batch_item_id: answer.unique_batch_item_id.clone(),
-            result_status: answer.result_status,
-            result_reason: answer.result_reason,
-            result_message: answer.result_message.clone(),
-            payload,
-        })
+        match (&answer.payload, answer.operation) {
+            (Some(payload), Some(operation)) => {
+                Ok(interposed::with_payload(answer, Some(self.shown_payload(operation, payload)?)))
+            }
+            _ => interposed::unchanged(answer),
+        }
     }
 
     fn shown_payload(&self, operation: Operation, payload: &Item<'_>) -> Result<Secret, DecodeError> {
@@ -229,16 +150,17 @@ impl Played {
     ) -> Result<Secret, DecodeError> {
         let steps = self.steps(message);
         let version = message.header.protocol_version;
-        let Some(bytes) = self.ask(message, &steps, caller, now) else {
+        let shown = |answer: &ResponseItem<'_>| self.shown(answer);
+        let Some(bytes) = interposed::ask(&self.service, message, &steps, caller, now) else {
             let header = ResponseHeader::new(version, now);
-            return Ok(write_response(header, &self.joined(message, steps, None)?));
+            return Ok(write_response(header, &interposed::join(message, steps, None, shown)?));
         };
         let answer = ResponseMessage::read(bytes.expose())?;
         if answer.items.iter().any(|item| item.operation.is_none()) {
             // It could do nothing with the message as a whole.
             return Ok(bytes);
         }
-        let outcomes = self.joined(message, steps, Some(&answer))?;
+        let outcomes = interposed::join(message, steps, Some(&answer), shown)?;
         Ok(write_response(answer.header, &outcomes))
     }
 }
@@ -294,12 +216,4 @@ impl Service for Played {
     fn idle(&self) -> Idle {
         self.persona.idle().unwrap_or_else(|| self.service.idle())
     }
-}
-
-/// A payload as it came.
-fn copied(payload: Item<'_>, tag: Tag) -> Result<Secret, DecodeError> {
-    let mut writer = Writer::new(payload.version);
-    let content = payload.structure()?;
-    writer.structure(tag, |writer| writer.raw(content.rest()));
-    Ok(Secret::new(writer.into_bytes()))
 }

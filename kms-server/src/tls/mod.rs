@@ -27,6 +27,7 @@ use verifier::Verifier;
 use crate::certificate::Certificate;
 use crate::kms::Caller;
 use crate::limits;
+use crate::mock::Mock;
 use crate::principal::Principals;
 
 /// Why the server's own TLS cannot be set up.
@@ -77,6 +78,7 @@ pub struct ServerTls {
     sessions: Arc<dyn StoresServerSessions>,
     tickets: Arc<dyn ProducesTickets>,
     principals: Arc<Principals>,
+    mock: Option<Arc<Mock>>,
 }
 
 impl ServerTls {
@@ -106,6 +108,7 @@ impl ServerTls {
             sessions: ServerSessionMemoryCache::new(limits::SESSIONS),
             tickets: rustls::crypto::aws_lc_rs::Ticketer::new().map_err(library)?,
             principals: Arc::default(),
+            mock: None,
             provider,
         })
     }
@@ -126,6 +129,13 @@ impl ServerTls {
         self
     }
 
+    /// Lets handshakes fail as the faults of `mock` say.
+    #[must_use]
+    pub fn with_mock(mut self, mock: Option<Arc<Mock>>) -> Self {
+        self.mock = mock;
+        self
+    }
+
     /// Performs the handshake on `stream` and tells who called.
     ///
     /// It waits as long as the peer likes; the caller sets the deadline. `now` is the system's time: certificates live
@@ -140,7 +150,8 @@ impl ServerTls {
         // A verifier of its own for each connection: what it finds wrong comes back with the certificate's own words.
         let presented = Arc::new(OnceLock::new());
         let principals = Arc::clone(&self.principals);
-        let verifier = Verifier::new(Arc::clone(&self.verifier), principals, Arc::clone(&presented));
+        let faults = self.mock.clone().filter(|mock| mock.faults.troubles_handshakes());
+        let verifier = Verifier::new(Arc::clone(&self.verifier), principals, Arc::clone(&presented), faults);
         let config = self.config(verifier).map_err(|error| Refusal::of_tls(&error, None))?;
         let stream = TlsAcceptor::from(Arc::new(config))
             .accept(stream)
@@ -162,6 +173,12 @@ impl ServerTls {
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
             .with_client_cert_verifier(Arc::new(verifier))
             .with_cert_resolver(Arc::clone(&self.resolver) as Arc<dyn ResolvesServerCert>);
+        if self.mock.as_ref().is_some_and(|mock| mock.faults.troubles_handshakes()) {
+            // A resumed session shows no certificate, and nothing is known then of whose it is.
+            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            return Ok(config);
+        }
         config.session_storage = Arc::clone(&self.sessions);
         config.ticketer = Arc::clone(&self.tickets);
         Ok(config)

@@ -8,6 +8,8 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::certificate::Certificate;
+use crate::journal::Exchange;
+use crate::mock::Mock;
 use crate::principal::Principals;
 
 /// rustls's own verification, and two rules more: clientAuth must be stated, and the certificate must name somebody.
@@ -18,6 +20,7 @@ pub(super) struct Verifier {
     inner: Arc<dyn ClientCertVerifier>,
     principals: Arc<Principals>,
     presented: Arc<OnceLock<Certificate>>,
+    faults: Option<Arc<Mock>>,
 }
 
 impl Verifier {
@@ -25,8 +28,9 @@ impl Verifier {
         inner: Arc<dyn ClientCertVerifier>,
         principals: Arc<Principals>,
         presented: Arc<OnceLock<Certificate>>,
+        faults: Option<Arc<Mock>>,
     ) -> Self {
-        Self { inner, principals, presented }
+        Self { inner, principals, presented, faults }
     }
 }
 
@@ -50,8 +54,14 @@ impl ClientCertVerifier for Verifier {
         if !certificate.client_auth {
             return Err(CertificateError::InvalidPurpose.into());
         }
-        if self.principals.of(certificate).is_none() {
+        let Some(principal) = self.principals.of(certificate) else {
             return Err(CertificateError::ApplicationVerificationFailure.into());
+        };
+        if let Some(mock) = &self.faults
+            && let Some(fired) = mock.faults.fails_handshake(principal)
+        {
+            mock.note_fault(fired, Exchange { client: Some(principal.to_owned()), ..Exchange::default() });
+            return Err(Error::General("a fault was armed".to_owned()));
         }
         Ok(verified)
     }

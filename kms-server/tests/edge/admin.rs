@@ -48,6 +48,7 @@ async fn serve(clock: &Arc<Clock>) -> (SocketAddr, shutdown::Trigger) {
         operator: None,
         started: Instant::now(),
         state: None,
+        mock: None,
         stop: stop.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

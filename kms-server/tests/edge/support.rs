@@ -102,6 +102,7 @@ pub fn shared(service: impl Service) -> Shared {
         service: Arc::new(service),
         clock: Arc::new(Clock::frozen_at(NOW)),
         workers: Workers::new(crypto_workers()),
+        mock: None,
     }
 }
 
@@ -152,6 +153,7 @@ impl TestPki {
             clock: Clock::frozen_at(NOW),
             state: None,
             started: Instant::now(),
+            mock: None,
         };
         Server::start(parts).await.unwrap()
     }

@@ -1,19 +1,24 @@
 //! One connection: bytes to whole requests, each answered in order.
 
+mod faulty;
+
+use core::convert::Infallible;
 use core::time::Duration;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use kms_protocol::Secret;
 use kms_protocol::frame::{self, FrameError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::clock::Clock;
+use crate::faults::Ending;
 use crate::kms::{self, Caller, Reason, Refusal, Work};
 use crate::limits;
+use crate::mock::{self, Mock};
 use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
@@ -26,6 +31,8 @@ pub struct Shared {
     pub clock: Arc<Clock>,
     /// Work that may take long.
     pub workers: Workers,
+    /// Faults and journal of a development server; a production server has none.
+    pub mock: Option<Arc<Mock>>,
 }
 
 /// What becomes of a connection over which nothing is asked.
@@ -122,6 +129,9 @@ pub enum End {
     /// The peer closed it in the middle of a message, or the network failed.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
+    /// Something was armed to end it so.
+    #[error("a fault was armed: {0:?}")]
+    Fault(Ending),
     /// A defect of the server; the request was not answered.
     #[error("a request was not answered because of a defect in this server")]
     Defect(#[from] Panicked),
@@ -135,74 +145,141 @@ pub async fn serve<S>(mut stream: S, caller: Caller, shared: &Shared, stop: Stop
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let caller = Arc::new(caller);
-    let end = match exchange(&mut stream, &caller, shared, stop).await {
+    let rest = Rest::new(shared.service.idle());
+    let line = Line {
+        stream: &mut stream,
+        buffer: BytesMut::with_capacity(limits::READ),
+        caller: Arc::new(caller),
+        shared,
+        deadline: rest.deadline(),
+        rest,
+        changes: shared.mock.as_ref().map(|mock| mock.faults.changes()),
+        stop,
+    };
+    let end = match line.serve().await {
         Ok(never) => match never {},
         Err(end) => end,
     };
     // close_notify: the peer can tell the end from a cut line. Whether it arrives changes nothing here.
-    if !matches!(end, End::Dropped(_)) {
+    if !matches!(end, End::Dropped(_) | End::Fault(_)) {
         let _ = timeout(limits::CLOSE, stream.shutdown()).await;
     }
     end
 }
 
-async fn exchange<S>(
-    stream: &mut S,
-    caller: &Arc<Caller>,
-    shared: &Shared,
-    mut stop: Stop,
-) -> Result<core::convert::Infallible, End>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut stopping = pin!(async move { stop.requested().await });
-    let mut buffer = BytesMut::with_capacity(limits::READ);
-    let mut rest = Rest::new(shared.service.idle());
-    let mut deadline = rest.deadline();
-    loop {
-        let message = match frame::message_length(&buffer, limits::MESSAGE)? {
-            Some(length) if length <= buffer.len() => length,
-            _ => {
-                let was_empty = buffer.is_empty();
-                let read = timeout_at(deadline, stream.read_buf(&mut buffer));
-                let read = tokio::select! {
-                    biased;
-                    () = &mut stopping, if was_empty => return Err(End::Stopped),
-                    read = read => read,
-                };
-                match read {
-                    Err(_) if was_empty => return Err(rest.end()),
-                    Err(_) => return Err(End::TooSlow),
-                    Ok(Ok(0)) if was_empty => return Err(End::Closed),
-                    Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                    Ok(Ok(_)) if was_empty => deadline = Instant::now() + limits::MESSAGE_TIME,
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return Err(error.into()),
+/// A connection under way.
+struct Line<'a, S> {
+    stream: &'a mut S,
+    /// What came and is not answered yet.
+    buffer: BytesMut,
+    caller: Arc<Caller>,
+    shared: &'a Shared,
+    rest: Rest,
+    /// When it ends, unless something comes.
+    deadline: Instant,
+    /// Tells of faults that are armed and disarmed.
+    changes: Option<watch::Receiver<()>>,
+    stop: Stop,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
+    async fn serve(mut self) -> Result<Infallible, End> {
+        let shared = self.shared;
+        loop {
+            let length = self.message().await?;
+            match (self.rest.refusal(), &shared.mock) {
+                (Some(refusal), _) => {
+                    let request = self.buffer.split_to(length);
+                    let response = kms::refuse_all(&request, &refusal, shared.clock.now());
+                    self.send(response.expose()).await?;
                 }
-                continue;
+                (None, None) => {
+                    let response = answer(&mut self.buffer, length, &self.caller, shared).await?;
+                    self.send(response.expose()).await?;
+                }
+                (None, Some(mock)) => {
+                    let request = self.buffer.split_to(length).freeze();
+                    self.exchange_faulty(mock, request).await?;
+                }
             }
-        };
-        let response = match rest.refusal() {
-            None => answer(&mut buffer, message, caller, shared).await?,
-            Some(refusal) => {
-                let request = buffer.split_to(message);
-                kms::refuse_all(&request, &refusal, shared.clock.now())
-            }
-        };
-        match timeout(limits::WRITE, write(stream, response.expose())).await {
-            Ok(written) => written?,
-            Err(_) => return Err(End::NotReading),
+            self.rest.since = Instant::now();
+            self.deadline = if self.buffer.is_empty() {
+                self.rest.deadline()
+            } else {
+                self.rest.since + limits::MESSAGE_TIME
+            };
+            make_room(&mut self.buffer);
         }
-        rest.since = Instant::now();
-        deadline = if buffer.is_empty() { rest.deadline() } else { rest.since + limits::MESSAGE_TIME };
-        make_room(&mut buffer);
+    }
+
+    /// Waits until a whole message is there, and says how long it is.
+    async fn message(&mut self) -> Result<usize, End> {
+        loop {
+            match frame::message_length(&self.buffer, limits::MESSAGE)? {
+                Some(length) if length <= self.buffer.len() => return Ok(length),
+                _ => self.read().await?,
+            }
+        }
+    }
+
+    /// Waits for something to read, or for a change of what may go wrong.
+    async fn read(&mut self) -> Result<(), End> {
+        let was_empty = self.buffer.is_empty();
+        let fault = self.rest_by_fault().filter(|_| was_empty);
+        let deadline = fault.map_or(self.deadline, |fault| fault.min(self.deadline));
+        let read = timeout_at(deadline, self.stream.read_buf(&mut self.buffer));
+        let read = tokio::select! {
+            biased;
+            () = self.stop.requested(), if was_empty => return Err(End::Stopped),
+            () = changed(&mut self.changes), if was_empty => return Ok(()),
+            read = read => read,
+        };
+        match read {
+            Err(_) if was_empty => Err(self.rested(fault)),
+            Err(_) => Err(End::TooSlow),
+            Ok(Ok(0)) if was_empty => Err(End::Closed),
+            Ok(Ok(0)) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(Ok(_)) if was_empty => self.begun().await,
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// The first bytes of a request are there.
+    async fn begun(&mut self) -> Result<(), End> {
+        self.deadline = Instant::now() + limits::MESSAGE_TIME;
+        let shared = self.shared;
+        let Some(mock) = &shared.mock else { return Ok(()) };
+        let Some((ending, fired)) = mock.faults.at_first_byte(&self.caller.principal) else { return Ok(()) };
+        mock.note_fault(fired.clone(), mock::met(&self.caller, shared.clock.now()));
+        Err(self.end(mock, ending, &[fired]).await)
+    }
+
+    /// When a fault ends the connection, if nothing is asked until then.
+    fn rest_by_fault(&self) -> Option<Instant> {
+        let after = self.shared.mock.as_ref()?.faults.rest(&self.caller.principal)?;
+        Some(self.rest.since + after)
+    }
+
+    /// How it ends, now that nothing was asked for as long as it may.
+    fn rested(&self, fault: Option<Instant>) -> End {
+        let due = fault.is_some_and(|fault| fault <= Instant::now());
+        let fired = self.shared.mock.as_ref().filter(|_| due).and_then(|mock| {
+            let fired = mock.faults.ends_rest(&self.caller.principal)?;
+            mock.note_fault(fired, mock::met(&self.caller, self.shared.clock.now()));
+            Some(End::Fault(Ending::Closes))
+        });
+        fired.unwrap_or_else(|| self.rest.end())
     }
 }
 
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, response: &[u8]) -> io::Result<()> {
-    stream.write_all(response).await?;
-    stream.flush().await
+/// Waits for the next change of what may go wrong; without end where nothing may.
+async fn changed(changes: &mut Option<watch::Receiver<()>>) {
+    match changes {
+        // An error means that the mock is gone, and with it this connection's server.
+        Some(changes) => drop(changes.changed().await),
+        None => core::future::pending().await,
+    }
 }
 
 /// Answers the message in the first `length` bytes of `buffer` and removes it.

@@ -1,0 +1,326 @@
+//! Seeds: what a development server begins with. One file, TOML or YAML, says which clients there are, which pairs they have
+//! had for how long, and what goes wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use kms_protocol::DateTime;
+use kms_protocol::enums::{LinkType, State};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
+
+use crate::clock;
+use crate::crypto::KeySpec;
+use crate::failure::{Failure, Kind};
+use crate::faults::{Faults, Rule, enumerated};
+use crate::kms::planted::{Generation, Planted};
+use crate::kms::{Kms, Order};
+use crate::limits;
+use crate::period::Period;
+
+/// A whole seed.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Seed {
+    /// Clients that get certificates.
+    #[serde(rename = "client", skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<Client>,
+    /// Key pairs.
+    #[serde(rename = "pair", skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+    /// Faults that are armed.
+    #[serde(rename = "fault", skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Rule>,
+}
+
+/// A client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Client {
+    /// The name in its certificate, and of the certificate's files.
+    pub name: String,
+}
+
+/// A pair and its earlier generations.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pair {
+    /// The client that it belongs to.
+    pub owner: String,
+    /// `RSA-2048`, `RSA-3072`, `RSA-4096` or `P-256`.
+    pub kind: String,
+    /// The Name of the private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_name: Option<String>,
+    /// The Name of the public key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_name: Option<String>,
+    /// Object Groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Custom attributes: texts, by names without `x-`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, String>,
+    /// Rotate Interval, the client's own wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_interval: Option<Period>,
+    /// Links of the newest private key beside those to its other half and to its other generations.
+    #[serde(rename = "link", default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// Its generations, oldest first; one that is Active and made at the start where absent.
+    #[serde(rename = "generation", default, skip_serializing_if = "Vec::is_empty")]
+    pub generations: Vec<Made>,
+}
+
+/// A Link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Link {
+    /// Its Link Type, by KMIP's name.
+    #[serde(rename = "type")]
+    pub link_type: String,
+    /// The Unique Identifier that it leads to.
+    pub to: String,
+}
+
+/// A generation of a pair.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Made {
+    /// The private key's Unique Identifier; follows from owner, Names and generation where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_id: Option<String>,
+    /// The public key's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_id: Option<String>,
+    /// When: a time, or how long ago (`91d ago`); now where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Its State: `active` (where absent), `pre-active`, `deactivated`, `compromised`, `destroyed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// What applying a seed did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Applied {
+    /// Pairs that were made.
+    pub made: usize,
+    /// Pairs that were there already.
+    pub known: usize,
+    /// Faults that were armed.
+    pub faults: usize,
+}
+
+impl Seed {
+    /// Reads a file; its ending says whether it is TOML or YAML.
+    ///
+    /// # Errors
+    /// [`Failure`] says where what is wrong.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let wrong = |what: String| Failure::new(Kind::Config, format!("{}: {what}", file.display()));
+        let mut text = String::new();
+        let opened = File::open(file).and_then(|file| file.take(limits::SEED + 1).read_to_string(&mut text));
+        opened.map_err(|error| wrong(error.to_string()).hint("name a seed that this user can read"))?;
+        if text.len() as u64 > limits::SEED {
+            return Err(wrong(format!("it has more than {} bytes", limits::SEED)).hint("split it"));
+        }
+        let is_yaml = file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+        let seed = if is_yaml { Self::from_yaml(&text) } else { Self::from_toml(&text) };
+        seed.map_err(|what| wrong(what).hint("docs/seed.schema.json says what a seed can say"))
+    }
+
+    /// Reads TOML.
+    ///
+    /// # Errors
+    /// Says where what is wrong.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Reads YAML.
+    ///
+    /// # Errors
+    /// Says where what is wrong.
+    pub fn from_yaml(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What it says, as the core takes it, with everything wrong with it.
+    ///
+    /// # Errors
+    /// [`Failure`] tells all mistakes.
+    pub fn planted(&self, now: DateTime) -> Result<Vec<Planted>, Failure> {
+        let mut wrong = Vec::new();
+        let mut planted = Vec::with_capacity(self.pairs.len());
+        let mut ids = BTreeSet::new();
+        for (at, pair) in self.pairs.iter().enumerate() {
+            let mistake = |what: String| {
+                Failure::new(Kind::Config, format!("pair {} of {:?}: {what}", at + 1, pair.owner))
+                    .hint("docs/mock.md tells what a seed can say")
+            };
+            match pair.planted(now) {
+                Ok(one) => {
+                    let own = one
+                        .generations
+                        .iter()
+                        .flat_map(|one| [one.private_id.clone(), one.public_id.clone()]);
+                    for id in own {
+                        if !ids.insert(id.clone()) {
+                            wrong.push(mistake(format!("the identifier {id} is another object's too")));
+                        }
+                    }
+                    planted.push(one);
+                }
+                Err(what) => wrong.push(mistake(what)),
+            }
+        }
+        let faults = Faults::default();
+        for rule in &self.faults {
+            if let Err(error) = faults.add(rule.clone()) {
+                let what = format!("fault {}: {error}", rule.fault);
+                wrong.push(Failure::new(Kind::Config, what).hint("docs/mock.md tells what faults can do"));
+            }
+        }
+        Failure::together(wrong)?;
+        Ok(planted)
+    }
+
+    /// Makes what is not there yet and arms its faults. Applied again it makes nothing more; faults that are armed already
+    /// are left alone.
+    ///
+    /// # Errors
+    /// [`Failure`] tells what is wrong with it, or what the store said.
+    pub fn apply(&self, kms: &Kms, faults: &Faults, order: &Order) -> Result<Applied, Failure> {
+        let mut applied = Applied::default();
+        for planted in self.planted(order.now)? {
+            let failed = |refusal: crate::kms::Refusal| {
+                let what = format!("a pair of {:?} cannot be made: {}", planted.owner, refusal.message);
+                Failure::new(Kind::Config, what).hint("begin with an empty store, or mend the seed")
+            };
+            if kms.plant(&planted, order).map_err(failed)? { applied.made += 1 } else { applied.known += 1 }
+        }
+        let armed: Vec<Rule> = faults.list().into_iter().map(|listed| listed.rule).collect();
+        for rule in self.faults.iter().filter(|rule| !armed.contains(rule)) {
+            faults.add(rule.clone()).map_err(|error| Failure::new(Kind::Config, error.to_string()))?;
+            applied.faults += 1;
+        }
+        Ok(applied)
+    }
+
+    /// What a server has, as a seed that would make it again, with other key material.
+    ///
+    /// # Errors
+    /// [`Failure`] when the store cannot be read.
+    pub fn of(kms: &Kms, faults: &Faults, now: DateTime) -> Result<Self, Failure> {
+        let described = kms.described(now);
+        let described =
+            described.map_err(|refusal| Failure::new(Kind::State, refusal.message.into_owned()))?;
+        let owners: BTreeSet<&String> = described.iter().map(|planted| &planted.owner).collect();
+        let clients = owners.into_iter().map(|name| Client { name: name.clone() }).collect();
+        let faults = faults.list().into_iter().map(|listed| listed.rule).collect();
+        Ok(Self { clients, pairs: described.iter().map(Pair::from).collect(), faults })
+    }
+}
+
+impl Pair {
+    fn planted(&self, now: DateTime) -> Result<Planted, String> {
+        let spec = KeySpec::ALL.into_iter().find(|spec| spec.to_string() == self.kind);
+        let alone = [Made::default()];
+        let made = if self.generations.is_empty() { &alone[..] } else { &self.generations };
+        let generations: Vec<Generation> =
+            (0..).zip(made).map(|(at, made)| self.generation(at, made, now)).collect::<Result<_, _>>()?;
+        if !generations.is_sorted_by_key(|one| one.created) {
+            return Err("its generations are to be listed oldest first".to_owned());
+        }
+        let links = self.links.iter().map(|link| {
+            let known = enumerated::<LinkType>(&link.link_type);
+            known
+                .map(|known| (known, link.to.clone()))
+                .ok_or_else(|| format!("there is no Link Type {:?}", link.link_type))
+        });
+        Ok(Planted {
+            owner: self.owner.clone(),
+            spec: spec.ok_or_else(|| {
+                let all: Vec<String> = KeySpec::ALL.iter().map(ToString::to_string).collect();
+                format!("there is no kind {:?}; there are {}", self.kind, all.join(", "))
+            })?,
+            private_name: self.private_name.clone(),
+            public_name: self.public_name.clone(),
+            groups: self.groups.clone(),
+            custom: self.custom.clone(),
+            links: links.collect::<Result<_, _>>()?,
+            rotate_interval: self
+                .rotate_interval
+                .map(|wish| {
+                    u32::try_from(wish.seconds).map_err(|_| "its rotate-interval is too long".to_owned())
+                })
+                .transpose()?,
+            generations,
+        })
+    }
+
+    fn generation(&self, at: usize, made: &Made, now: DateTime) -> Result<Generation, String> {
+        let state = made.state.as_deref().unwrap_or("active");
+        let id = |half: &str, stated: &Option<String>| stated.clone().unwrap_or_else(|| self.id(at, half));
+        Ok(Generation {
+            private_id: id("private", &made.private_id),
+            public_id: id("public", &made.public_id),
+            created: made.created.as_deref().map_or(Ok(now), |text| time(text, now))?,
+            state: enumerated::<State>(state).ok_or_else(|| format!("there is no state {state:?}"))?,
+        })
+    }
+
+    /// The identifier of a half that states none: the same whenever the seed is read.
+    fn id(&self, generation: usize, half: &str) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            &self.owner,
+            self.private_name.as_deref().unwrap_or(""),
+            self.public_name.as_deref().unwrap_or(""),
+            half,
+        ] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(generation.to_be_bytes());
+        let digest = hash.finalize();
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
+        Builder::from_custom_bytes(bytes).into_uuid().to_string()
+    }
+}
+
+impl From<&Planted> for Pair {
+    fn from(planted: &Planted) -> Self {
+        let made = |one: &Generation| Made {
+            private_id: Some(one.private_id.clone()),
+            public_id: Some(one.public_id.clone()),
+            created: Some(clock::text(one.created)),
+            state: Some(one.state.to_string().to_lowercase().replace(' ', "-")),
+        };
+        Self {
+            owner: planted.owner.clone(),
+            kind: planted.spec.to_string(),
+            private_name: planted.private_name.clone(),
+            public_name: planted.public_name.clone(),
+            groups: planted.groups.clone(),
+            custom: planted.custom.clone(),
+            rotate_interval: planted.rotate_interval.map(|seconds| Period { seconds: seconds.into() }),
+            links: Vec::new(),
+            generations: planted.generations.iter().map(made).collect(),
+        }
+    }
+}
+
+/// A time, or how long ago.
+fn time(text: &str, now: DateTime) -> Result<DateTime, String> {
+    let time = match text.strip_suffix(" ago") {
+        Some(period) => clock::parse_duration(period).map(|seconds| now.plus(-seconds)),
+        None => clock::parse_time(text),
+    };
+    time.map_err(|error| format!("{error}; write it like 91d ago or 2027-01-01T00:00:00Z"))
+}

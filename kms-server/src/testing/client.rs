@@ -1,0 +1,65 @@
+//! What a client needs to reach a test server.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use kms_certs::{Authority, Error, Request, publish_file};
+
+/// A client's certificate and key, and a profile that `kms-client` reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TestClient {
+    folder: PathBuf,
+    name: String,
+}
+
+impl TestClient {
+    pub(super) fn make(
+        folder: &Path,
+        authority: &Authority,
+        name: &str,
+        server: SocketAddr,
+        now: SystemTime,
+    ) -> Result<Self, Error> {
+        // The name need not be one of a file.
+        let stem: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let client = Self { folder: folder.to_owned(), name: format!("client-{stem}") };
+        if !client.profile().exists() {
+            authority.issue(&Request::client(name), now)?.write(folder, &client.name)?;
+            let stem = &client.name;
+            let profile = format!(
+                "server = \"{server}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\nkey = \"{stem}.key\"\n"
+            );
+            publish_file(&client.profile(), profile.as_bytes())?;
+        }
+        Ok(client)
+    }
+
+    /// The profile: server, authority, certificate and key.
+    #[must_use]
+    pub fn profile(&self) -> PathBuf {
+        self.file("toml")
+    }
+
+    /// Its certificate, in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.file("pem")
+    }
+
+    /// Its private key, PKCS#8 in PEM.
+    #[must_use]
+    pub fn key(&self) -> PathBuf {
+        self.file("key")
+    }
+
+    /// The authority that signed the server's certificate, in PEM.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.name))
+    }
+}

@@ -1,0 +1,19 @@
+//! The mock, seen from where its users are: real clients and tests.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod admin;
+mod doors;
+mod faults;
+mod first;
+mod journal;
+mod lifetimes;
+mod peer;
+mod seeds;
+mod side_by_side;
