@@ -39,6 +39,9 @@ pub struct Chain {
     /// Backups that were ended before they were whole since then, newest first.
     #[serde(default)]
     pub begun: Vec<Begun>,
+    /// Whether its metadata is signed: then nothing but that says what its files are.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// A backup that is not whole.
@@ -54,7 +57,8 @@ impl Chain {
     /// A chain that was found in a folder.
     pub(super) fn found(id: String, job: String, stem: String, created: i64) -> Self {
         let (repository, paths, begun) = (String::new(), Vec::new(), Vec::new());
-        Self { id, job, stem, repository, paths, created, next: 1, complete: None, begun }
+        let (complete, signed) = (None, false);
+        Self { id, job, stem, repository, paths, created, next: 1, complete, begun, signed }
     }
 
     /// The chain as it is in `folder`, up to the point that file `newest` ends.

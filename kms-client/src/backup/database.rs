@@ -6,14 +6,14 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::thread;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::Batch;
 
-use super::chains::{Chain, ChainFile, path_of, text_of};
+use super::chains::{Chain, ChainFile, path_of, stem_and_number, text_of};
 use super::import::PendingImport;
 use super::records::{Contact, Job, JobKey, Recovery, Repository, ServerEntry, SyncRun, check_name};
 use super::tape::Catalog;
@@ -280,6 +280,23 @@ impl Database {
     pub fn chain(&self, id: &str) -> Result<Chain, BackupError> {
         let unknown = || BackupError::Unknown { what: "chain", name: id.to_owned() };
         self.read(&named(CHAINS, id))?.ok_or_else(unknown)
+    }
+
+    /// Whether a file is one of a chain that is known here as signed.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn is_signed(&self, file: &Path) -> Result<bool, BackupError> {
+        let file = absolute(file).map_err(BackupError::io("find", file))?;
+        let folder = folder_of(&file);
+        let stem = match file.extension().is_some_and(|extension| extension == "chain") {
+            true => file.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned),
+            false => stem_and_number(&file).map(|(stem, _)| stem),
+        };
+        let same = |chain: &Chain| {
+            chain.signed && chain.repository() == folder && Some(&chain.stem) == stem.as_ref()
+        };
+        Ok(self.chains()?.iter().any(same))
     }
 
     /// The files of a chain, in their order.

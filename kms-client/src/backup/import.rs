@@ -16,6 +16,7 @@ use super::archive::{Description, copy_manifest, facts};
 use super::chains::{Chain, ChainFile, path_of, stem_and_number, text_of};
 use super::database::Database;
 use super::restore::{OpenPoint, Point, open, open_metadata};
+use super::signing::Signatures;
 use super::state::State;
 use super::unlock::Unlocker;
 use super::{BackupError, KmsErrorKind};
@@ -77,11 +78,17 @@ pub fn candidates(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
     Ok(found)
 }
 
-/// Imports one chain.
+/// Imports one chain. `whole` reads all of its files through, so that whatever was altered is found now and not at a
+/// restore.
 ///
 /// # Errors
 /// What it lacks, or what is wrong with it.
-pub fn import(state: &State, path: &Path, unlocker: &mut Unlocker<'_>) -> Result<Imported, BackupError> {
+pub fn import(
+    state: &State,
+    path: &Path,
+    unlocker: &mut Unlocker<'_>,
+    whole: bool,
+) -> Result<Imported, BackupError> {
     let path = absolute(path).map_err(BackupError::io("find", path))?;
     let folder = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
     if path.extension().is_some_and(|extension| extension == "chain") {
@@ -89,12 +96,18 @@ pub fn import(state: &State, path: &Path, unlocker: &mut Unlocker<'_>) -> Result
         let point = Point::of_metadata(&path, &metadata)?;
         let newest = point.number();
         let opened = open_all(point, unlocker)?;
+        opened.prove(whole)?;
         let numbered = |file: &&ChainFile| file.number <= newest;
         let files: Vec<ChainFile> = metadata.files.iter().filter(numbered).cloned().collect();
         let chain = metadata.chain.moved(&folder, newest);
         return register(state, chain, files, &opened, newest, None);
     }
+    if unlocker.signatures == Signatures::Required {
+        let what = "a backup file is not signed itself: import its chain by its metadata".to_owned();
+        return Err(BackupError::NotABackup { file: path, what });
+    }
     let opened = open_all(Point::of_chain(&path)?, unlocker)?;
+    opened.prove(whole)?;
     let (newest, found, manifest) = newest_complete(&opened, &folder)?;
     let mut files = Vec::new();
     for (number, file, _) in opened.files().filter(|(number, ..)| *number <= newest) {

@@ -39,7 +39,7 @@ impl NewJob {
         let existing = found(database, name)?;
         let exists = || BackupError::Exists { what: "job", name: name.to_owned() };
         let (job, retry) = match existing.clone() {
-            None => (Job { name: name.to_owned(), created: now.0, kms: None, password: None }, false),
+            None => (Job::new(name, now), false),
             Some(job) => match &job.kms {
                 // A job with a password, or with none of its own, gets a key, and goes over to it.
                 None => (job, false),
@@ -170,7 +170,7 @@ pub fn set_password(
 ) -> Result<Job, BackupError> {
     check_name("job name", name)?;
     let existing = found(database, name)?;
-    let new = Job { name: name.to_owned(), created: now.0, kms: None, password: None };
+    let new = Job::new(name, now);
     let job = Job { password: Some(password), ..existing.clone().unwrap_or(new) };
     database.put_job(existing.as_ref(), &job, None)?;
     Ok(job)
@@ -185,7 +185,7 @@ pub fn keyless(database: &mut Database, name: &str, now: DateTime) -> Result<Job
     if database.job(name).is_ok() {
         return Err(BackupError::Exists { what: "job", name: name.to_owned() });
     }
-    let job = Job { name: name.to_owned(), created: now.0, kms: None, password: None };
+    let job = Job::new(name, now);
     database.put_job(None, &job, None)?;
     Ok(job)
 }

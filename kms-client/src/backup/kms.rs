@@ -37,6 +37,24 @@ pub trait KeyManagement {
     /// SHA-1 whatever the hash (KMIP 1.4 section 3.6).
     fn unwrap_keys(&self, wrapped: &[WrappedKey]) -> Vec<Result<Secret, KmsError>>;
 
+    /// Has the KMS make a pair on P-256, both halves Active, that signs and verifies. `name` is its Name.
+    ///
+    /// # Errors
+    /// When the KMS cannot be reached or refuses.
+    fn request_signing_key(&self, name: &str) -> Result<IssuedKey, KmsError>;
+
+    /// Has the KMS sign by ECDSA with SHA-256; the DER of r and s.
+    ///
+    /// # Errors
+    /// When the KMS cannot be reached or refuses.
+    fn sign(&self, private_id: &str, data: &[u8]) -> Result<Vec<u8>, KmsError>;
+
+    /// Whether such a signature is valid.
+    ///
+    /// # Errors
+    /// When the KMS cannot be reached or refuses.
+    fn verify(&self, public_id: &str, data: &[u8], signature: &[u8]) -> Result<bool, KmsError>;
+
     /// The certificates that the connection stands on, where it has any.
     fn certificates(&self) -> Vec<CertificateInUse> {
         Vec::new()

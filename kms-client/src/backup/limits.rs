@@ -13,6 +13,8 @@ pub const MAX_ADDRESS: usize = 260;
 pub const MAX_NAME: usize = 64;
 /// A public key as SubjectPublicKeyInfo, in bytes: RSA-8192 takes 1,062.
 pub const MAX_PUBLIC_KEY: usize = 2048;
+/// A signature, in bytes: RSA-8192 takes 1,024, ECDSA on P-256 at most 72.
+pub const MAX_SIGNATURE: usize = 1024;
 /// RSA keys shorter than this protect nothing (NIST SP 800-131A).
 pub const MIN_RSA_BITS: usize = 2048;
 

@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod restore;
 pub mod rewrap;
 pub mod schedule;
+pub mod signing;
 mod staging;
 pub mod state;
 pub mod sync;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::chains::{path_of, text_of};
@@ -40,6 +41,32 @@ pub struct Job {
     /// Its password; where there is one, it encrypts and not the KMS key.
     #[serde(default)]
     pub password: Option<PasswordKey>,
+    /// What signs its chains' metadata, if anything does.
+    #[serde(default)]
+    pub signing: Option<SigningKey>,
+}
+
+impl Job {
+    /// One that has nothing to encrypt with yet.
+    #[must_use]
+    pub fn new(name: &str, now: DateTime) -> Self {
+        Self { name: name.to_owned(), created: now.0, kms: None, password: None, signing: None }
+    }
+}
+
+/// A pair in a KMS that signs for a job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// The KMS server that holds it.
+    pub server: String,
+    /// Name of the pair in the KMS.
+    pub name: String,
+    /// Unique Identifier of the private half, which signs.
+    pub private_id: String,
+    /// Unique Identifier of the public half, which verifies.
+    pub public_id: String,
+    /// Since when this generation is used, in seconds since 1970-01-01T00:00:00Z.
+    pub since: i64,
 }
 
 /// A job's key pair in a KMS.

@@ -1,14 +1,17 @@
 //! Restores points in time: finds the files that one needs, has their keys unwrapped, unpacks.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::BackupError;
 use super::archive::{self, Observer, PointFile, RestoreOptions, RestoreSummary, facts};
-use super::chains::metadata::{self, Metadata};
+use super::chains::metadata::{self, Metadata, Unchecked};
 use super::chains::stem_and_number;
 use super::envelope::{FileKeyIdentity, Header, Locks, StoredStanza};
+use super::signing;
 use super::unlock::{LockedFile, Unlocker};
 
 /// Which keys open a file, from its header alone; no key is needed for that.
@@ -134,15 +137,41 @@ fn siblings(folder: &Path, stem: &str) -> Result<Vec<u32>, BackupError> {
     Ok(numbers)
 }
 
-/// Reads a chain's metadata, which takes the newest key alone.
+/// Reads a chain's metadata, which takes the newest key alone, and checks its signature as the unlocker says. Whether that
+/// was checked its chain says.
 ///
 /// # Errors
-/// When nothing opens it, or it is damaged.
+/// When nothing opens it, it is damaged, or its signature is not valid.
 pub fn open_metadata(path: &Path, unlocker: &mut Unlocker<'_>) -> Result<Metadata, BackupError> {
     let locked = locked(path)?;
     let identity = unlocker.unlock(&[locked]).into_iter().next();
     let identity = identity.unwrap_or(Err(Arc::new(BackupError::MissingFile { number: 0 })));
-    metadata::read(path, &identity.map_err(BackupError::Shared)?)
+    let Unchecked { mut metadata, body, signature } =
+        metadata::read(path, &identity.map_err(BackupError::Shared)?)?;
+    metadata.chain.signed = signing::check(path, &body, signature.as_ref(), unlocker)?;
+    Ok(metadata)
+}
+
+/// The point that ends with a backup file of a chain whose metadata is signed: the signed metadata says what its files are
+/// and what opens them, and not the files themselves.
+///
+/// # Errors
+/// As [`open_metadata`] has them, and `Damaged` where the metadata does not know that the file ends a point.
+pub fn signed_point(file: &Path, unlocker: &mut Unlocker<'_>) -> Result<Point, BackupError> {
+    let unknown = || BackupError::Damaged {
+        file: file.to_owned(),
+        what: "its chain's signed metadata knows of no point that it ends".to_owned(),
+    };
+    let (stem, number) = stem_and_number(file).ok_or_else(unknown)?;
+    let path = file.with_file_name(format!("{stem}.chain"));
+    let mut metadata = open_metadata(&path, unlocker)?;
+    metadata.files.retain(|known| known.number <= number);
+    match metadata.files.last() {
+        Some(last) if last.number == number && last.complete && metadata.chain.stem == stem => {
+            Ok(Point { named: file.to_owned(), ..Point::of_metadata(&path, &metadata)? })
+        }
+        _ => Err(unknown()),
+    }
 }
 
 /// A point whose files' keys are unwrapped, or not.
@@ -194,6 +223,28 @@ impl OpenPoint {
     /// Its files, oldest first.
     pub fn files(&self) -> impl Iterator<Item = OpenedFile<'_>> {
         self.files.iter().map(|(number, (path, identity))| (*number, path.as_path(), identity.as_ref()))
+    }
+
+    /// Shows that each file is the one that its key was made for: by its header, and `whole` by all of its contents.
+    ///
+    /// # Errors
+    /// `Damaged`, naming the first file that is not.
+    pub fn prove(&self, whole: bool) -> Result<(), BackupError> {
+        for (_, path, identity) in self.files() {
+            let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
+            let damaged = |what: &str| BackupError::Damaged { file: path.to_owned(), what: what.to_owned() };
+            let mut input = BufReader::new(File::open(path).map_err(BackupError::io("open", path))?);
+            let header = Header::read(&mut input).map_err(|error| damaged(&error.to_string()))?;
+            let opened = age::Decryptor::new_buffered(header.followed_by(input))
+                .and_then(|decryptor| decryptor.decrypt(std::iter::once(identity as &dyn age::Identity)));
+            let mut contents =
+                opened.map_err(|_| damaged("its header was altered, or it is another file of that name"))?;
+            if whole {
+                let read = io::copy(&mut contents, &mut io::sink());
+                read.map_err(|_| damaged("its contents were altered, or its end is missing"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Restores the point into `target`. With `salvage` what a file held that cannot be read is lost, and listed.

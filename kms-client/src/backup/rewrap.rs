@@ -15,6 +15,7 @@ use super::database::Database;
 use super::envelope::{KeyStanza, Locks, wrap, write_header};
 use super::jobs::{Protection, ReadyJob};
 use super::restore::looked;
+use super::signing::Signer;
 use super::staging::{NewFile, clean};
 use super::state::State;
 use super::unlock::{LockedFile, Unlocker};
@@ -31,8 +32,8 @@ pub struct Rewrapped {
     pub failed: Vec<BackupError>,
 }
 
-/// Gives every file of a chain a header for what encrypts `ready`'s backups now, then writes the chain's metadata for it.
-/// `progress` is told of each file.
+/// Gives every file of a chain a header for what encrypts `ready`'s backups now, then writes the chain's metadata for it, signed
+/// where `signer` is. `progress` is told of each file.
 ///
 /// # Errors
 /// When the database fails; what is wrong with a file is in the answer.
@@ -41,6 +42,7 @@ pub fn rewrap(
     chain: &Chain,
     ready: &ReadyJob,
     unlocker: &mut Unlocker<'_>,
+    signer: Option<&Signer<'_>>,
     progress: &dyn Fn(&Path),
 ) -> Result<Rewrapped, BackupError> {
     let _lock = state.lock_job(&chain.job)?;
@@ -94,7 +96,10 @@ pub fn rewrap(
         }
         state.database()?.put_chain(chain, &noted)?;
     }
-    metadata::write(chain, files, &recipients)?;
+    let mut chain = chain.clone();
+    chain.signed = signer.is_some();
+    metadata::write(&chain, files, &recipients, signer)?;
+    state.database()?.put_chain(&chain, &[])?;
     Ok(done)
 }
 

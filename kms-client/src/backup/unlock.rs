@@ -11,6 +11,7 @@ use kms_protocol::Secret;
 use super::envelope::{FileKeyIdentity, KeyReference, KeyStanza, Locks, PasswordIdentity, PasswordStanza};
 use super::kms::{KeyManagement, KmsError, KmsErrorKind, WrappedKey};
 use super::records::ServerEntry;
+use super::signing::Signatures;
 use super::{BackupError, limits};
 
 /// A file to be opened.
@@ -67,6 +68,8 @@ pub struct Unlocker<'a> {
     pub ask: &'a dyn Fn(&PasswordQuestion<'_>) -> Option<Secret>,
     /// What an Enterprise Manager answered.
     pub recovered: Recovered,
+    /// What to make of signatures of metadata.
+    pub signatures: Signatures,
 }
 
 impl Unlocker<'_> {

@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use crate::backup::archive::{BackupRequest, BackupSummary};
 use crate::backup::chains::{Plan, Wanted};
 use crate::backup::jobs::{Protection, ReadyJob, allow_offline, note_contact};
-use crate::backup::{KeyManagement, limits};
+use crate::backup::signing::Signer;
+use crate::backup::{BackupError, KeyManagement, limits};
 
 use super::Session;
 use super::exit::{CommandError, Exit};
 use super::output::{size, time};
 use super::quantity::bytes;
+use super::rewrap::signing;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -46,6 +48,15 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     let kms = if *dry_run { None } else { reach(session, &ready)? };
     let request = BackupRequest { job: job.clone(), paths: paths.clone(), target: to, now: session.now() };
     let wanted = Wanted { request, full: *full, checkpoint: *checkpoint };
+    let (signing, unsigned) = match signing(session, job) {
+        Ok(signing) => (signing.filter(|_| !dry_run), None),
+        Err(error) => (None, Some(error)),
+    };
+    let signer = match &signing {
+        Some(kms) => Signer::current(&session.state, job, kms.as_ref(), session.now()),
+        None => unsigned.map_or(Ok(None), Err),
+    };
+    let signer = signer.or_else(|error| not_signed(session, job, &error).map(|()| None))?;
     let plan = Plan::make(&session.state, &ready, wanted)?;
     let estimate = plan.estimate()?;
     let kind = if plan.is_full() { "full" } else { "incremental" };
@@ -72,8 +83,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     }
     session.output.event(&text, &event)?;
     let progress = session.output.progress("backing up", Some(estimate.bytes));
-    let summary = plan.run(kms.as_deref(), &progress)?;
+    let (summary, unsigned) = plan.run(kms.as_deref(), signer.as_ref(), &progress)?;
     drop(progress);
+    if let Some(error) = &unsigned {
+        not_signed(session, job, error)?;
+    }
     report(session, job, &summary)?;
     Ok(if summary.warnings.count == 0 { Exit::Done } else { Exit::Partly })
 }
@@ -113,6 +127,14 @@ fn reach(session: &Session, ready: &ReadyJob) -> Result<Option<Box<dyn KeyManage
             Ok(None)
         }
     }
+}
+
+/// Backups go on where nobody signs: the chain's metadata stays as it was until one can be signed.
+fn not_signed(session: &Session, job: &str, error: &BackupError) -> Result<(), CommandError> {
+    let event = json!({"event": "unsigned", "job": job, "error": error.to_string()});
+    let text =
+        format!("warning: {error}: the chain's metadata stays as it was until a later backup can be signed");
+    session.output.event(&text, &event)
 }
 
 fn report(session: &Session, job: &str, summary: &BackupSummary) -> Result<(), CommandError> {

@@ -21,6 +21,9 @@ pub struct Arguments {
     /// Go on with the imports that wait for a server, a key or a password.
     #[arg(long = "continue", conflicts_with = "paths")]
     go_on: bool,
+    /// Read all files through, so that whatever was altered is found now and not at a restore.
+    #[arg(long)]
+    verify: bool,
     #[command(flatten)]
     opening: OpeningOptions,
 }
@@ -38,7 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     }
     let ask = |question: &PasswordQuestion<'_>| session.ask_password(question);
     let mut unlocker = session.unlocker(&arguments.opening, &ask)?;
-    import_all(session, &files, &mut unlocker)
+    import_all(session, &files, &mut unlocker, arguments.verify)
 }
 
 /// Goes on with the imports that wait, as far as it goes: a server was added.
@@ -51,17 +54,18 @@ pub fn go_on(session: &Session) -> Result<(), CommandError> {
     let nobody = |_: &PasswordQuestion<'_>| None;
     let mut unlocker = session.unlocker(&OpeningOptions::default(), &nobody)?;
     let files: Vec<PathBuf> = waiting.iter().map(|pending| pending.path()).collect();
-    import_all(session, &files, &mut unlocker).map(|_| ())
+    import_all(session, &files, &mut unlocker, false).map(|_| ())
 }
 
 fn import_all(
     session: &Session,
     files: &[PathBuf],
     unlocker: &mut Unlocker<'_>,
+    whole: bool,
 ) -> Result<Exit, CommandError> {
     let mut exits = Vec::new();
     for file in files {
-        let result = import::import(&session.state, file, unlocker);
+        let result = import::import(&session.state, file, unlocker, whole);
         let outcome = result.as_ref().map(|_| ());
         let waits = import::note(&mut session.state.database()?, file, outcome, session.now())?;
         match result {
@@ -92,9 +96,10 @@ fn report(session: &Session, file: &Path, imported: &Imported) -> Result<(), Com
     let Imported { chain, files, newest } = imported;
     let event = json!({
         "event": "imported", "file": file.to_string_lossy(), "chain": chain.stem, "job": chain.job, "files": files,
-        "newest": newest, "restore": chain.complete.map(|number| chain.file(number).to_string_lossy().into_owned()),
+        "newest": newest, "signed": chain.signed, "restore": chain.complete.map(|number| chain.file(number).to_string_lossy().into_owned()),
     });
-    let text = format!("{}  job {}, {files} files, newest {}", chain.stem, chain.job, time(*newest));
+    let signed = if chain.signed { ", signed" } else { "" };
+    let text = format!("{}  job {}, {files} files, newest {}{signed}", chain.stem, chain.job, time(*newest));
     session.output.data(&text, &event)
 }
 
@@ -121,7 +126,7 @@ pub fn chain(session: &Session, command: &Command) -> Result<Exit, CommandError>
                 let complete = chain.complete;
                 let value = json!({
                     "chain": chain.stem, "id": chain.id, "job": chain.job, "files": files, "complete": complete,
-                    "repository": folder.to_string_lossy(), "created": chain.created,
+                    "repository": folder.to_string_lossy(), "created": chain.created, "signed": chain.signed,
                 });
                 session.output.data(&text, &value)?;
             }

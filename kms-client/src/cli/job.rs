@@ -10,6 +10,7 @@ use crate::backup::database::Database;
 use crate::backup::envelope::PasswordKey;
 use crate::backup::jobs::{NewJob, keyless, set_password, use_kms};
 use crate::backup::records::{Job, JobKey};
+use crate::backup::signing::begin;
 use crate::backup::{BackupError, KeyAlgorithm};
 
 use super::Session;
@@ -33,6 +34,9 @@ pub enum Command {
         key: KeyAlgorithm,
         #[command(flatten)]
         password: PasswordOptions,
+        /// Have a key of the KMS sign the metadata of the job's chains.
+        #[arg(long)]
+        sign: bool,
         /// Without a key of its own: the repositories that it backs up into have one.
         #[arg(long, conflicts_with_all = ["server", "key", "password_file"])]
         no_key: bool,
@@ -49,6 +53,12 @@ pub enum Command {
         /// How long the job may go on with the public key that it has while its KMS is down (s, m, h, d); 0s for not at all.
         #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "password_file")]
         offline: Option<u64>,
+        /// Have a key of the KMS sign the metadata of the job's chains from now on.
+        #[arg(long)]
+        sign: bool,
+        /// The registered KMS server that makes this key; the job's own unless given.
+        #[arg(long, value_name = "NAME", requires = "sign")]
+        server: Option<String>,
     },
     /// List the jobs.
     List,
@@ -79,23 +89,39 @@ impl PasswordOptions {
 
 pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
     match command {
-        Command::Create { name, no_key: true, .. } => {
-            let job = keyless(&mut session.state.database()?, &name, session.now())?;
+        Command::Create { name, no_key: true, sign, .. } => {
+            let mut job = keyless(&mut session.state.database()?, &name, session.now())?;
+            if sign {
+                job = signed(session, &name, None)?;
+            }
             session.output.data(&line(&job, None), &with_keys(&job, &[]))?;
         }
-        Command::Create { name, server, key, password, .. } => match password.key(session.now())? {
-            None => create(session, &name, server, key)?,
+        Command::Create { name, server, key, password, sign, .. } => match password.key(session.now())? {
+            None => create(session, &name, server, key, sign)?,
             Some(password) => {
                 let mut database = session.state.database()?;
                 if database.job(&name).is_ok() {
                     return Err(BackupError::Exists { what: "job", name }.into());
                 }
-                let job = set_password(&mut database, &name, password, session.now())?;
+                let mut job = set_password(&mut database, &name, password, session.now())?;
+                drop(database);
+                if sign {
+                    job = signed(session, &name, server)?;
+                }
                 session.output.data(&line(&job, None), &with_keys(&job, &[]))?;
             }
         },
-        Command::Set { name, password, kms, offline } => {
-            set(session, &name, password.key(session.now())?, kms, offline)?;
+        Command::Set { name, password, kms, offline, sign, server } => {
+            let password = password.key(session.now())?;
+            if sign {
+                let job = signed(session, &name, server)?;
+                if password.is_none() && !kms && offline.is_none() {
+                    let keys = session.state.database()?.keys(&name)?;
+                    session.output.data(&line(&job, keys.last()), &with_keys(&job, &keys))?;
+                    return Ok(Exit::Done);
+                }
+            }
+            set(session, &name, password, kms, offline)?;
         }
         Command::List => list(session)?,
         Command::Show { name } => {
@@ -115,6 +141,7 @@ fn create(
     name: &str,
     server: Option<String>,
     algorithm: KeyAlgorithm,
+    sign: bool,
 ) -> Result<(), CommandError> {
     let mut database = session.state.database()?;
     let server = match server {
@@ -137,8 +164,26 @@ fn create(
             return Err(error.into());
         }
     };
-    let (job, key) = new.complete(&mut session.state.database()?, issued, session.now())?;
+    let (mut job, key) = new.complete(&mut session.state.database()?, issued, session.now())?;
+    if sign {
+        job = signed(session, name, None)?;
+    }
     session.output.data(&line(&job, Some(&key)), &with_keys(&job, core::slice::from_ref(&key)))
+}
+
+/// Gives a job a key that signs.
+fn signed(session: &Session, name: &str, server: Option<String>) -> Result<Job, CommandError> {
+    let mut database = session.state.database()?;
+    let own = database.job(name)?.kms.map(|kms| kms.server);
+    let server = match server.or(own) {
+        Some(server) => server,
+        None => only_server(session, &mut database)?,
+    };
+    let server = database.server(&server)?;
+    drop(database);
+    let kms = session.connect(&server)?;
+    kms.check().map_err(BackupError::kms_failed(&server.name))?;
+    Ok(begin(&session.state, name, &server.name, kms.as_ref(), session.now())?)
 }
 
 fn set(
@@ -159,7 +204,7 @@ fn set(
         None => {
             return Err(CommandError::Config {
                 what: "nothing is said of what to change".to_owned(),
-                hint: "give --password-file, --kms or --offline",
+                hint: "give --password-file, --kms, --offline or --sign",
             });
         }
     };
@@ -207,6 +252,11 @@ fn with_keys(job: &Job, keys: &[JobKey]) -> Value {
 }
 
 fn line(job: &Job, key: Option<&JobKey>) -> String {
+    let signing = job.signing.as_ref().map(|key| format!("; signed with key {}", key.private_id));
+    format!("{}{}", encryption_line(job, key), signing.unwrap_or_default())
+}
+
+fn encryption_line(job: &Job, key: Option<&JobKey>) -> String {
     let Some(kms) = &job.kms else { return format!("{}  {}", job.name, password_line(job)) };
     let offline = kms.offline.map_or_else(String::new, |time| format!(", may go on without it for {time} s"));
     let key = match (&kms.blocked, key) {

@@ -9,6 +9,7 @@ use kms_protocol::Secret;
 
 use crate::backup::envelope::{Locks, StoredStanza};
 use crate::backup::records::ServerEntry;
+use crate::backup::signing::Signatures;
 use crate::backup::unlock::{PasswordQuestion, Recovered, Unlocker};
 use crate::backup::{BackupError, limits, recovery};
 
@@ -28,6 +29,12 @@ pub struct OpeningOptions {
     /// An Enterprise Manager's answer to a request of this installation.
     #[arg(long, value_name = "FILE")]
     pub recovery: Option<PathBuf>,
+    /// Take only what the signed metadata of a chain says. This installation demands it of chains that it knows as signed.
+    #[arg(long, conflicts_with = "unverified")]
+    pub signed: bool,
+    /// Do not look at signatures: the KMS that verifies them is gone.
+    #[arg(long)]
+    pub unverified: bool,
 }
 
 impl Session {
@@ -47,6 +54,11 @@ impl Session {
             recovered: match &options.recovery {
                 Some(answer) => recovery::accept(&self.state, answer)?,
                 None => Recovered::new(),
+            },
+            signatures: match (options.signed, options.unverified) {
+                (true, _) => Signatures::Required,
+                (_, true) => Signatures::Ignored,
+                _ => Signatures::WherePresent,
             },
         })
     }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::backup::BackupError;
 use crate::backup::archive::{RestoreOptions, RestoreSummary};
-use crate::backup::restore::{OpenPoint, Point, open, open_metadata};
+use crate::backup::restore::{OpenPoint, Point, open, open_metadata, signed_point};
+use crate::backup::signing::Signatures;
 use crate::backup::unlock::{PasswordQuestion, Unlocker};
 
 use super::Session;
@@ -47,7 +48,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     };
     let mut points = Vec::new();
     for file in &arguments.files {
-        match point(file, &mut unlocker) {
+        match point(session, file, &mut unlocker) {
             Ok(point) => points.push(point),
             Err(error) => failed(file, error.into())?,
         }
@@ -72,12 +73,25 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
 }
 
 /// The point that a file stands for.
-pub fn point(file: &Path, unlocker: &mut Unlocker<'_>) -> Result<Point, BackupError> {
+fn point(session: &Session, file: &Path, unlocker: &mut Unlocker<'_>) -> Result<Point, BackupError> {
+    let before = unlocker.signatures;
+    if before == Signatures::WherePresent && session.state.database()?.is_signed(file)? {
+        unlocker.signatures = Signatures::Required;
+    }
+    let point = point_of(file, unlocker);
+    unlocker.signatures = before;
+    point
+}
+
+fn point_of(file: &Path, unlocker: &mut Unlocker<'_>) -> Result<Point, BackupError> {
     if file.extension().is_some_and(|extension| extension == "chain") {
         let metadata = open_metadata(file, unlocker)?;
         return Point::of_metadata(file, &metadata);
     }
-    Point::of_file(file)
+    match unlocker.signatures {
+        Signatures::Required => signed_point(file, unlocker),
+        _ => Point::of_file(file),
+    }
 }
 
 /// Restores one point, and says how many files of it are lost.

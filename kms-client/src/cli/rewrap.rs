@@ -5,10 +5,11 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::backup::BackupError;
 use crate::backup::jobs::ReadyJob;
 use crate::backup::rewrap::{rewrap, usage};
+use crate::backup::signing::Signer;
 use crate::backup::unlock::PasswordQuestion;
+use crate::backup::{BackupError, KeyManagement};
 
 use super::Session;
 use super::exit::{CommandError, Exit};
@@ -40,6 +41,7 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     }
     let ask = |question: &PasswordQuestion<'_>| session.ask_password(question);
     let mut unlocker = session.unlocker(opening, &ask)?;
+    let signing = signing(session, job)?;
     let mut exits = Vec::new();
     for chain in &wanted {
         let progress = |file: &Path| {
@@ -47,7 +49,11 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
             // When nobody reads events any more the next result says so.
             let _ = session.output.event(&format!("{}: new header", file.display()), &event);
         };
-        let done = rewrap(&session.state, chain, &ready, &mut unlocker, &progress)?;
+        let signer = match &signing {
+            Some(kms) => Signer::current(&session.state, job, kms.as_ref(), session.now())?,
+            None => None,
+        };
+        let done = rewrap(&session.state, chain, &ready, &mut unlocker, signer.as_ref(), &progress)?;
         exits.push(if done.failed.is_empty() { Exit::Done } else { Exit::Partly });
         let (changed, unchanged, failed) = (done.changed, done.unchanged, done.failed.len());
         for error in done.failed {
@@ -61,6 +67,15 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
         session.output.data(&text, &value)?;
     }
     Ok(if exits.iter().all(|exit| *exit == Exit::Done) { Exit::Done } else { Exit::Partly })
+}
+
+/// The KMS that signs for a job, where it signs.
+pub fn signing(session: &Session, job: &str) -> Result<Option<Box<dyn KeyManagement>>, BackupError> {
+    let database = session.state.database()?;
+    let Some(key) = database.job(job)?.signing else { return Ok(None) };
+    let server = database.server(&key.server)?;
+    drop(database);
+    (session.connect)(&server).map(Some).map_err(BackupError::kms_failed(&server.name))
 }
 
 #[derive(Subcommand)]

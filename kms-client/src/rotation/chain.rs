@@ -6,7 +6,7 @@ use kms_protocol::enums::{LinkType, State};
 
 use super::{Finding, KnownKey, Unusable};
 use crate::error::Error;
-use crate::keys::View;
+use crate::keys::{KeySpec, View};
 use crate::limits;
 
 /// What is known of an object by now.
@@ -135,9 +135,10 @@ pub(super) fn by_links(key: &KnownKey, walk: &Walk<'_>) -> Verdict {
     Verdict::Lost(because)
 }
 
-/// Whether a key may take the known one's place: of the same algorithm, for encryption, and not shorter.
+/// Whether a key may take the known one's place: of the same algorithm, for encryption, and not shorter. A key on P-256
+/// may be one that verifies.
 fn fits(key: &KnownKey, view: &View) -> bool {
-    key.spec.fits(view) && view.may_encrypt()
+    key.spec.fits(view) && (key.spec == KeySpec::P256 || view.may_encrypt())
 }
 
 /// What is to be made of the hits of a search.

@@ -262,8 +262,8 @@ fn a_backup_that_was_ended_goes_on_behind_its_last_file_however_often_that_happe
         let wanted = Wanted { request, full: false, checkpoint: 25_000 };
         let plan = Plan::make(&state, &ready, wanted).unwrap();
         let resumes = plan.resumes();
-        let ended = catch_unwind(AssertUnwindSafe(|| plan.run(None, observer)));
-        (resumes, ended.ok().map(Result::unwrap))
+        let ended = catch_unwind(AssertUnwindSafe(|| plan.run(None, None, observer)));
+        (resumes, ended.ok().map(|ended| ended.unwrap().0))
     };
     let stored = |bytes| Bomb { after: bytes, seen: Mutex::new(0) };
     assert_eq!(run(&stored(100_000)), (false, None));

@@ -31,7 +31,7 @@ fn job(name: &str, generation: Option<u32>) -> Job {
         blocked: None,
         offline: None,
     };
-    Job { name: name.to_owned(), created: 7, kms: Some(kms), password: None }
+    Job { name: name.to_owned(), created: 7, kms: Some(kms), password: None, signing: None }
 }
 
 fn key(generation: u32) -> JobKey {

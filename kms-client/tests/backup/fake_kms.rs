@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 use kms_client::backup::{
     CertificateInUse, Finding, IssuedKey, KeyManagement, KeyRequest, KmsError, KmsErrorKind, KnownKey,
     Scheme, WrappedKey, Wrapping,
@@ -32,6 +36,7 @@ struct Inner {
     unwrap_calls: usize,
     rotation_calls: usize,
     certificate_end: Option<i64>,
+    signers: Vec<EcdsaKeyPair>,
 }
 
 #[derive(Clone, Default)]
@@ -133,6 +138,9 @@ impl Inner {
     }
 
     fn find(&self, known: &KnownKey) -> Finding {
+        if known.private_id.starts_with("signer-") {
+            return Finding::Unchanged;
+        }
         let Some(first) = number(&known.private_id).filter(|id| self.pairs.contains_key(id)) else {
             return Finding::Gone;
         };
@@ -146,6 +154,12 @@ impl Inner {
             _ if self.pending => Finding::PendingActivation,
             _ => Finding::Rotated { generations, newest: self.issued(id) },
         }
+    }
+
+    fn signer(&self, number: Option<&str>) -> Result<&EcdsaKeyPair, KmsError> {
+        let at = number.and_then(|number| number.parse::<usize>().ok()).unwrap_or(0);
+        let missing = || error(KmsErrorKind::NoSuchKey, "Item Not Found");
+        at.checked_sub(1).and_then(|at| self.signers.get(at)).ok_or_else(missing)
     }
 
     fn unwrap_one(&self, wrapped: &WrappedKey) -> Result<Secret, KmsError> {
@@ -201,6 +215,30 @@ impl KeyManagement for FakeKms {
             }
             Err(error) => wrapped.iter().map(|_| Err(error.clone())).collect(),
         }
+    }
+
+    fn request_signing_key(&self, _: &str) -> Result<IssuedKey, KmsError> {
+        let mut inner = self.lock()?;
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
+        let public_key_spki = public.as_ref().to_vec();
+        inner.signers.push(key);
+        let number = inner.signers.len();
+        let (private_id, public_id) = (format!("signer-{number}"), format!("verifier-{number}"));
+        Ok(IssuedKey { private_id, public_id, public_key_spki, scheme: Scheme::P256 })
+    }
+
+    fn sign(&self, private_id: &str, data: &[u8]) -> Result<Vec<u8>, KmsError> {
+        let inner = self.lock()?;
+        let key = inner.signer(private_id.strip_prefix("signer-"))?;
+        Ok(key.sign(&SystemRandom::new(), data).unwrap().as_ref().to_vec())
+    }
+
+    fn verify(&self, public_id: &str, data: &[u8], signature: &[u8]) -> Result<bool, KmsError> {
+        let inner = self.lock()?;
+        let key = inner.signer(public_id.strip_prefix("verifier-"))?;
+        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.public_key().as_ref());
+        Ok(public.verify(data, signature).is_ok())
     }
 
     fn certificates(&self) -> Vec<CertificateInUse> {

@@ -19,6 +19,7 @@ mod forged;
 mod import;
 mod recovery;
 mod rewrap;
+mod signed;
 mod system;
 mod tape;
 mod trees;

@@ -8,6 +8,7 @@ use kms_client::backup::archive::facts;
 use kms_client::backup::jobs::ReadyJob;
 use kms_client::backup::records::ServerEntry;
 use kms_client::backup::rewrap::rewrap;
+use kms_client::backup::signing::Signatures;
 use kms_client::backup::state::State;
 use kms_client::backup::unlock::{Recovered, Unlocker};
 use kms_client::cli::Exit;
@@ -131,8 +132,9 @@ fn a_backup_that_ends_before_a_rewrap_begins_is_not_forgotten() {
         passwords: Vec::new(),
         ask: &|_| None,
         recovered: Recovered::default(),
+        signatures: Signatures::default(),
     };
-    rewrap(&state, &chain, &ready, &mut unlocker, &|_| {}).unwrap();
+    rewrap(&state, &chain, &ready, &mut unlocker, None, &|_| {}).unwrap();
     let next = installation.run("backup docs @tree --to @backups --json").events().pop().unwrap();
     assert_eq!(next["number"], 3, "the chain goes on");
 }

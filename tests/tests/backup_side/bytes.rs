@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use kms_client::backup::archive::{RestoreOptions, Unobserved};
 use kms_client::backup::kmip::Kmip;
-use kms_client::backup::restore::{Point, open};
+use kms_client::backup::restore::{Point, open, open_metadata};
+use kms_client::backup::signing::Signatures;
 use kms_client::backup::state::State;
 use kms_client::backup::unlock::{Recovered, Unlocker};
 use kms_client::backup::{KeyManagement, KmsError};
@@ -28,10 +29,15 @@ fn restore(place: &Place, file: &Path, salvage: bool) -> Result<BTreeSet<PathBuf
         passwords: Vec::new(),
         ask: &|_| None,
         recovered: Recovered::new(),
+        signatures: Signatures::default(),
     };
     let target = place.path("restored");
     let _ = fs::remove_dir_all(&target);
-    let point = Point::of_file(file).map_err(|error| error.to_string())?;
+    let point = match file.extension().is_some_and(|extension| extension == "chain") {
+        true => open_metadata(file, &mut unlocker).and_then(|metadata| Point::of_metadata(file, &metadata)),
+        false => Point::of_file(file),
+    };
+    let point = point.map_err(|error| error.to_string())?;
     let opened = open(vec![point], &mut unlocker).remove(0);
     let summary = opened.restore(&target, RestoreOptions::default(), salvage, &Unobserved);
     let summary = summary.map_err(|error| error.to_string())?;
@@ -80,6 +86,19 @@ fn a_thousand_flipped_bytes_are_found_and_named_and_cost_nothing_else() {
         }
         fs::write(file, &kept[which]).unwrap();
     }
+    let metadata = files[0].with_extension("chain");
+    let whole = fs::read(&metadata).unwrap();
+    for _ in 0..FLIPS / 10 {
+        let mut bytes = whole.clone();
+        let (at, bit) = (chance.below(bytes.len()), chance.below(8));
+        bytes[at] ^= 1 << bit;
+        fs::write(&metadata, bytes).unwrap();
+        let told = format!("byte {at}, bit {bit} of {}", metadata.display());
+        let error = restore(&place, &metadata, false).expect_err(&told);
+        assert!(error.contains(&*metadata.to_string_lossy()), "{told}: {error}");
+        assert!(!place.path("restored").exists(), "{told}: nothing half restored");
+    }
+    // The chain opens without it.
     restore(&place, newest, false).unwrap();
     assert_same(&tree, &place.path("restored/tree"));
 }

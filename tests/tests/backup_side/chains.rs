@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use crate::support::{Place, file_of};
 
@@ -54,6 +55,9 @@ fn a_sparse_file_of_more_than_4_gib_comes_back_sparse() {
     let data = restored.metadata().unwrap();
     assert_eq!(data.len(), length);
     assert!(data.blocks() * 512 < 10_000_000, "{} bytes on disk", data.blocks() * 512);
+    let (original, restored_file) = (path.as_os_str(), restored.as_os_str());
+    let compared = Command::new("cmp").args([original, restored_file]).status().unwrap();
+    assert!(compared.success(), "bit for bit");
     let words = |at| {
         use std::os::unix::fs::FileExt;
         let mut words = [0; 5];

@@ -80,7 +80,7 @@ fn whatever_is_killed_when_the_next_run_goes_on() {
     let mut files: Vec<_> =
         place.path("backups").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "age"));
-    for file in files.iter().rev().take(30) {
+    for file in files.iter().rev().take(kills().max(30)) {
         let target = place.path("each");
         let finished = restore(&place.client, file, &target);
         let part = finished.stderr.contains("ended before it was whole");

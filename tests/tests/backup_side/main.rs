@@ -17,4 +17,5 @@ mod p256;
 mod plugin;
 mod points;
 mod round_trips;
+mod signed;
 mod support;

@@ -10,6 +10,7 @@ use super::super::database::Database;
 use super::super::envelope::{Locks, wrap};
 use super::super::jobs::{Protection, ReadyJob};
 use super::super::kms::KeyManagement;
+use super::super::signing::Signer;
 use super::super::state::State;
 use super::super::{BackupError, limits};
 use super::{Begun, Chain, ChainFile, metadata, text_of};
@@ -97,15 +98,18 @@ impl<'a> Plan<'a> {
         archive::estimate(&self.roots, &self.request.target, &self.continuation.earlier)
     }
 
-    /// Writes the backup, then the chain's metadata. `kms` is the job's, where it can be reached.
+    /// Writes the backup, then the chain's metadata. `kms` is the job's, where it can be reached. Where a job signs and
+    /// nobody can, the metadata stays as it was; the next backup that can be signed writes it for all files. So it does where
+    /// the KMS fails at it in the end, which comes second.
     ///
     /// # Errors
     /// When a file cannot be written. What was written up to there stays, and the next backup goes on with it.
     pub fn run(
         self,
         kms: Option<&dyn KeyManagement>,
+        signer: Option<&Signer<'_>>,
         observer: &dyn Observer,
-    ) -> Result<BackupSummary, BackupError> {
+    ) -> Result<(BackupSummary, Option<BackupError>), BackupError> {
         let Self { state, ready, request, roots, chain, continuation, _lock } = self;
         let recipients = ready.recipients()?;
         let recipients: Vec<&dyn age::Recipient> = recipients.iter().map(AsRef::as_ref).collect();
@@ -122,10 +126,14 @@ impl<'a> Plan<'a> {
             observer,
             &mut written,
         )?;
-        if let Some(chain) = record.chain {
-            write_metadata(state, &chain, ready, kms, &recipients)?;
+        let Some(chain) = record.chain else { return Ok((summary, None)) };
+        if ready.job.signing.is_some() && signer.is_none() {
+            return Ok((summary, None));
         }
-        Ok(summary)
+        match write_metadata(state, chain, ready, kms, &recipients, signer) {
+            Err(error) if error.kms().is_some() => Ok((summary, Some(error))),
+            written => written.map(|()| (summary, None)),
+        }
     }
 }
 
@@ -189,6 +197,7 @@ impl Record<'_> {
             next: 1,
             complete: None,
             begun: Vec::new(),
+            signed: false,
         });
         chain.next = file.number + 1;
         chain.begun.retain(|begun| begun.number != self.began);
@@ -220,19 +229,20 @@ impl Record<'_> {
 /// new one first, where the KMS can be asked.
 fn write_metadata(
     state: &State,
-    chain: &Chain,
+    mut chain: Chain,
     ready: &ReadyJob,
     kms: Option<&dyn KeyManagement>,
     recipients: &[&dyn age::Recipient],
+    signer: Option<&Signer<'_>>,
 ) -> Result<(), BackupError> {
     let mut files = state.database()?.chain_files(&chain.id)?;
-    if let Some(kms) = kms {
-        let renewed = renew(&mut files, ready, kms, recipients);
-        if !renewed.is_empty() {
-            state.database()?.put_chain(chain, &renewed)?;
-        }
+    let renewed = kms.map(|kms| renew(&mut files, ready, kms, recipients)).unwrap_or_default();
+    let was_signed = std::mem::replace(&mut chain.signed, signer.is_some());
+    metadata::write(&chain, files, recipients, signer)?;
+    if !renewed.is_empty() || was_signed != chain.signed {
+        state.database()?.put_chain(&chain, &renewed)?;
     }
-    metadata::write(chain, files, recipients)
+    Ok(())
 }
 
 /// Has the KMS unwrap, in one call, what is wrapped for its older keys, and wraps it for `recipients`. What it does not

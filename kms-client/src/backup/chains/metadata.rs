@@ -2,7 +2,8 @@
 //!
 //! An age file beside the backup files, for the newest key only; inside JSON. What the backup files' own headers hold for
 //! the keys of their time, it holds for the newest one, so that it takes that key alone to open the chain. It is written
-//! anew after each backup; a chain without it opens by its backup files.
+//! anew after each backup; a chain without it opens by its backup files. Where the job signs, the signature follows it in a
+//! line of its own ([`signing`](crate::backup::signing)).
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Chain, ChainFile};
 use crate::backup::envelope::Header;
+use crate::backup::signing::{Signature, Signer};
 use crate::backup::staging::NewFile;
 use crate::backup::{BackupError, limits};
 
@@ -37,16 +39,24 @@ pub fn write(
     chain: &Chain,
     files: Vec<ChainFile>,
     recipients: &[&dyn age::Recipient],
+    signer: Option<&Signer<'_>>,
 ) -> Result<(), BackupError> {
     let (repository, path) = (chain.repository(), chain.metadata());
     let failed = |error| BackupError::io("write the metadata", &path)(error);
     let metadata = Metadata { format: FORMAT, chain: chain.clone(), files };
+    let json = |error: serde_json::Error| failed(error.into());
+    let mut text = serde_json::to_vec(&metadata).map_err(json)?;
+    if let Some(signer) = signer {
+        let signature = serde_json::to_vec(&signer.sign(&text)?).map_err(json)?;
+        text.push(b'\n');
+        text.extend(signature);
+    }
     let file = NewFile::create(&repository)?;
     let put = || -> io::Result<()> {
         let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
             .map_err(|_| io::Error::other("its recipients cannot be used together"))?;
         let mut stream = encryptor.wrap_output(io::BufWriter::new(file.file()))?;
-        let compressed = zstd::encode_all(serde_json::to_vec(&metadata)?.as_slice(), limits::ZSTD_LEVEL)?;
+        let compressed = zstd::encode_all(text.as_slice(), limits::ZSTD_LEVEL)?;
         stream.write_all(&compressed)?;
         stream.finish()?.flush()
     };
@@ -54,11 +64,22 @@ pub fn write(
     file.replace(path.file_name().unwrap_or_default()).map(drop)
 }
 
+/// Metadata as it was read: not to be believed before its signature was checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unchecked {
+    /// What it says.
+    pub metadata: Metadata,
+    /// The bytes that are signed.
+    pub body: Vec<u8>,
+    /// The signature, where there is one.
+    pub signature: Option<Signature>,
+}
+
 /// Reads the metadata in the file at `path`.
 ///
 /// # Errors
 /// When it is damaged or of a newer version.
-pub fn read(path: &Path, identity: &dyn age::Identity) -> Result<Metadata, BackupError> {
+pub fn read(path: &Path, identity: &dyn age::Identity) -> Result<Unchecked, BackupError> {
     let not_metadata = |what: String| BackupError::NotABackup { file: path.to_owned(), what };
     let mut input = BufReader::new(File::open(path).map_err(BackupError::io("open", path))?);
     let header = Header::read(&mut input).map_err(|error| not_metadata(error.to_string()))?;
@@ -77,11 +98,18 @@ pub fn read(path: &Path, identity: &dyn age::Identity) -> Result<Metadata, Backu
     let decoder = zstd::Decoder::new(compressed.as_slice());
     let read = decoder.and_then(|decoder| decoder.take(limit + 1).read_to_end(&mut json));
     read.map_err(|error| not_metadata(error.to_string()))?;
-    let metadata: Metadata = serde_json::from_slice(&json)
-        .map_err(|error| not_metadata(format!("it is no chain's metadata: {error}")))?;
+    let no_metadata = |error| not_metadata(format!("it is no chain's metadata: {error}"));
+    let signature = match json.iter().position(|byte| *byte == b'\n') {
+        None => None,
+        Some(end) => {
+            let signature = json.split_off(end);
+            Some(serde_json::from_slice(&signature).map_err(no_metadata)?)
+        }
+    };
+    let metadata: Metadata = serde_json::from_slice(&json).map_err(no_metadata)?;
     if metadata.format > FORMAT {
         let what = format!("its format is {}, this kms-client knows {FORMAT}", metadata.format);
         return Err(not_metadata(what));
     }
-    Ok(metadata)
+    Ok(Unchecked { metadata, body: json, signature })
 }
