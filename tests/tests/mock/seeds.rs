@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use kms_client::{KeySpec, Profile};
-use kms_protocol::enums::{LinkType, State};
+use kms_protocol::enums::State;
 use kms_server::seed::{Applied, Seed};
 use kms_server::testing::blocking::TestServer;
 use kms_tests::process::{Server, finish};
