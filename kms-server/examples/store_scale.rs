@@ -69,14 +69,22 @@ fn key() -> Given {
 }
 
 fn private_id(number: u32) -> String {
-    uuid::Builder::from_random_bytes(random(u64::from(number), 16).try_into().unwrap())
-        .into_uuid()
-        .to_string()
+    id(number, u64::from(number))
 }
 
 fn public_id(number: u32) -> String {
-    let seed = u64::from(number) | 1 << 40;
-    uuid::Builder::from_random_bytes(random(seed, 16).try_into().unwrap()).into_uuid().to_string()
+    id(number, u64::from(number) | 1 << 40)
+}
+
+/// As the server makes them: the time, then random bytes.
+fn id(number: u32, seed: u64) -> String {
+    let millis = u64::try_from(initial_date(number).0).unwrap() * 1_000;
+    let random: [u8; 10] = random(seed, 10).try_into().unwrap();
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
+}
+
+fn initial_date(number: u32) -> DateTime {
+    DateTime(NOW.0 - 80 * 86_400 + i64::from(number % 6_000_000))
 }
 
 /// Bytes that look random and are the same each time.
@@ -116,7 +124,7 @@ fn pair(number: u32, key: &StoreKey) -> (Object, Object) {
             Attribute::CryptographicUsageMask(usage),
             Attribute::Link(Link::to(link_type, other)),
             Attribute::State(State::Active),
-            Attribute::InitialDate(DateTime(NOW.0 - 80 * 86_400 + i64::from(number % 6_000_000))),
+            Attribute::InitialDate(initial_date(number)),
             Attribute::ActivationDate(NOW),
             Attribute::LastChangeDate(NOW),
         ];

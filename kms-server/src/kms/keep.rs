@@ -6,11 +6,10 @@ use kms_protocol::attribute::{Attribute, AttributeKind, Attributes, Digest};
 use kms_protocol::enums::{CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, ObjectType};
 use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject};
 use kms_protocol::ttlv::Bytes;
-use uuid::Uuid;
 
 use super::content::Taken;
 use super::model::Object;
-use super::new_object::{generator, requested, usual_usage};
+use super::new_object::{generator, new_id, requested, usual_usage};
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
 use super::{Context, Event, Kms, attributes, lifecycle};
@@ -59,7 +58,7 @@ impl Kms {
     ) -> Result<Object, Refusal> {
         let list = self.templated(attributes, context)?;
         let list = requested(&Attributes::default(), &Attributes::from(list))?;
-        let id = Uuid::new_v4().to_string();
+        let id = new_id(context.now);
         let mut object = Object::new(id, &context.caller.principal, object_type, list);
         merge(&mut object, &taken.attributes)?;
         complete(&mut object, taken, origin, context.now);

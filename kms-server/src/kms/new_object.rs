@@ -9,12 +9,20 @@ use kms_protocol::enums::{
 };
 use kms_protocol::ttlv::{Bytes, Interval, Writer};
 use kms_protocol::{DateTime, Version};
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
 use super::{attributes, lifecycle};
 use crate::crypto::KeySpec;
 use crate::limits;
+
+/// A new Unique Identifier. It begins with the time (UUID version 7), so that objects that are made together lie together in
+/// the store: a commit among a million then touches few of its pages.
+pub(super) fn new_id(now: DateTime) -> String {
+    let seconds = u64::try_from(now.0).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, 0)).to_string()
+}
 
 /// Attributes that only the server sets (the rules of KMIP 1.4 section 3 and 2.1 section 4).
 const SERVERS_OWN: &[AttributeKind] = &[

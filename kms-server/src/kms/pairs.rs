@@ -4,10 +4,9 @@ use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, Attributes};
 use kms_protocol::enums::{LinkType, ObjectType};
 use kms_protocol::ttlv::Bytes;
-use uuid::Uuid;
 
 use super::model::{Material, Object};
-use super::new_object::{complete, describe_material, pair_spec, requested};
+use super::new_object::{complete, describe_material, new_id, pair_spec, requested};
 use super::policy::Policies;
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
@@ -30,8 +29,8 @@ impl Kms {
         let public = requested(common, public)?;
         let spec = pair_spec(&private, &public)?;
         let mut pair = Pair {
-            private: new_half(owner, ObjectType::PrivateKey, private),
-            public: new_half(owner, ObjectType::PublicKey, public),
+            private: Object::new(new_id(now), owner, ObjectType::PrivateKey, private),
+            public: Object::new(new_id(now), owner, ObjectType::PublicKey, public),
         };
         for half in [&pair.private, &pair.public] {
             lifecycle::check_dates(half)?;
@@ -93,9 +92,12 @@ impl Kms {
         let spec = spec_of(&old.private)?;
         // What a client states must fit; what falls due states nothing.
         let before = attributes.iter().any(|attributes| !attributes.list.is_empty()).then(|| old.clone());
+        let half = |object_type, old: &Object, own| {
+            Ok::<_, Refusal>(Object::new(new_id(now), &old.owner, object_type, requested(common, own)?))
+        };
         let fresh = Pair {
-            private: new_half(&old.private.owner, ObjectType::PrivateKey, requested(common, private)?),
-            public: new_half(&old.public.owner, ObjectType::PublicKey, requested(common, public)?),
+            private: half(ObjectType::PrivateKey, &old.private, private)?,
+            public: half(ObjectType::PublicKey, &old.public, public)?,
         };
         check_same_kind(&old, &fresh, spec)?;
         let mut planned = rotation::rotate(old, fresh, dates, retire_after, now);
@@ -168,10 +170,6 @@ pub(super) fn joined(private: Object, public: Option<Object>) -> Result<Pair, Re
 pub(super) fn rotation_puts(rotation: &Rotation) -> Vec<Put> {
     let Rotation { old, new, .. } = rotation;
     [&old.private, &old.public, &new.private, &new.public].map(Object::put).to_vec()
-}
-
-fn new_half(owner: &str, object_type: ObjectType, attributes: Vec<Attribute>) -> Object {
-    Object::new(Uuid::new_v4().to_string(), owner, object_type, attributes)
 }
 
 /// A pair is replaced by one of its own kind: what a request says of that has to be so.

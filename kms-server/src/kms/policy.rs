@@ -165,7 +165,7 @@ impl Policy {
     /// evenly from nothing to `jitter` over all pairs.
     #[must_use]
     pub fn jitter_of(&self, private: &str) -> i64 {
-        // FNV-1a: identifiers are random, so this only has to be the same on every server and every day.
+        // FNV-1a: identifiers end at random, so this only has to be the same on every server and every day.
         let hash = private.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });

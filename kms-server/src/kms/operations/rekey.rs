@@ -3,13 +3,12 @@
 use kms_protocol::attribute::{AttributeKind, Attributes};
 use kms_protocol::enums::{ObjectType, UniqueIdentifierPlaceholder as Placeholder};
 use kms_protocol::operation::{RekeyRequest, RekeyResponse};
-use uuid::Uuid;
 
 use super::encrypt::of_type;
 use crate::kms::content::Taken;
 use crate::kms::keep::{new_key, raw_key};
 use crate::kms::model::Object;
-use crate::kms::new_object::{describe_material, requested};
+use crate::kms::new_object::{describe_material, new_id, requested};
 use crate::kms::recorded::By;
 use crate::kms::rotation::{self, Dates};
 use crate::kms::{Context, Event, Kms, Reason, Refusal, lifecycle, no_key_value};
@@ -34,7 +33,7 @@ pub(in crate::kms) fn rekey(
         Some(offset) => Dates::Offset(i64::from(offset.0)),
     };
     let wished = requested(&Attributes::default(), &request.attributes)?;
-    let fresh = Object::new(Uuid::new_v4().to_string(), &old.owner, ObjectType::SymmetricKey, wished);
+    let fresh = Object::new(new_id(context.now), &old.owner, ObjectType::SymmetricKey, wished);
     for (stated, before) in [
         (fresh.algorithm().map(|one| one.to_string()), old.algorithm().map(|one| one.to_string())),
         (fresh.length().map(|one| one.to_string()), old.length().map(|one| one.to_string())),
