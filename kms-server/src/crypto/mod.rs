@@ -23,6 +23,7 @@ mod ec;
 pub mod format;
 pub mod generate;
 pub mod hash;
+pub mod issuer;
 mod key;
 mod keyring;
 pub mod limits;

@@ -110,6 +110,7 @@ fn is_for_everybody(operation: Operation) -> bool {
             | Operation::Interop
             | Operation::Log
             | Operation::Ping
+            | Operation::Pkcs11
             | Operation::Poll
             | Operation::Process
             | Operation::Query

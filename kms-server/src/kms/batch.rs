@@ -161,6 +161,7 @@ impl Kms {
             Operation::AdjustAttribute => self.call(item, context, run::adjust_attribute),
             Operation::Archive => self.call(item, context, run::archive),
             Operation::Cancel => self.call(item, context, run::cancel),
+            Operation::Certify => self.call(item, context, run::certify),
             Operation::Check => self.call(item, context, run::check),
             Operation::Create => self.call(item, context, run::create),
             Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),
@@ -186,6 +187,7 @@ impl Kms {
             Operation::MacVerify => self.call(item, context, run::mac_verify),
             Operation::ModifyAttribute => self.call(item, context, run::modify_attribute),
             Operation::ObtainLease => self.call(item, context, run::obtain_lease),
+            Operation::Pkcs11 => self.call(item, context, run::pkcs_11),
             Operation::Ping => self.call(item, context, run::ping),
             Operation::Poll => self.call(item, context, run::poll),
             Operation::Process => self.call(item, context, run::process),
@@ -193,6 +195,7 @@ impl Kms {
             Operation::QueryAsynchronousRequests => {
                 self.call(item, context, run::query_asynchronous_requests)
             }
+            Operation::Recertify => self.call(item, context, run::recertify),
             Operation::Recover => self.call(item, context, run::recover),
             Operation::Register => self.call(item, context, run::register),
             Operation::Rekey => self.call(item, context, run::rekey),
@@ -224,12 +227,14 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 46] = [
+pub(super) const OPERATIONS: [Operation; 49] = [
     Operation::Create,
     Operation::CreateKeyPair,
     Operation::Register,
     Operation::Rekey,
     Operation::DeriveKey,
+    Operation::Certify,
+    Operation::Recertify,
     Operation::Locate,
     Operation::Check,
     Operation::Get,
@@ -267,6 +272,7 @@ pub(super) const OPERATIONS: [Operation; 46] = [
     Operation::AdjustAttribute,
     Operation::SetAttribute,
     Operation::SetEndpointRole,
+    Operation::Pkcs11,
     Operation::Interop,
     Operation::QueryAsynchronousRequests,
     Operation::Process,

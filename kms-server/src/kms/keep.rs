@@ -138,7 +138,7 @@ fn is_same_family(one: &Attribute, other: &Attribute) -> bool {
 }
 
 /// Fills in what the server knows of a new object, and its first state.
-fn complete(object: &mut Object, taken: &Taken, origin: Origin, now: DateTime) {
+pub(super) fn complete(object: &mut Object, taken: &Taken, origin: Origin, now: DateTime) {
     if let Some(format) = taken.format {
         object.set(Attribute::KeyFormatType(format));
     }

@@ -3,6 +3,7 @@
 pub mod access;
 mod adoption;
 pub mod attributes;
+mod authority;
 mod batch;
 mod certificates;
 pub mod check;

@@ -12,6 +12,7 @@
 #[path = "../asking/mod.rs"]
 mod asking;
 mod attributes;
+mod certifying;
 mod ciphers;
 mod keeping;
 mod messages;

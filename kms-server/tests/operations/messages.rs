@@ -136,7 +136,7 @@ fn each_version_is_told_of_its_own_operations_and_types() {
         (Version::V1_2, Operation::Encrypt, Operation::Import, 9),
         (Version::V1_4, Operation::Import, Operation::Log, 9),
         (Version::V2_0, Operation::Log, Operation::Ping, 9),
-        (Version::V2_1, Operation::Ping, Operation::Certify, 9),
+        (Version::V2_1, Operation::Ping, Operation::Validate, 9),
     ] {
         let (operations, object_types) = told(version);
         assert!(operations.contains(&has) && !operations.contains(&lacks), "{version}: {operations:?}");

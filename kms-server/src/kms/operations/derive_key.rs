@@ -18,6 +18,7 @@ use crate::crypto::{Cipher, PublicKey};
 use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, raw_key};
 use crate::kms::model::{Material, Object};
+use crate::kms::new_object::requested;
 use crate::kms::recorded::By;
 use crate::kms::{Context, Event, Kms, Reason, Refusal, no_key_value};
 use crate::store::Batch;
@@ -55,6 +56,7 @@ pub(in crate::kms) fn derive_key(
         allowed(base, CryptographicUsageMask::DERIVE_KEY, "Derive Key")?;
     }
     let list = kms.templated(&request.attributes, context)?;
+    let list = requested(&Attributes::default(), &Attributes::from(list))?;
     let bytes = length_of(&list)?;
     let is_usage_stated = list.iter().any(|one| one.kind() == AttributeKind::CryptographicUsageMask);
     let method = Method { kms, parameters: &request.derivation_parameters, bytes };
@@ -107,7 +109,7 @@ fn managed(object_type: ObjectType, derived: Secret, list: &[Attribute]) -> Resu
     });
     match object_type {
         ObjectType::SymmetricKey if algorithm.is_none() => {
-            Err(Refusal::new(Reason::InvalidMessage, "the Cryptographic Algorithm of the new key is missing"))
+            Err(invalid("the Cryptographic Algorithm of the new key is missing".to_owned()))
         }
         ObjectType::SymmetricKey => Ok(raw_key(derived, algorithm, None)),
         ObjectType::SecretData => Ok(ManagedObject::SecretData(SecretData {

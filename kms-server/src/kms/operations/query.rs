@@ -3,6 +3,7 @@
 use kms_protocol::enums::{ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode};
 use kms_protocol::object::exists_in;
 use kms_protocol::operation::{CapabilityInformation, QueryRequest, QueryResponse};
+use kms_protocol::ttlv::{Bytes, ItemType, RawValue};
 
 use crate::kms::batch::operations_of;
 use crate::kms::new_object::generator;
@@ -26,6 +27,9 @@ pub(in crate::kms) fn query(
             QueryFunction::QueryServerInformation => {
                 response.vendor_identification =
                     Some(concat!("kms-server ", env!("CARGO_PKG_VERSION")).to_owned());
+                // It says no more of itself, and has the field that tells so.
+                response.server_information =
+                    Some(RawValue { item_type: ItemType::Structure, bytes: Bytes::default() });
             }
             QueryFunction::QueryRngs => response.rng_parameters = vec![generator()],
             QueryFunction::QueryCapabilities => response.capabilities = vec![capabilities()],
