@@ -34,4 +34,5 @@ pub mod store_key;
 pub mod testing;
 pub mod tls;
 pub mod webhook;
+pub mod wire;
 pub mod workers;

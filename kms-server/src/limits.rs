@@ -228,3 +228,6 @@ pub const GENERATIONS_TOLD: usize = 1_000;
 
 /// Bytes of a seed: ten thousand pairs.
 pub const SEED: u64 = 8 << 20;
+
+/// Bytes that the tools for messages take at once: a capture of an afternoon.
+pub const WIRE_INPUT: usize = 64 << 20;

@@ -83,6 +83,13 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
         tls = tls.with_suites(suites);
     }
+    if let Some(file) = &options.key_log {
+        warn!(file = %file.display(), "the secrets of every TLS session are written down");
+        tls = tls.with_key_log(file).map_err(|error| {
+            Failure::new(Kind::State, format!("cannot write {}: {error}", file.display()))
+                .hint("name another --key-log")
+        })?;
+    }
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;

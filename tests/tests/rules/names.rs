@@ -254,6 +254,8 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/connection/", "writes an encoded response"),
         ("kms-server/src/interposed.rs", "takes encoded requests and answers apart"),
         ("kms-server/src/mock.rs", "takes encoded answers apart, for the journal"),
+        ("kms-server/src/wire/input.rs", "decodes messages that somebody wants to look at"),
+        ("kms-server/src/cli/ttlv.rs", "shows messages that somebody wants to look at"),
         ("kms-server/src/testing/keys.rs", "gives the same key to several test servers"),
         ("kms-server/src/persona/", "takes encoded requests and answers apart"),
         ("kms-server/src/service.rs", "hands the store's key to the cryptography"),
