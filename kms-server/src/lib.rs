@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod backup;
+pub mod cassette;
 pub mod certificate;
 pub mod clock;
 pub mod config;

@@ -2,12 +2,14 @@
 
 mod audit;
 mod banner;
+mod cassette;
 mod certs;
 mod ctl;
 mod events;
 mod faults;
 mod journal;
 mod keys;
+mod manual;
 mod policies;
 mod seed;
 mod serve;
@@ -75,9 +77,23 @@ enum Command {
     Store(store::StoreOptions),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
+    /// Stands between a client and another server, and writes down what both say
+    Record(cassette::Record),
+    /// Answers as another server did when it was recorded
+    Replay(cassette::Replay),
     /// Shows, makes, examines or compares messages
     #[command(subcommand)]
     Ttlv(ttlv::Command),
+    /// Writes completions for a shell to stdout
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes manual pages, one for each command
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Checks a seed of a development server
     #[command(subcommand)]
     Seed(seed::Offline),
@@ -197,6 +213,10 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Ctl(options) => ctl::run(&options),
         Command::Store(options) => store::run(&options),
         Command::Certs(options) => certs::run(&options),
+        Command::Record(options) => cassette::record(&options, started),
+        Command::Replay(options) => cassette::replay(&options, started),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder),
         Command::Ttlv(command) => ttlv::run(&command),
         Command::Seed(command) => seed::check(&command),
         Command::Audit(options) => audit::run(&options),
