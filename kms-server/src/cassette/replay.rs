@@ -88,7 +88,7 @@ impl Service for Replayer {
     fn handle(&self, request: &[u8], _caller: &Caller, now: DateTime) -> Secret {
         let answer = self.find(request).and_then(|answer| renewed(request, &answer, now).ok());
         answer.unwrap_or_else(|| {
-            let refusal = Refusal::new(Reason::Unavailable, "the cassette has no answer to this request");
+            let refusal = Refusal::new(Reason::Denied, "the cassette has no answer to this request");
             refuse_all(request, &refusal, now)
         })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use kms_client::{KeySpec, Profile};
-use kms_protocol::enums::{LinkType, State};
+use kms_protocol::enums::State;
 use kms_server::seed::{Applied, Seed};
 use kms_server::testing::blocking::TestServer;
 use kms_tests::process::{Server, finish};
@@ -52,7 +52,7 @@ fn a_seed_has_fixed_identifiers_states_and_rotated_generations() {
     );
     let newest = ctl(&["key", "show", NEWEST]);
     assert_eq!((newest["generation"].as_i64(), newest["groups"][0].as_str()), (Some(2), Some("backup")));
-    let middle = newest["predecessor"].as_str().expect(&LinkType::ReplacedObjectLink.to_string());
+    let middle = newest["predecessor"].as_str().expect("a Replaced Object Link");
     assert_eq!(ctl(&["key", "show", middle])["predecessor"], OLDEST);
 
     // It was due before the server began.
