@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod backup;
+pub mod cassette;
 pub mod certificate;
 pub mod clock;
 pub mod config;
@@ -34,4 +35,5 @@ pub mod store_key;
 pub mod testing;
 pub mod tls;
 pub mod webhook;
+pub mod wire;
 pub mod workers;

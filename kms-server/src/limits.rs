@@ -250,3 +250,12 @@ pub const GENERATIONS_TOLD: usize = 1_000;
 
 /// Bytes of a seed: ten thousand pairs.
 pub const SEED: u64 = 8 << 20;
+
+/// Bytes that the tools for messages take at once: a capture of an afternoon.
+pub const WIRE_INPUT: usize = 64 << 20;
+
+/// For a recorded server to take a request or give an answer; what generates keys takes seconds.
+pub const UPSTREAM: Duration = Duration::from_secs(60);
+
+/// Bytes of a cassette: tens of thousands of exchanges.
+pub const CASSETTE: u64 = 256 << 20;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use kms_certs::{Authority, KeyKind, Request};
+use kms_certs::{Authority, Flaw, KeyKind, Request};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -85,7 +85,8 @@ impl Pki {
     }
 }
 
-/// Issues a certificate for another client from the PKI in `folder`; its files are called after `name`.
+/// Issues a certificate for another client from the PKI in `folder`, broken in one way where that is asked for; its files are
+/// called after `name`.
 ///
 /// # Errors
 /// [`Failure`] when there is no authority, or the name cannot be one of a file and a certificate.
@@ -93,6 +94,7 @@ pub fn issue_client(
     folder: &Path,
     name: &str,
     key: KeyKind,
+    flaw: Option<Flaw>,
     now: SystemTime,
 ) -> Result<kms_certs::Issued, Failure> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
@@ -104,7 +106,9 @@ pub fn issue_client(
         Failure::new(Kind::State, what)
             .hint("start `kms-server dev` once to make one, or name its folder with --state")
     })?;
-    authority.issue(&Request::client(name).key(key), now).map_err(cannot_make)
+    let request = Request::client(name).key(key);
+    let request = flaw.map_or(request.clone(), |flaw| request.flaw(flaw));
+    authority.issue(&request, now).map_err(cannot_make)
 }
 
 struct Leaf {

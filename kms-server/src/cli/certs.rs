@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use kms_certs::{Access, KeyKind, replace_file};
+use kms_certs::{Access, Flaw, KeyKind, replace_file};
 use kms_server::certificate::Certificate;
 use kms_server::clock;
 use kms_server::failure::{Failure, Kind};
@@ -36,6 +36,9 @@ enum Command {
         /// The kind of key
         #[arg(long, value_enum, default_value = "ecdsa")]
         key: Key,
+        /// Breaks it in one way, for a test that has to see it refused
+        #[arg(long, value_enum, value_name = "HOW")]
+        broken: Option<Broken>,
         /// Prints the files as JSON
         #[arg(long)]
         json: bool,
@@ -57,6 +60,35 @@ enum Key {
     RsaPkcs1,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Broken {
+    /// It ended a day ago
+    Expired,
+    /// It begins in a day
+    NotYetValid,
+    /// It names nobody
+    WrongName,
+    /// It is a server's
+    WrongUsage,
+    /// It does not say what it is for
+    NoUsage,
+    /// Another authority signed it
+    OtherAuthority,
+}
+
+impl From<Broken> for Flaw {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Expired => Self::Expired,
+            Broken::NotYetValid => Self::NotYetValid,
+            Broken::WrongName => Self::WrongName,
+            Broken::WrongUsage => Self::WrongUsage,
+            Broken::NoUsage => Self::NoUsage,
+            Broken::OtherAuthority => Self::OtherAuthority,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Made {
     certificate: PathBuf,
@@ -66,9 +98,10 @@ struct Made {
 
 pub(super) fn run(options: &Certs) -> Result<(), Failure> {
     match &options.command {
-        Command::Client { name, state, out, key, json } => {
+        Command::Client { name, state, out, key, broken, json } => {
             let folder = state.join("pki");
-            let made = client(&folder, name, out.clone().unwrap_or_else(|| folder.clone()), *key)?;
+            let flaw = broken.map(Flaw::from);
+            let made = client(&folder, name, out.clone().unwrap_or_else(|| folder.clone()), (*key, flaw))?;
             if *json {
                 return say_json(&made);
             }
@@ -81,9 +114,14 @@ pub(super) fn run(options: &Certs) -> Result<(), Failure> {
     }
 }
 
-fn client(folder: &std::path::Path, name: &str, out: PathBuf, key: Key) -> Result<Made, Failure> {
+fn client(
+    folder: &std::path::Path,
+    name: &str,
+    out: PathBuf,
+    (key, flaw): (Key, Option<Flaw>),
+) -> Result<Made, Failure> {
     let kind = if key == Key::Ecdsa { KeyKind::EcdsaP256 } else { KeyKind::Rsa2048 };
-    let issued = pki::issue_client(folder, name, kind, clock::system_time())?;
+    let issued = pki::issue_client(folder, name, kind, flaw, clock::system_time())?;
     let failed = |error: kms_certs::Error| {
         Failure::new(Kind::State, error.to_string()).hint("name a folder that can be written with --out")
     };

@@ -2,16 +2,19 @@
 
 mod audit;
 mod banner;
+mod cassette;
 mod certs;
 mod ctl;
 mod events;
 mod faults;
 mod journal;
 mod keys;
+mod manual;
 mod policies;
 mod seed;
 mod serve;
 mod store;
+mod ttlv;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -74,6 +77,23 @@ enum Command {
     Store(store::StoreOptions),
     /// Makes certificates of the development authority
     Certs(certs::Certs),
+    /// Stands between a client and another server, and writes down what both say
+    Record(cassette::Record),
+    /// Answers as another server did when it was recorded
+    Replay(cassette::Replay),
+    /// Shows, makes, examines or compares messages
+    #[command(subcommand)]
+    Ttlv(ttlv::Command),
+    /// Writes completions for a shell to stdout
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes manual pages, one for each command
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Checks a seed of a development server
     #[command(subcommand)]
     Seed(seed::Offline),
@@ -136,6 +156,9 @@ struct Dev {
     /// Has key material follow from this number: the same keys each time, and secret no more; the store says so for ever
     #[arg(long, value_name = "NUMBER")]
     rng_seed: Option<u64>,
+    /// Writes the secrets of every TLS session to this file, for Wireshark: whoever has it reads everything
+    #[arg(long, value_name = "FILE")]
+    key_log: Option<PathBuf>,
     /// How many exchanges the journal keeps; 0 keeps none and costs nothing
     #[arg(long, value_name = "COUNT", default_value_t = limits::JOURNAL)]
     journal: usize,
@@ -190,6 +213,11 @@ pub fn run(cli: Cli, started: Instant) -> Result<(), Failure> {
         Command::Ctl(options) => ctl::run(&options),
         Command::Store(options) => store::run(&options),
         Command::Certs(options) => certs::run(&options),
+        Command::Record(options) => cassette::record(&options, started),
+        Command::Replay(options) => cassette::replay(&options, started),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder),
+        Command::Ttlv(command) => ttlv::run(&command),
         Command::Seed(command) => seed::check(&command),
         Command::Audit(options) => audit::run(&options),
         Command::CheckConfig { file } => check_config(&file),

@@ -83,6 +83,13 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
         tls = tls.with_suites(suites);
     }
+    if let Some(file) = &options.key_log {
+        warn!(file = %file.display(), "the secrets of every TLS session are written down");
+        tls = tls.with_key_log(file).map_err(|error| {
+            Failure::new(Kind::State, format!("cannot write {}: {error}", file.display()))
+                .hint("name another --key-log")
+        })?;
+    }
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
@@ -187,7 +194,7 @@ fn apply_seed(file: &Path, state: &DevState, kms: &Kms, mock: &Mock, now: DateTi
     let folder = state.folder.join("pki");
     for Client { name } in &seed.clients {
         if !folder.join(format!("{name}.pem")).exists() {
-            let issued = pki::issue_client(&folder, name, KeyKind::EcdsaP256, clock::system_time())?;
+            let issued = pki::issue_client(&folder, name, KeyKind::EcdsaP256, None, clock::system_time())?;
             issued.write(&folder, name).map_err(|error| Failure::new(Kind::State, error.to_string()))?;
         }
     }
@@ -221,7 +228,7 @@ fn gather_entropy() {
 }
 
 /// Runs a server on threads of its own.
-fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -232,7 +239,7 @@ fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), F
     result
 }
 
-fn signals() -> Result<Signals, Failure> {
+pub(super) fn signals() -> Result<Signals, Failure> {
     Signals::catch().map_err(|error| Failure::new(Kind::Other, format!("cannot catch signals: {error}")))
 }
 
@@ -263,12 +270,12 @@ fn tell(ready: &Ready, report: &ReadyReport, banner: &str) -> Result<(), Failure
 }
 
 /// What is told to whoever started the server.
-struct Announcement {
-    banner: String,
-    profile: Option<PathBuf>,
+pub(super) struct Announcement {
+    pub banner: String,
+    pub profile: Option<PathBuf>,
 }
 
-async fn run_until_stopped(
+pub(super) async fn run_until_stopped(
     parts: Parts,
     config: &Config,
     ready: &Ready,
@@ -312,7 +319,7 @@ fn milliseconds(since: Instant) -> u64 {
 }
 
 /// A file of an earlier server must not pass for this one's.
-fn remove_stale(ready: &Ready) -> Result<(), Failure> {
+pub(super) fn remove_stale(ready: &Ready) -> Result<(), Failure> {
     let Some(file) = &ready.ready_file else { return Ok(()) };
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -6,7 +6,8 @@ use kms_protocol::{Tag, Version};
 
 use crate::limits;
 
-/// A message whose byte strings, big integers and passwords are zeros of the same length.
+/// A message whose byte strings, big integers and passwords are zeros of the same length, public keys and certificates
+/// excepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Redacted(Vec<u8>);
 
@@ -55,6 +56,8 @@ pub fn redacted(message: &[u8]) -> Option<Redacted> {
 fn blank(mut reader: Reader<'_>, copy: &mut [u8]) -> Option<()> {
     while let Some(item) = reader.next_item().ok()? {
         let length = match item.content {
+            // They are no secret, and what is recorded is worth little without them.
+            Content::Structure(_) if matches!(item.tag, Tag::PUBLIC_KEY | Tag::CERTIFICATE) => continue,
             Content::Structure(inner) => {
                 blank(inner, copy)?;
                 continue;
@@ -85,6 +88,9 @@ mod tests {
             writer.item(Tag::KEY_MATERIAL, ItemType::ByteString, b"hunter2");
             writer.item(Tag::PASSWORD, ItemType::TextString, b"hunter2");
             writer.item(Tag::PRIVATE_EXPONENT, ItemType::BigInteger, b"hunter22");
+            writer.structure(Tag::PUBLIC_KEY, |writer| {
+                writer.item(Tag::KEY_MATERIAL, ItemType::ByteString, b"for all");
+            });
             writer.item(Tag::USERNAME, ItemType::TextString, b"veeam");
         });
         let bytes = writer.into_bytes();
@@ -92,6 +98,7 @@ mod tests {
         assert_eq!(kept.len(), bytes.len());
         assert!(!kept.bytes().windows(6).any(|window| window == b"hunter"));
         assert!(kept.text().contains("\"veeam\""), "{}", kept.text());
+        assert!(kept.bytes().windows(7).any(|window| window == b"for all"), "a public key is no secret");
         assert_eq!(redacted(&bytes[..20]), None);
     }
 }

@@ -3,8 +3,11 @@
 mod refusal;
 mod verifier;
 
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kms_protocol::DateTime;
 use rustls::crypto::CryptoProvider;
@@ -14,7 +17,7 @@ use rustls::server::{
     StoresServerSessions, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, RootCertStore, version};
+use rustls::{CipherSuite, KeyLog, RootCertStore, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -79,6 +82,7 @@ pub struct ServerTls {
     tickets: Arc<dyn ProducesTickets>,
     principals: Arc<Principals>,
     mock: Option<Arc<Mock>>,
+    key_log: Option<Arc<KeyFile>>,
 }
 
 impl ServerTls {
@@ -109,6 +113,7 @@ impl ServerTls {
             tickets: rustls::crypto::aws_lc_rs::Ticketer::new().map_err(library)?,
             principals: Arc::default(),
             mock: None,
+            key_log: None,
             provider,
         })
     }
@@ -134,6 +139,15 @@ impl ServerTls {
     pub fn with_mock(mut self, mock: Option<Arc<Mock>>) -> Self {
         self.mock = mock;
         self
+    }
+
+    /// Writes the secrets of every session to a file, in the format that Wireshark reads: for development alone.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn with_key_log(mut self, file: &std::path::Path) -> std::io::Result<Self> {
+        self.key_log = Some(Arc::new(KeyFile::open(file)?));
+        Ok(self)
     }
 
     /// Performs the handshake on `stream` and tells who called.
@@ -173,6 +187,9 @@ impl ServerTls {
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
             .with_client_cert_verifier(Arc::new(verifier))
             .with_cert_resolver(Arc::clone(&self.resolver) as Arc<dyn ResolvesServerCert>);
+        if let Some(key_log) = &self.key_log {
+            config.key_log = Arc::clone(key_log) as Arc<dyn KeyLog>;
+        }
         if self.mock.as_ref().is_some_and(|mock| mock.faults.troubles_handshakes()) {
             // A resumed session shows no certificate, and nothing is known then of whose it is.
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
@@ -182,6 +199,26 @@ impl ServerTls {
         config.session_storage = Arc::clone(&self.sessions);
         config.ticketer = Arc::clone(&self.tickets);
         Ok(config)
+    }
+}
+
+/// A file of session secrets, one line each.
+#[derive(Debug)]
+struct KeyFile(Mutex<File>);
+
+impl KeyFile {
+    fn open(path: &std::path::Path) -> std::io::Result<Self> {
+        File::options().create(true).append(true).mode(0o600).open(path).map(|file| Self(Mutex::new(file)))
+    }
+}
+
+impl KeyLog for KeyFile {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let line = format!("{label} {} {}\n", hex::encode(client_random), hex::encode(secret));
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            tracing::warn!(%error, "the secrets of a TLS session cannot be written");
+        }
     }
 }
 

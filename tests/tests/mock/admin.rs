@@ -1,6 +1,8 @@
 //! Faults and journal from any language: the admin API and `kms-server ctl`, on the program itself.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use kms_client::Profile;
 use kms_protocol::Version;
@@ -100,5 +102,46 @@ fn help_names_every_fault() {
         "store:",
     ] {
         assert!(help.stdout.contains(kind), "{kind} is missing in {}", help.stdout);
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let said = finish(Command::new(program("kms-server")).args(["completions", "bash"])).success().stdout;
+    let folder = tempfile::tempdir().expect("a folder");
+    let _ = finish(Command::new(program("kms-server")).arg("man").arg(folder.path())).success();
+    for command in ["dev", "run", "ctl", "ttlv", "record", "replay", "seed", "certs"] {
+        assert!(said.contains(command), "{command}");
+        assert!(folder.path().join(format!("kms-server-{command}.1")).exists(), "kms-server-{command}.1");
+    }
+}
+
+#[test]
+fn a_broken_certificate_is_refused_for_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), "127.0.0.1:0");
+    for (broken, why) in [
+        ("expired", "expired at"),
+        ("not-yet-valid", "is not yet valid"),
+        ("wrong-name", "names nobody"),
+        ("wrong-usage", "lacks clientAuth"),
+        ("no-usage", "lacks clientAuth"),
+        ("other-authority", "comes from another authority"),
+    ] {
+        let mut command = Command::new(program("kms-server"));
+        let state = folder.path().display().to_string();
+        let _ = finish(command.args(["certs", "client", broken, "--broken", broken, "--state", &state]))
+            .success();
+        let stem = server.pki().join(broken);
+        let client = kms_client::Client::builder(&server.listen).ca_file(server.pki().join("ca.pem"));
+        let client = client.identity_files(stem.with_extension("pem"), stem.with_extension("key"));
+        let client = kms_client::blocking::Client::new(client.build().expect("a client")).expect("a client");
+        assert!(client.locate(&LocateRequest::default()).is_err(), "{broken}");
+        // Client and server end their halves of the handshake each in its own time.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !server.log().contains(why) {
+            assert!(Instant::now() < deadline, "{broken}: {}", server.log());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }

@@ -14,6 +14,7 @@ mod faults;
 mod first;
 mod journal;
 mod lifetimes;
+mod messages;
 mod peer;
 mod seeds;
 mod side_by_side;

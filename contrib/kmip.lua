@@ -1,0 +1,470 @@
+-- Shows KMIP (TTLV) in Wireshark and tshark: one line for each item, with its tag, type and value.
+--
+--   kms-server dev --key-log keys.log
+--   tshark -i lo -f "port 5696" -o tls.keylog_file:keys.log -X lua_script:contrib/kmip.lua -Y kmip_ttlv
+--
+-- Without TLS, as in a capture made behind a proxy, it is found on TCP port 5696 as well.
+
+local kmip = Proto("kmip_ttlv", "Key Management Interoperability Protocol (TTLV)")
+local fields = kmip.fields
+fields.tag = ProtoField.uint24("kmip_ttlv.tag", "Tag", base.HEX)
+fields.type = ProtoField.uint8("kmip_ttlv.type", "Type", base.HEX)
+fields.length = ProtoField.uint32("kmip_ttlv.length", "Length", base.DEC)
+fields.operation = ProtoField.string("kmip_ttlv.operation", "Operation")
+fields.status = ProtoField.string("kmip_ttlv.status", "Result Status")
+
+local TYPES = {
+  [1] = "Structure", [2] = "Integer", [3] = "Long Integer", [4] = "Big Integer", [5] = "Enumeration", [6] = "Boolean",
+  [7] = "Text String", [8] = "Byte String", [9] = "Date Time", [10] = "Interval", [11] = "Date Time Extended",
+}
+
+-- GENERATED: tags, operations and statuses, by `cargo test -p kms-tests --test wireshark` (it says what to paste).
+-- TABLES
+local TAGS = {
+  [0x420001] = "Activation Date",
+  [0x420002] = "Application Data",
+  [0x420003] = "Application Namespace",
+  [0x420004] = "Application Specific Information",
+  [0x420005] = "Archive Date",
+  [0x420006] = "Asynchronous Correlation Value",
+  [0x420007] = "Asynchronous Indicator",
+  [0x420008] = "Attribute",
+  [0x420009] = "Attribute Index",
+  [0x42000A] = "Attribute Name",
+  [0x42000B] = "Attribute Value",
+  [0x42000C] = "Authentication",
+  [0x42000D] = "Batch Count",
+  [0x42000E] = "Batch Error Continuation Option",
+  [0x42000F] = "Batch Item",
+  [0x420010] = "Batch Order Option",
+  [0x420011] = "Block Cipher Mode",
+  [0x420012] = "Cancellation Result",
+  [0x420013] = "Certificate",
+  [0x420014] = "Certificate Identifier",
+  [0x420015] = "Certificate Issuer",
+  [0x420016] = "Certificate Issuer Alternative Name",
+  [0x420017] = "Certificate Issuer Distinguished Name",
+  [0x420018] = "Certificate Request",
+  [0x420019] = "Certificate Request Type",
+  [0x42001A] = "Certificate Subject",
+  [0x42001B] = "Certificate Subject Alternative Name",
+  [0x42001C] = "Certificate Subject Distinguished Name",
+  [0x42001D] = "Certificate Type",
+  [0x42001E] = "Certificate Value",
+  [0x42001F] = "Common Template-Attribute",
+  [0x420020] = "Compromise Date",
+  [0x420021] = "Compromise Occurrence Date",
+  [0x420022] = "Contact Information",
+  [0x420023] = "Credential",
+  [0x420024] = "Credential Type",
+  [0x420025] = "Credential Value",
+  [0x420026] = "Criticality Indicator",
+  [0x420027] = "CRT Coefficient",
+  [0x420028] = "Cryptographic Algorithm",
+  [0x420029] = "Cryptographic Domain Parameters",
+  [0x42002A] = "Cryptographic Length",
+  [0x42002B] = "Cryptographic Parameters",
+  [0x42002C] = "Cryptographic Usage Mask",
+  [0x42002D] = "Custom Attribute",
+  [0x42002E] = "D",
+  [0x42002F] = "Deactivation Date",
+  [0x420030] = "Derivation Data",
+  [0x420031] = "Derivation Method",
+  [0x420032] = "Derivation Parameters",
+  [0x420033] = "Destroy Date",
+  [0x420034] = "Digest",
+  [0x420035] = "Digest Value",
+  [0x420036] = "Encryption Key Information",
+  [0x420037] = "G",
+  [0x420038] = "Hashing Algorithm",
+  [0x420039] = "Initial Date",
+  [0x42003A] = "Initialization Vector",
+  [0x42003B] = "Issuer",
+  [0x42003C] = "Iteration Count",
+  [0x42003D] = "IV/Counter/Nonce",
+  [0x42003E] = "J",
+  [0x42003F] = "Key",
+  [0x420040] = "Key Block",
+  [0x420041] = "Key Compression Type",
+  [0x420042] = "Key Format Type",
+  [0x420043] = "Key Material",
+  [0x420044] = "Key Part Identifier",
+  [0x420045] = "Key Value",
+  [0x420046] = "Key Wrapping Data",
+  [0x420047] = "Key Wrapping Specification",
+  [0x420048] = "Last Change Date",
+  [0x420049] = "Lease Time",
+  [0x42004A] = "Link",
+  [0x42004B] = "Link Type",
+  [0x42004C] = "Linked Object Identifier",
+  [0x42004D] = "MAC/Signature",
+  [0x42004E] = "MAC/Signature Key Information",
+  [0x42004F] = "Maximum Items",
+  [0x420050] = "Maximum Response Size",
+  [0x420051] = "Message Extension",
+  [0x420052] = "Modulus",
+  [0x420053] = "Name",
+  [0x420054] = "Name Type",
+  [0x420055] = "Name Value",
+  [0x420056] = "Object Group",
+  [0x420057] = "Object Type",
+  [0x420058] = "Offset",
+  [0x420059] = "Opaque Data Type",
+  [0x42005A] = "Opaque Data Value",
+  [0x42005B] = "Opaque Object",
+  [0x42005C] = "Operation",
+  [0x42005D] = "Operation Policy Name",
+  [0x42005E] = "P",
+  [0x42005F] = "Padding Method",
+  [0x420060] = "Prime Exponent P",
+  [0x420061] = "Prime Exponent Q",
+  [0x420062] = "Prime Field Size",
+  [0x420063] = "Private Exponent",
+  [0x420064] = "Private Key",
+  [0x420065] = "Private Key Template-Attribute",
+  [0x420066] = "Private Key Unique Identifier",
+  [0x420067] = "Process Start Date",
+  [0x420068] = "Protect Stop Date",
+  [0x420069] = "Protocol Version",
+  [0x42006A] = "Protocol Version Major",
+  [0x42006B] = "Protocol Version Minor",
+  [0x42006C] = "Public Exponent",
+  [0x42006D] = "Public Key",
+  [0x42006E] = "Public Key Template-Attribute",
+  [0x42006F] = "Public Key Unique Identifier",
+  [0x420070] = "Put Function",
+  [0x420071] = "Q",
+  [0x420072] = "Q String",
+  [0x420073] = "Qlength",
+  [0x420074] = "Query Function",
+  [0x420075] = "Recommended Curve",
+  [0x420076] = "Replaced Unique Identifier",
+  [0x420077] = "Request Header",
+  [0x420078] = "Request Message",
+  [0x420079] = "Request Payload",
+  [0x42007A] = "Response Header",
+  [0x42007B] = "Response Message",
+  [0x42007C] = "Response Payload",
+  [0x42007D] = "Result Message",
+  [0x42007E] = "Result Reason",
+  [0x42007F] = "Result Status",
+  [0x420080] = "Revocation Message",
+  [0x420081] = "Revocation Reason",
+  [0x420082] = "Revocation Reason Code",
+  [0x420083] = "Key Role Type",
+  [0x420084] = "Salt",
+  [0x420085] = "Secret Data",
+  [0x420086] = "Secret Data Type",
+  [0x420087] = "Serial Number",
+  [0x420088] = "Server Information",
+  [0x420089] = "Split Key",
+  [0x42008A] = "Split Key Method",
+  [0x42008B] = "Split Key Parts",
+  [0x42008C] = "Split Key Threshold",
+  [0x42008D] = "State",
+  [0x42008E] = "Storage Status Mask",
+  [0x42008F] = "Symmetric Key",
+  [0x420090] = "Template",
+  [0x420091] = "Template-Attribute",
+  [0x420092] = "Time Stamp",
+  [0x420093] = "Unique Batch Item ID",
+  [0x420094] = "Unique Identifier",
+  [0x420095] = "Usage Limits",
+  [0x420096] = "Usage Limits Count",
+  [0x420097] = "Usage Limits Total",
+  [0x420098] = "Usage Limits Unit",
+  [0x420099] = "Username",
+  [0x42009A] = "Validity Date",
+  [0x42009B] = "Validity Indicator",
+  [0x42009C] = "Vendor Extension",
+  [0x42009D] = "Vendor Identification",
+  [0x42009E] = "Wrapping Method",
+  [0x42009F] = "X",
+  [0x4200A0] = "Y",
+  [0x4200A1] = "Password",
+  [0x4200A2] = "Device Identifier",
+  [0x4200A3] = "Encoding Option",
+  [0x4200A4] = "Extension Information",
+  [0x4200A5] = "Extension Name",
+  [0x4200A6] = "Extension Tag",
+  [0x4200A7] = "Extension Type",
+  [0x4200A8] = "Fresh",
+  [0x4200A9] = "Machine Identifier",
+  [0x4200AA] = "Media Identifier",
+  [0x4200AB] = "Network Identifier",
+  [0x4200AC] = "Object Group Member",
+  [0x4200AD] = "Certificate Length",
+  [0x4200AE] = "Digital Signature Algorithm",
+  [0x4200AF] = "Certificate Serial Number",
+  [0x4200B0] = "Device Serial Number",
+  [0x4200B1] = "Issuer Alternative Name",
+  [0x4200B2] = "Issuer Distinguished Name",
+  [0x4200B3] = "Subject Alternative Name",
+  [0x4200B4] = "Subject Distinguished Name",
+  [0x4200B5] = "X.509 Certificate Identifier",
+  [0x4200B6] = "X.509 Certificate Issuer",
+  [0x4200B7] = "X.509 Certificate Subject",
+  [0x4200B8] = "Key Value Location",
+  [0x4200B9] = "Key Value Location Value",
+  [0x4200BA] = "Key Value Location Type",
+  [0x4200BB] = "Key Value Present",
+  [0x4200BC] = "Original Creation Date",
+  [0x4200BD] = "PGP Key",
+  [0x4200BE] = "PGP Key Version",
+  [0x4200BF] = "Alternative Name",
+  [0x4200C0] = "Alternative Name Value",
+  [0x4200C1] = "Alternative Name Type",
+  [0x4200C2] = "Data",
+  [0x4200C3] = "Signature Data",
+  [0x4200C4] = "Data Length",
+  [0x4200C5] = "Random IV",
+  [0x4200C6] = "MAC Data",
+  [0x4200C7] = "Attestation Type",
+  [0x4200C8] = "Nonce",
+  [0x4200C9] = "Nonce ID",
+  [0x4200CA] = "Nonce Value",
+  [0x4200CB] = "Attestation Measurement",
+  [0x4200CC] = "Attestation Assertion",
+  [0x4200CD] = "IV Length",
+  [0x4200CE] = "Tag Length",
+  [0x4200CF] = "Fixed Field Length",
+  [0x4200D0] = "Counter Length",
+  [0x4200D1] = "Initial Counter Value",
+  [0x4200D2] = "Invocation Field Length",
+  [0x4200D3] = "Attestation Capable Indicator",
+  [0x4200D4] = "Offset Items",
+  [0x4200D5] = "Located Items",
+  [0x4200D6] = "Correlation Value",
+  [0x4200D7] = "Init Indicator",
+  [0x4200D8] = "Final Indicator",
+  [0x4200D9] = "RNG Parameters",
+  [0x4200DA] = "RNG Algorithm",
+  [0x4200DB] = "DRBG Algorithm",
+  [0x4200DC] = "FIPS186 Variation",
+  [0x4200DD] = "Prediction Resistance",
+  [0x4200DE] = "Random Number Generator",
+  [0x4200DF] = "Validation Information",
+  [0x4200E0] = "Validation Authority Type",
+  [0x4200E1] = "Validation Authority Country",
+  [0x4200E2] = "Validation Authority URI",
+  [0x4200E3] = "Validation Version Major",
+  [0x4200E4] = "Validation Version Minor",
+  [0x4200E5] = "Validation Type",
+  [0x4200E6] = "Validation Level",
+  [0x4200E7] = "Validation Certificate Identifier",
+  [0x4200E8] = "Validation Certificate URI",
+  [0x4200E9] = "Validation Vendor URI",
+  [0x4200EA] = "Validation Profile",
+  [0x4200EB] = "Profile Information",
+  [0x4200EC] = "Profile Name",
+  [0x4200ED] = "Server URI",
+  [0x4200EE] = "Server Port",
+  [0x4200EF] = "Streaming Capability",
+  [0x4200F0] = "Asynchronous Capability",
+  [0x4200F1] = "Attestation Capability",
+  [0x4200F2] = "Unwrap Mode",
+  [0x4200F3] = "Destroy Action",
+  [0x4200F4] = "Shredding Algorithm",
+  [0x4200F5] = "RNG Mode",
+  [0x4200F6] = "Client Registration Method",
+  [0x4200F7] = "Capability Information",
+  [0x4200F8] = "Key Wrap Type",
+  [0x4200F9] = "Batch Undo Capability",
+  [0x4200FA] = "Batch Continue Capability",
+  [0x4200FB] = "PKCS#12 Friendly Name",
+  [0x4200FC] = "Description",
+  [0x4200FD] = "Comment",
+  [0x4200FE] = "Authenticated Encryption Additional Data",
+  [0x4200FF] = "Authenticated Encryption Tag",
+  [0x420100] = "Salt Length",
+  [0x420101] = "Mask Generator",
+  [0x420102] = "Mask Generator Hashing Algorithm",
+  [0x420103] = "P Source",
+  [0x420104] = "Trailer Field",
+  [0x420105] = "Client Correlation Value",
+  [0x420106] = "Server Correlation Value",
+  [0x420107] = "Digested Data",
+  [0x420108] = "Certificate Subject CN",
+  [0x420109] = "Certificate Subject O",
+  [0x42010A] = "Certificate Subject OU",
+  [0x42010B] = "Certificate Subject Email",
+  [0x42010C] = "Certificate Subject C",
+  [0x42010D] = "Certificate Subject ST",
+  [0x42010E] = "Certificate Subject L",
+  [0x42010F] = "Certificate Subject UID",
+  [0x420110] = "Certificate Subject Serial Number",
+  [0x420111] = "Certificate Subject Title",
+  [0x420112] = "Certificate Subject DC",
+  [0x420113] = "Certificate Subject DN Qualifier",
+  [0x420114] = "Certificate Issuer CN",
+  [0x420115] = "Certificate Issuer O",
+  [0x420116] = "Certificate Issuer OU",
+  [0x420117] = "Certificate Issuer Email",
+  [0x420118] = "Certificate Issuer C",
+  [0x420119] = "Certificate Issuer ST",
+  [0x42011A] = "Certificate Issuer L",
+  [0x42011B] = "Certificate Issuer UID",
+  [0x42011C] = "Certificate Issuer Serial Number",
+  [0x42011D] = "Certificate Issuer Title",
+  [0x42011E] = "Certificate Issuer DC",
+  [0x42011F] = "Certificate Issuer DN Qualifier",
+  [0x420120] = "Sensitive",
+  [0x420121] = "Always Sensitive",
+  [0x420122] = "Extractable",
+  [0x420123] = "Never Extractable",
+  [0x420124] = "Replace Existing",
+  [0x420125] = "Attributes",
+  [0x420126] = "Common Attributes",
+  [0x420127] = "Private Key Attributes",
+  [0x420128] = "Public Key Attributes",
+  [0x420129] = "Extension Enumeration",
+  [0x42012A] = "Extension Attribute",
+  [0x42012B] = "Extension Parent Structure Tag",
+  [0x42012C] = "Extension Description",
+  [0x42012D] = "Server Name",
+  [0x42012E] = "Server Serial Number",
+  [0x42012F] = "Server Version",
+  [0x420130] = "Server Load",
+  [0x420131] = "Product Name",
+  [0x420132] = "Build Level",
+  [0x420133] = "Build Date",
+  [0x420134] = "Cluster Info",
+  [0x420135] = "Alternate Failover Endpoints",
+  [0x420136] = "Short Unique Identifier",
+  [0x420138] = "Tag",
+  [0x420139] = "Certificate Request Unique Identifier",
+  [0x42013A] = "NIST Key Type",
+  [0x42013B] = "Attribute Reference",
+  [0x42013C] = "Current Attribute",
+  [0x42013D] = "New Attribute",
+  [0x420140] = "Certificate Request Value",
+  [0x420141] = "Log Message",
+  [0x420142] = "Profile Version",
+  [0x420143] = "Profile Version Major",
+  [0x420144] = "Profile Version Minor",
+  [0x420145] = "Protection Level",
+  [0x420146] = "Protection Period",
+  [0x420147] = "Quantum Safe",
+  [0x420148] = "Quantum Safe Capability",
+  [0x420149] = "Ticket",
+  [0x42014A] = "Ticket Type",
+  [0x42014B] = "Ticket Value",
+  [0x42014C] = "Request Count",
+  [0x42014D] = "Rights",
+  [0x42014E] = "Objects",
+  [0x42014F] = "Operations",
+  [0x420150] = "Right",
+  [0x420151] = "Endpoint Role",
+  [0x420152] = "Defaults Information",
+  [0x420153] = "Object Defaults",
+  [0x420154] = "Ephemeral",
+  [0x420155] = "Server Hashed Password",
+  [0x420156] = "One Time Password",
+  [0x420157] = "Hashed Password",
+  [0x420158] = "Adjustment Type",
+  [0x420159] = "PKCS#11 Interface",
+  [0x42015A] = "PKCS#11 Function",
+  [0x42015B] = "PKCS#11 Input Parameters",
+  [0x42015C] = "PKCS#11 Output Parameters",
+  [0x42015D] = "PKCS#11 Return Code",
+  [0x42015E] = "Protection Storage Mask",
+  [0x42015F] = "Protection Storage Masks",
+  [0x420160] = "Interop Function",
+  [0x420161] = "Interop Identifier",
+  [0x420162] = "Adjustment Value",
+  [0x420163] = "Common Protection Storage Masks",
+  [0x420164] = "Private Protection Storage Masks",
+  [0x420165] = "Public Protection Storage Masks",
+  [0x420166] = "Object Groups",
+  [0x420167] = "Object Types",
+  [0x420168] = "Constraints",
+  [0x420169] = "Constraint",
+  [0x42016A] = "Rotate Interval",
+  [0x42016B] = "Rotate Automatic",
+  [0x42016C] = "Rotate Offset",
+  [0x42016D] = "Rotate Date",
+  [0x42016E] = "Rotate Generation",
+  [0x42016F] = "Rotate Name",
+  [0x420170] = "Rotate Name Value",
+  [0x420171] = "Rotate Name Type",
+  [0x420172] = "Rotate Latest",
+  [0x420173] = "Asynchronous Request",
+  [0x420174] = "Submission Date",
+  [0x420175] = "Processing Stage",
+  [0x420176] = "Asynchronous Correlation Values",
+}
+local ENUMERATIONS = {
+  [0x42005C] = { [0x1] = "Create", [0x2] = "Create Key Pair", [0x3] = "Register", [0x4] = "Re-key", [0x5] = "Derive Key", [0x6] = "Certify", [0x7] = "Re-certify", [0x8] = "Locate", [0x9] = "Check", [0xA] = "Get", [0xB] = "Get Attributes", [0xC] = "Get Attribute List", [0xD] = "Add Attribute", [0xE] = "Modify Attribute", [0xF] = "Delete Attribute", [0x10] = "Obtain Lease", [0x11] = "Get Usage Allocation", [0x12] = "Activate", [0x13] = "Revoke", [0x14] = "Destroy", [0x15] = "Archive", [0x16] = "Recover", [0x17] = "Validate", [0x18] = "Query", [0x19] = "Cancel", [0x1A] = "Poll", [0x1B] = "Notify", [0x1C] = "Put", [0x1D] = "Re-key Key Pair", [0x1E] = "Discover Versions", [0x1F] = "Encrypt", [0x20] = "Decrypt", [0x21] = "Sign", [0x22] = "Signature Verify", [0x23] = "MAC", [0x24] = "MAC Verify", [0x25] = "RNG Retrieve", [0x26] = "RNG Seed", [0x27] = "Hash", [0x28] = "Create Split Key", [0x29] = "Join Split Key", [0x2A] = "Import", [0x2B] = "Export", [0x2C] = "Log", [0x2D] = "Login", [0x2E] = "Logout", [0x2F] = "Delegated Login", [0x30] = "Adjust Attribute", [0x31] = "Set Attribute", [0x32] = "Set Endpoint Role", [0x33] = "PKCS#11", [0x34] = "Interop", [0x35] = "Re-Provision", [0x36] = "Set Defaults", [0x37] = "Set Constraints", [0x38] = "Get Constraints", [0x39] = "Query Asynchronous Requests", [0x3A] = "Process", [0x3B] = "Ping", },
+  [0x42007F] = { [0x0] = "Success", [0x1] = "Operation Failed", [0x2] = "Operation Pending", [0x3] = "Operation Undone", },
+  [0x42007E] = { [0x1] = "Item Not Found", [0x2] = "Response Too Large", [0x3] = "Authentication Not Successful", [0x4] = "Invalid Message", [0x5] = "Operation Not Supported", [0x6] = "Missing Data", [0x7] = "Invalid Field", [0x8] = "Feature Not Supported", [0x9] = "Operation Canceled By Requester", [0xA] = "Cryptographic Failure", [0xB] = "Illegal Operation", [0xC] = "Permission Denied", [0xD] = "Object Archived", [0xE] = "Index Out of Bounds", [0xF] = "Application Namespace Not Supported", [0x10] = "Key Format Type Not Supported", [0x11] = "Key Compression Type Not Supported", [0x12] = "Encoding Option Error", [0x13] = "Key Value Not Present", [0x14] = "Attestation Required", [0x15] = "Attestation Failed", [0x16] = "Sensitive", [0x17] = "Not Extractable", [0x18] = "Object Already Exists", [0x19] = "Invalid Ticket", [0x1A] = "Usage Limit Exceeded", [0x1B] = "Numeric Range", [0x1C] = "Invalid Data Type", [0x1D] = "Read Only Attribute", [0x1E] = "Multi Valued Attribute", [0x1F] = "Unsupported Attribute", [0x20] = "Attribute Instance Not Found", [0x21] = "Attribute Not Found", [0x22] = "Attribute Read Only", [0x23] = "Attribute Single Valued", [0x24] = "Bad Cryptographic Parameters", [0x25] = "Bad Password", [0x26] = "Codec Error", [0x28] = "Illegal Object Type", [0x29] = "Incompatible Cryptographic Usage Mask", [0x2A] = "Internal Server Error", [0x2B] = "Invalid Asynchronous Correlation Value", [0x2C] = "Invalid Attribute", [0x2D] = "Invalid Attribute Value", [0x2E] = "Invalid Correlation Value", [0x2F] = "Invalid CSR", [0x30] = "Invalid Object Type", [0x32] = "Key Wrap Type Not Supported", [0x34] = "Missing Initialization Vector", [0x35] = "Non Unique Name Attribute", [0x36] = "Object Destroyed", [0x37] = "Object Not Found", [0x39] = "Not Authorised", [0x3A] = "Server Limit Exceeded", [0x3B] = "Unknown Enumeration", [0x3C] = "Unknown Message Extension", [0x3D] = "Unknown Tag", [0x3E] = "Unsupported Cryptographic Parameters", [0x3F] = "Unsupported Protocol Version", [0x40] = "Wrapping Object Archived", [0x41] = "Wrapping Object Destroyed", [0x42] = "Wrapping Object Not Found", [0x43] = "Wrong Key Lifecycle State", [0x44] = "Protection Storage Unavailable", [0x45] = "PKCS#11 Codec Error", [0x46] = "PKCS#11 Invalid Function", [0x47] = "PKCS#11 Invalid Interface", [0x48] = "Private Protection Storage Unavailable", [0x49] = "Public Protection Storage Unavailable", [0x4A] = "Unknown Object Group", [0x4B] = "Constraint Violation", [0x4C] = "Duplicate Process Request", [0x100] = "General Failure", },
+  [0x42008D] = { [0x1] = "Pre-Active", [0x2] = "Active", [0x3] = "Deactivated", [0x4] = "Compromised", [0x5] = "Destroyed", [0x6] = "Destroyed Compromised", },
+}
+-- END
+
+local DEPTH = 32
+
+local function value_of(tag, kind, range)
+  if kind == 2 then return tostring(range:int()) end
+  if kind == 3 or kind == 11 then return tostring(range:int64()) end
+  if kind == 5 then
+    local value = range:uint()
+    local names = ENUMERATIONS[tag]
+    return (names and names[value]) or string.format("0x%08X", value)
+  end
+  if kind == 6 then return tostring(range(7, 1):uint() == 1) end
+  if kind == 7 then return range:string(ENC_UTF_8) end
+  if kind == 9 then return os.date("!%Y-%m-%dT%H:%M:%SZ", range:int64():tonumber()) end
+  if kind == 10 then return range:uint() .. " s" end
+  return "[" .. range:len() .. " bytes]"
+end
+
+local function dissect(buffer, tree, pinfo, depth)
+  local at = 0
+  while at + 8 <= buffer:len() and depth <= DEPTH do
+    local tag = buffer(at, 3):uint()
+    local kind = buffer(at + 3, 1):uint()
+    local length = buffer(at + 4, 4):uint()
+    local padded = length + (8 - length % 8) % 8
+    local left = buffer:len() - at - 8
+    local whole = buffer(at, 8 + math.min(padded, left))
+    local item = tree:add(whole, TAGS[tag] or string.format("0x%06X", tag))
+    if padded > left then
+      item:add_expert_info(PI_MALFORMED, PI_ERROR, "the item states more bytes than there are")
+      return
+    end
+    if kind == 1 then
+      if length > 0 then dissect(buffer(at + 8, length):tvb(), item, pinfo, depth + 1) end
+    elseif length > 0 then
+      local text = value_of(tag, kind, buffer(at + 8, length))
+      item:append_text(" (" .. (TYPES[kind] or "?") .. "): " .. text)
+      if tag == 0x42005C then
+        item:add(fields.operation, buffer(at + 8, length), text)
+        pinfo.cols.info:append(" " .. text)
+      elseif tag == 0x42007F then
+        item:add(fields.status, buffer(at + 8, length), text)
+        pinfo.cols.info:append(": " .. text)
+      end
+    end
+    at = at + 8 + padded
+  end
+end
+
+local function message_length(buffer, pinfo, offset)
+  return 8 + buffer(offset + 4, 4):uint()
+end
+
+local function one_message(buffer, pinfo, root)
+  pinfo.cols.protocol = "KMIP"
+  pinfo.cols.info = (buffer(2, 1):uint() == 0x78) and "Request" or "Response"
+  dissect(buffer, root:add(kmip, buffer()), pinfo, 0)
+  return buffer:len()
+end
+
+function kmip.dissector(buffer, pinfo, root)
+  if buffer:len() >= 3 and buffer(0, 2):uint() ~= 0x4200 then return 0 end
+  dissect_tcp_pdus(buffer, root, 8, message_length, one_message)
+  return buffer:len()
+end
+
+DissectorTable.get("tcp.port"):add(5696, kmip)
+DissectorTable.get("tls.port"):add(5696, kmip)
