@@ -174,6 +174,22 @@ impl Client {
         self.wait(self.client.request_signing_key(name))?
     }
 
+    /// See [`crate::Client::sign_with`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::sign_with`].
+    pub fn sign_with(&self, private_id: &str, data: &[u8]) -> Result<Vec<u8>, Error> {
+        self.wait(self.client.sign_with(private_id, data))?
+    }
+
+    /// See [`crate::Client::verify_with`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::verify_with`].
+    pub fn verify_with(&self, public_id: &str, data: &[u8], signature: &[u8]) -> Result<bool, Error> {
+        self.wait(self.client.verify_with(public_id, data, signature))?
+    }
+
     /// See [`crate::Client::keys_fetched`].
     #[must_use]
     pub fn keys_fetched(&self) -> u64 {

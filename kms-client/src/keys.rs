@@ -156,10 +156,14 @@ impl Client {
     /// # Errors
     /// See [`Client::request_key`].
     pub async fn request_signing_key(&self, name: &str) -> Result<IssuedKey, Error> {
+        let (private_id, public_id) = self.create_signing_pair(name).await?;
+        self.finish_key(private_id, public_id, KeySpec::P256).await
+    }
+
+    pub(crate) async fn create_signing_pair(&self, name: &str) -> Result<(String, String), Error> {
         let usage = [CryptographicUsageMask::SIGN, CryptographicUsageMask::VERIFY];
         let request = pair_request(name, name, KeySpec::P256, usage);
-        let (private_id, public_id) = self.create_or_find(name, KeySpec::P256, &request).await?;
-        self.finish_key(private_id, public_id, KeySpec::P256).await
+        self.create_or_find(name, KeySpec::P256, &request).await
     }
 
     /// Has the KMS make a pair in an Object Group, or finds what it made where its answer is lost: the private and the

@@ -24,6 +24,7 @@ pub mod limits;
 mod message;
 mod profile;
 mod rotation;
+mod signature;
 mod tcp;
 mod tls;
 

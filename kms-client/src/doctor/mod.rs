@@ -5,6 +5,7 @@
 
 mod capability;
 mod certificate;
+mod curves;
 mod oaep;
 mod pair;
 mod reach;

@@ -15,6 +15,7 @@ use crate::keys::{
 };
 use crate::rotation::{Finding, KnownKey};
 
+use super::curves;
 use super::oaep;
 use super::record::{Notes, Record};
 use super::report::{Check, WORKS};
@@ -87,6 +88,7 @@ impl Patient<'_> {
                 None
             }
         };
+        curves::examine(record, client, name, made).await;
         let second = record.check(Check::RekeyKeyPair, self.rekey(&first, made, &notes)).await;
         let successor = match second {
             Some(ids) => Some(ids),
