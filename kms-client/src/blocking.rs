@@ -16,7 +16,8 @@ use crate::certificates::Certificate;
 use crate::client::each_operation;
 use crate::decrypt::WrappedKey;
 use crate::error::Error;
-use crate::keys::{IssuedKey, KeySpec};
+use crate::key_spec::KeySpec;
+use crate::keys::IssuedKey;
 use crate::rotation::{Finding, KnownKey};
 
 /// A client whose methods return when they are done. It must not be used from async code.

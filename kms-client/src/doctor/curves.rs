@@ -8,7 +8,8 @@ use kms_protocol::Secret;
 use crate::agreement::Agreement;
 use crate::client::Client;
 use crate::error::Error;
-use crate::keys::{KeySpec, PublicKey, once_visible};
+use crate::key_spec::KeySpec;
+use crate::keys::{PublicKey, once_visible};
 
 use super::pair::Ids;
 use super::record::{Notes, Record};

@@ -17,7 +17,7 @@ use kms_protocol::DateTime;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::keys::KeySpec;
+use crate::key_spec::KeySpec;
 use crate::profile::Profile;
 
 use record::Record;

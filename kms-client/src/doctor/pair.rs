@@ -10,8 +10,9 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::decrypt::{WrappedKey, decrypt_with};
 use crate::error::Error;
+use crate::key_spec::KeySpec;
 use crate::keys::{
-    IssuedKey, KeySpec, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, View, get_request, locate_by, once_visible,
+    IssuedKey, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, View, get_request, locate_by, once_visible,
 };
 use crate::rotation::{Finding, KnownKey};
 
