@@ -33,7 +33,8 @@ use uuid::Uuid;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::keys::{IssuedKey, KeySpec, PUBLIC_SUFFIX, locate_by};
+use crate::key_spec::KeySpec;
+use crate::keys::{IssuedKey, PUBLIC_SUFFIX, locate_by};
 use crate::limits;
 use crate::message::{EncodedItem, encode};
 

@@ -16,7 +16,8 @@ use crate::certificates::Certificate;
 use crate::client::each_operation;
 use crate::decrypt::WrappedKey;
 use crate::error::Error;
-use crate::keys::{IssuedKey, KeySpec};
+use crate::key_spec::KeySpec;
+use crate::keys::IssuedKey;
 use crate::rotation::{Finding, KnownKey};
 
 /// A client whose methods return when they are done. It must not be used from async code.
@@ -172,6 +173,22 @@ impl Client {
     /// See [`crate::Client::request_signing_key`].
     pub fn request_signing_key(&self, name: &str) -> Result<IssuedKey, Error> {
         self.wait(self.client.request_signing_key(name))?
+    }
+
+    /// See [`crate::Client::sign_with`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::sign_with`].
+    pub fn sign_with(&self, private_id: &str, data: &[u8]) -> Result<Vec<u8>, Error> {
+        self.wait(self.client.sign_with(private_id, data))?
+    }
+
+    /// See [`crate::Client::verify_with`].
+    ///
+    /// # Errors
+    /// See [`crate::Client::verify_with`].
+    pub fn verify_with(&self, public_id: &str, data: &[u8], signature: &[u8]) -> Result<bool, Error> {
+        self.wait(self.client.verify_with(public_id, data, signature))?
     }
 
     /// See [`crate::Client::keys_fetched`].

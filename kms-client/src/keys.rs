@@ -1,17 +1,14 @@
 //! Asking for a key pair: made, activated, its public half in hand; or, after a lost answer, found.
 
-use core::fmt;
 use std::collections::BTreeMap;
 
 use kms_protocol::Tag;
 use kms_protocol::Version;
 use kms_protocol::attribute::{
-    Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences,
-    CryptographicDomainParameters, CryptographicUsageMask, Link, Name,
+    Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences, CryptographicUsageMask,
+    Link, Name,
 };
-use kms_protocol::enums::{
-    CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, RecommendedCurve, ResultReason, State,
-};
+use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, ResultReason, State};
 use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
 use kms_protocol::operation::{
     ActivateRequest, CreateKeyPairRequest, GetAttributesRequest, GetAttributesResponse, GetRequest,
@@ -27,6 +24,7 @@ use tokio::time::{Instant, sleep};
 use crate::agreement::is_p256;
 use crate::client::Client;
 use crate::error::Error;
+use crate::key_spec::KeySpec;
 use crate::limits;
 
 /// What a pair's Name is followed by in the Name of its private half, since no two objects may share a Name.
@@ -34,91 +32,6 @@ pub const PRIVATE_SUFFIX: &str = "-private";
 
 /// The same for the public half.
 pub const PUBLIC_SUFFIX: &str = "-public";
-
-/// What kind of key pair.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-#[non_exhaustive]
-pub enum KeySpec {
-    /// RSA, 2,048 bits.
-    Rsa2048,
-    /// RSA, 3,072 bits.
-    Rsa3072,
-    /// RSA, 4,096 bits: what backup products use.
-    #[default]
-    Rsa4096,
-    /// The elliptic curve P-256.
-    P256,
-}
-
-impl KeySpec {
-    /// The length of the modulus, or of the curve's field.
-    #[must_use]
-    pub const fn bits(self) -> i32 {
-        match self {
-            Self::P256 => 256,
-            Self::Rsa2048 => 2048,
-            Self::Rsa3072 => 3072,
-            Self::Rsa4096 => 4096,
-        }
-    }
-
-    /// Whether a key that the server says this of may be such a key, or for RSA a longer one.
-    pub(crate) fn fits(self, view: &View) -> bool {
-        use CryptographicAlgorithm::{Ec, Ecdh, Ecdsa, Rsa};
-        let is_such = |algorithm| match self {
-            Self::P256 => matches!(algorithm, Ec | Ecdh | Ecdsa),
-            _ => algorithm == Rsa,
-        };
-        view.algorithm.is_none_or(is_such) && view.length.is_none_or(|bits| self.takes(bits))
-    }
-
-    /// Whether a key of so many bits will do.
-    pub(crate) fn takes(self, bits: i32) -> bool {
-        match self {
-            Self::P256 => bits == self.bits(),
-            _ => bits >= self.bits(),
-        }
-    }
-
-    /// What a request says of the kind of pair.
-    pub(crate) fn attributes(self) -> Vec<Attribute> {
-        let algorithm = match self {
-            Self::P256 => CryptographicAlgorithm::Ec,
-            _ => CryptographicAlgorithm::Rsa,
-        };
-        let mut attributes =
-            vec![Attribute::CryptographicAlgorithm(algorithm), Attribute::CryptographicLength(self.bits())];
-        if self == Self::P256 {
-            let parameters = CryptographicDomainParameters {
-                qlength: None,
-                recommended_curve: Some(RecommendedCurve::P256),
-            };
-            attributes.push(Attribute::CryptographicDomainParameters(parameters));
-        }
-        attributes
-    }
-
-    /// What a pair's halves are for: the private and the public one.
-    pub(crate) fn usage(self) -> [CryptographicUsageMask; 2] {
-        use CryptographicUsageMask as Mask;
-        match self {
-            // What is encrypted to it is opened by an agreement.
-            Self::P256 => {
-                [Mask::DERIVE_KEY.with(Mask::KEY_AGREEMENT), Mask::DERIVE_KEY.with(Mask::KEY_AGREEMENT)]
-            }
-            _ => [Mask::DECRYPT, Mask::ENCRYPT],
-        }
-    }
-}
-
-impl fmt::Display for KeySpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::P256 => f.write_str("p-256"),
-            _ => write!(f, "rsa-{}", self.bits()),
-        }
-    }
-}
 
 /// A key pair at the KMS.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -156,10 +69,14 @@ impl Client {
     /// # Errors
     /// See [`Client::request_key`].
     pub async fn request_signing_key(&self, name: &str) -> Result<IssuedKey, Error> {
+        let (private_id, public_id) = self.create_signing_pair(name).await?;
+        self.finish_key(private_id, public_id, KeySpec::P256).await
+    }
+
+    pub(crate) async fn create_signing_pair(&self, name: &str) -> Result<(String, String), Error> {
         let usage = [CryptographicUsageMask::SIGN, CryptographicUsageMask::VERIFY];
         let request = pair_request(name, name, KeySpec::P256, usage);
-        let (private_id, public_id) = self.create_or_find(name, KeySpec::P256, &request).await?;
-        self.finish_key(private_id, public_id, KeySpec::P256).await
+        self.create_or_find(name, KeySpec::P256, &request).await
     }
 
     /// Has the KMS make a pair in an Object Group, or finds what it made where its answer is lost: the private and the

@@ -122,7 +122,7 @@ async fn whatever_fails_nothing_is_left() {
                 report.entries.iter().any(|entry| entry.outcome == expected),
                 "{refused} {reason}: {entry}"
             );
-            assert_eq!(report.entries.len(), 16, "every check has its entry");
+            assert_eq!(report.entries.len(), 18, "every check has its entry");
         }
     }
 }

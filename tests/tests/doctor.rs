@@ -41,6 +41,9 @@ fn our_own_server_lacks_nothing_that_backups_need() {
         let expected = if entry["check"] == "server-certificate" { "lacking" } else { "passed" };
         assert_eq!(entry["outcome"], expected, "{entry}");
     }
+    for check in ["derive-key", "sign"] {
+        assert!(said(&report, check).contains(": works"), "{report}");
+    }
     let lacks = report["lacks"].as_array().unwrap();
     assert_eq!(lacks.len(), 1, "{lacks:?}");
     assert_eq!(done.code, Some(4));

@@ -53,7 +53,7 @@ fn the_doctor_names_exactly_what_it_lacks() {
         ]
     );
     let entries = report["entries"].as_array().unwrap();
-    assert_eq!(entries.len(), 23, "every check has its entry");
+    assert_eq!(entries.len(), 25, "every check has its entry");
     let outcome = |check: &str| {
         let entry = entries.iter().find(|entry| entry["check"] == check).expect("the check");
         entry["outcome"].clone()
@@ -77,7 +77,7 @@ fn the_doctor_names_exactly_what_it_lacks() {
     assert!(text.contains("lacking  decrypt "), "{text}");
     let looked = doctor(&server, &["--read-only", "--json"]).json();
     let skipped = looked["entries"].as_array().unwrap().iter().filter(|entry| entry["outcome"] == "skipped");
-    assert_eq!(skipped.count(), 13);
+    assert_eq!(skipped.count(), 15);
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! [`KeyManagement`] by KMIP: the backup side's questions put to a real server.
 
-use kms_protocol::attribute::CryptographicParameters;
-use kms_protocol::enums::{DigitalSignatureAlgorithm, HashingAlgorithm, State, ValidityIndicator};
-use kms_protocol::operation::{SignRequest, SignatureVerifyRequest};
-use kms_protocol::ttlv::Bytes;
+use kms_protocol::enums::{HashingAlgorithm, State};
 use kms_protocol::{Secret, Version};
 
 use super::kms::{
@@ -102,25 +99,11 @@ impl KeyManagement for Kmip {
     }
 
     fn sign(&self, private_id: &str, data: &[u8]) -> Result<Vec<u8>, KmsError> {
-        let request = SignRequest {
-            unique_identifier: Some(private_id.into()),
-            cryptographic_parameters: Some(ecdsa()),
-            data: Some(Bytes(data.to_vec())),
-            ..SignRequest::default()
-        };
-        let lacking = || Error::protocol("it answered Sign without Signature Data");
-        Ok(self.client.sign(&request)?.signature_data.ok_or_else(lacking)?.0)
+        Ok(self.client.sign_with(private_id, data)?)
     }
 
     fn verify(&self, public_id: &str, data: &[u8], signature: &[u8]) -> Result<bool, KmsError> {
-        let request = SignatureVerifyRequest {
-            unique_identifier: Some(public_id.into()),
-            cryptographic_parameters: Some(ecdsa()),
-            data: Some(Bytes(data.to_vec())),
-            signature_data: Some(Bytes(signature.to_vec())),
-            ..SignatureVerifyRequest::default()
-        };
-        Ok(self.client.signature_verify(&request)?.validity_indicator == Some(ValidityIndicator::Valid))
+        Ok(self.client.verify_with(public_id, data, signature)?)
     }
 
     fn certificates(&self) -> Vec<CertificateInUse> {
@@ -134,13 +117,6 @@ impl KeyManagement for Kmip {
             CertificateInUse { owner, not_after: certificate.not_after.0 }
         };
         certificates.into_iter().map(in_use).collect()
-    }
-}
-
-fn ecdsa() -> CryptographicParameters {
-    CryptographicParameters {
-        digital_signature_algorithm: Some(DigitalSignatureAlgorithm::EcdsaWithSha256),
-        ..CryptographicParameters::default()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod capability;
 mod certificate;
+mod curves;
 mod oaep;
 mod pair;
 mod reach;
@@ -16,7 +17,7 @@ use kms_protocol::DateTime;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::keys::KeySpec;
+use crate::key_spec::KeySpec;
 use crate::profile::Profile;
 
 use record::Record;

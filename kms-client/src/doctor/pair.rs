@@ -10,11 +10,13 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::decrypt::{WrappedKey, decrypt_with};
 use crate::error::Error;
+use crate::key_spec::KeySpec;
 use crate::keys::{
-    IssuedKey, KeySpec, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, View, get_request, locate_by, once_visible,
+    IssuedKey, PUBLIC_FORMATS, PUBLIC_SUFFIX, PublicKey, View, get_request, locate_by, once_visible,
 };
 use crate::rotation::{Finding, KnownKey};
 
+use super::curves;
 use super::oaep;
 use super::record::{Notes, Record};
 use super::report::{Check, WORKS};
@@ -87,6 +89,7 @@ impl Patient<'_> {
                 None
             }
         };
+        curves::examine(record, client, name, made).await;
         let second = record.check(Check::RekeyKeyPair, self.rekey(&first, made, &notes)).await;
         let successor = match second {
             Some(ids) => Some(ids),

@@ -44,6 +44,10 @@ pub enum Check {
     Decrypt,
     /// Get of the private key, and decrypting here.
     GetPrivateKey,
+    /// An agreement with a key on P-256, where the server does that.
+    DeriveKey,
+    /// A signature by a key on P-256, where the server does that.
+    Sign,
     /// Re-key Key Pair.
     RekeyKeyPair,
     /// Whether the client's rotation discovery finds the new pair.
@@ -61,7 +65,7 @@ pub enum Check {
 }
 
 impl Check {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Resolve,
         Self::Connect,
         Self::Handshake,
@@ -78,6 +82,8 @@ impl Check {
         Self::Locate,
         Self::Decrypt,
         Self::GetPrivateKey,
+        Self::DeriveKey,
+        Self::Sign,
         Self::RekeyKeyPair,
         Self::RotationDiscovery,
         Self::DecryptWithOld,

@@ -6,7 +6,8 @@ use kms_protocol::enums::{LinkType, State};
 
 use super::{Finding, KnownKey, Unusable};
 use crate::error::Error;
-use crate::keys::{KeySpec, View};
+use crate::key_spec::KeySpec;
+use crate::keys::View;
 use crate::limits;
 
 /// What is known of an object by now.

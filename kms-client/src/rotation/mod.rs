@@ -15,7 +15,8 @@ use kms_protocol::{DateTime, Version};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::keys::{IssuedKey, KeySpec, PUBLIC_SUFFIX, PublicKey, View, locate_by};
+use crate::key_spec::KeySpec;
+use crate::keys::{IssuedKey, PUBLIC_SUFFIX, PublicKey, View, locate_by};
 use crate::limits;
 
 use chain::{Choice, End, Seen, Verdict, choose, walk};

@@ -179,6 +179,9 @@ impl Inner {
 
     fn create(&mut self, ask: &Ask<'_>) -> Reply {
         let request: CreateKeyPairRequest = ask.read();
+        if request.common.list.contains(&Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Ec)) {
+            return Reply::No(ResultReason::InvalidField);
+        }
         self.pairs_made += 1;
         let (private_id, public_id) =
             (format!("private-{}", self.pairs_made), format!("public-{}", self.pairs_made));

@@ -45,6 +45,8 @@ fn whatever_is_killed_when_the_next_run_goes_on() {
     let text = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
     let (tree, backups) = (text(place.path("tree")), text(place.path("backups")));
     let backup = words(["backup", "docs", &tree, "--to", &backups, "--checkpoint", "200k"]);
+    // Its metadata is signed, which is one more thing that may be cut off.
+    place.run(["job", "set", "docs", "--sign"]);
     place.run(backup.clone());
     for round in 0..kills() {
         for name in 0..4 {
@@ -83,7 +85,7 @@ fn whatever_is_killed_when_the_next_run_goes_on() {
     for file in files.iter().rev().take(kills().max(30)) {
         let target = place.path("each");
         let finished = restore(&place.client, file, &target);
-        let part = finished.stderr.contains("ended before it was whole");
+        let part = finished.stderr.contains("knows of no point that it ends");
         assert!(finished.code == Some(0) || part, "{}: {}", file.display(), finished.stderr);
         restored += usize::from(!part);
         let _ = fs::remove_dir_all(target);

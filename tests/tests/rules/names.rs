@@ -267,6 +267,11 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/kms/content.rs", "turns key material from one format into another"),
         ("kms-server/src/kms/wrapping.rs", "hands keys to be wrapped to the cryptography, and back"),
         ("kms-server/src/kms/operations/encrypt.rs", "hands the plaintext to the cryptography"),
+        ("kms-server/src/kms/operations/derive_key.rs", "keeps what two keys agree on as an object"),
+        (
+            "kms-client/src/agreement.rs",
+            "takes what a KMS derived, and uses a private key that had to travel",
+        ),
         ("kms-client/src/backup/envelope", "wraps and unwraps file keys, and puts passwords through scrypt"),
         ("kms-client/src/bench.rs", "sends encoded requests and checks the plaintext that it made itself"),
         ("kms-client/src/batch.rs", "reads an encoded response"),
