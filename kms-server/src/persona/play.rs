@@ -178,6 +178,7 @@ impl Played {
             result_status: answer.result_status,
             result_reason: answer.result_reason,
             result_message: answer.result_message.clone(),
+            asynchronous_correlation_value: answer.asynchronous_correlation_value.clone(),
             payload,
         })
     }
