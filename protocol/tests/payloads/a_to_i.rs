@@ -356,7 +356,7 @@ fn get_attributes() {
 }
 
 #[test]
-fn get_constraints() {
+fn constraints_told() {
     both(
         &GetConstraintsRequest {},
         &GetConstraintsResponse {
@@ -372,7 +372,7 @@ fn get_constraints() {
 }
 
 #[test]
-fn get_usage_allocation() {
+fn usage_allocation() {
     both(
         &GetUsageAllocationRequest { unique_identifier: Some("id".into()), usage_limits_count: 9 },
         &GetUsageAllocationResponse { unique_identifier: "text".into() },
