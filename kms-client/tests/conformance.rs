@@ -1,6 +1,6 @@
 //! The runner of cases, against a server that answers as it is told: it sees every difference that matters.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
 use std::future::{Future, ready};

@@ -105,6 +105,7 @@ pub(crate) fn with_payload(answer: &ResponseItem<'_>, payload: Option<Secret>) -
         result_status: answer.result_status,
         result_reason: answer.result_reason,
         result_message: answer.result_message.clone(),
+        asynchronous_correlation_value: answer.asynchronous_correlation_value.clone(),
         payload,
     }
 }

@@ -182,6 +182,7 @@ fn refusing(
                 result_status: ResultStatus::OperationFailed,
                 result_reason: Some(*reason),
                 result_message: Some(words.clone()),
+                asynchronous_correlation_value: None,
                 payload: None,
             }),
         };

@@ -365,6 +365,8 @@ pub struct Outcome {
     pub result_reason: Option<ResultReason>,
     /// Why it failed, in words.
     pub result_message: Option<String>,
+    /// By what to ask for the outcome of a pending item.
+    pub asynchronous_correlation_value: Option<Bytes>,
     /// The Response Payload, encoded.
     pub payload: Option<Secret>,
 }
@@ -383,6 +385,7 @@ pub fn write_response(mut header: ResponseHeader, outcomes: &[Outcome]) -> Secre
                 writer.field(Tag::RESULT_STATUS, &outcome.result_status);
                 writer.field(Tag::RESULT_REASON, &outcome.result_reason);
                 writer.field(Tag::RESULT_MESSAGE, &outcome.result_message);
+                writer.field(Tag::ASYNCHRONOUS_CORRELATION_VALUE, &outcome.asynchronous_correlation_value);
                 if let Some(payload) = &outcome.payload {
                     writer.raw(payload.expose());
                 }

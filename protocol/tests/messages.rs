@@ -245,6 +245,7 @@ fn a_response_says_what_failed_and_why() {
         result_status: ResultStatus::OperationFailed,
         result_reason: Some(ResultReason::ItemNotFound),
         result_message: Some("no such object".into()),
+        asynchronous_correlation_value: Some(Bytes(vec![5])),
         payload: None,
     };
     let bytes = write_response(ResponseHeader::new(Version::V1_4, DateTime(77)), &[outcome]);
@@ -254,6 +255,7 @@ fn a_response_says_what_failed_and_why() {
     assert_eq!(item.result_status, ResultStatus::OperationFailed);
     assert_eq!(item.result_reason, Some(ResultReason::ItemNotFound));
     assert_eq!(item.result_message.as_deref(), Some("no such object"));
+    assert_eq!(item.asynchronous_correlation_value, Some(Bytes(vec![5])));
     assert!(item.payload.is_none());
 }
 

@@ -154,6 +154,7 @@ pub fn outcomes(answer: &[u8]) -> Vec<Outcome> {
         result_status: item.result_status,
         result_reason: item.result_reason,
         result_message: item.result_message,
+        asynchronous_correlation_value: item.asynchronous_correlation_value,
         payload: item.payload.map(|item| payload(item.structure().expect("a structure").rest())),
     };
     message.items.into_iter().map(again).collect()
@@ -194,6 +195,7 @@ pub fn answer(request: &[u8], reply: &dyn Fn(&Ask<'_>) -> Reply) -> Vec<u8> {
             result_status: ResultStatus::Success,
             result_reason: None,
             result_message: None,
+            asynchronous_correlation_value: None,
             payload: None,
         };
         match reply(&Ask { version, item, of }) {

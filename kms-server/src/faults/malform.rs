@@ -251,6 +251,7 @@ mod tests {
             result_status: ResultStatus::Success,
             result_reason: None,
             result_message: None,
+            asynchronous_correlation_value: None,
             payload: Some(Secret::new(payload.into_bytes())),
         };
         write_response(ResponseHeader::new(Version::V1_4, DateTime(0)), &[outcome])

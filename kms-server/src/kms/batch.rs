@@ -354,6 +354,7 @@ fn outcome(
             result_status: ResultStatus::Success,
             result_reason: None,
             result_message: None,
+            asynchronous_correlation_value: None,
             payload: Some(payload),
         },
         Err(refusal) => Outcome { operation, unique_batch_item_id, ..failure(&refusal, version) },
@@ -398,6 +399,7 @@ pub(crate) fn failure(refusal: &Refusal, version: Version) -> Outcome {
         result_status: ResultStatus::OperationFailed,
         result_reason: Some(refusal.reason.in_version(version)),
         result_message: Some(refusal.message.clone().into_owned()),
+        asynchronous_correlation_value: None,
         payload: None,
     }
 }

@@ -82,10 +82,18 @@ pub fn tag_named(name: &str) -> Option<Tag> {
     TAGS.values.get(name).copied().map(Tag)
 }
 
-/// Names by which values go too.
-const OTHER_NAMES: [(Tag, &str, u32); 1] = [
+/// Names by which values go too, in other versions' tables.
+const OTHER_NAMES: [(Tag, &str, u32); 9] = [
     // So the table of 2.1 has it, by mistake.
     (Tag::MASK_GENERATOR, "MFG1", 1),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "MD2 with RSA Encryption (PKCS#1 v1.5)", 1),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "MD5 with RSA Encryption (PKCS#1 v1.5)", 2),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "SHA-1 with RSA Encryption (PKCS#1 v1.5)", 3),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "SHA-224 with RSA Encryption (PKCS#1 v1.5)", 4),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "SHA-256 with RSA Encryption (PKCS#1 v1.5)", 5),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "SHA-384 with RSA Encryption (PKCS#1 v1.5)", 6),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "SHA-512 with RSA Encryption (PKCS#1 v1.5)", 7),
+    (Tag::DIGITAL_SIGNATURE_ALGORITHM, "RSASSA-PSS (PKCS#1 v2.1)", 8),
 ];
 
 macro_rules! enumerations {
@@ -95,7 +103,7 @@ macro_rules! enumerations {
             $($(all.insert(Tag::$tag, Names::of_enumeration::<enums::$enumeration>());)+)*
             for (tag, name, value) in OTHER_NAMES {
                 if let Some(names) = all.get_mut(&tag) {
-                    names.values.insert(name.to_owned(), value);
+                    names.values.insert(normalized(name), value);
                 }
             }
             let types = ItemType::ALL.iter().map(|item_type| (u32::from(*item_type as u8), item_type.name()));

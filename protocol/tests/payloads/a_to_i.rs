@@ -31,11 +31,15 @@ use kms_protocol::ttlv::{BigInteger, Interval, RawValue};
 use super::{attributes, both, bytes, masks, object, parameters, reference, secret, wrapping};
 
 #[test]
-fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
+fn activate() {
     both(
         &ActivateRequest { unique_identifier: Some("id".into()) },
         &ActivateResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn add_attribute() {
     both(
         &AddAttributeRequest {
             unique_identifier: Some("id".into()),
@@ -46,6 +50,10 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
             attribute: Some(Attribute::ObjectGroup("g".into()).into()),
         },
     );
+}
+
+#[test]
+fn adjust_attribute() {
     both(
         &AdjustAttributeRequest {
             unique_identifier: Some("id".into()),
@@ -55,10 +63,18 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
         },
         &AdjustAttributeResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn archive() {
     both(
         &ArchiveRequest { unique_identifier: Some("id".into()) },
         &ArchiveResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn cancel() {
     both(
         &CancelRequest { asynchronous_correlation_value: bytes() },
         &CancelResponse {
@@ -66,6 +82,10 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
             cancellation_result: CancellationResult::from_value(1),
         },
     );
+}
+
+#[test]
+fn certify() {
     both(
         &CertifyRequest {
             unique_identifier: Some("id".into()),
@@ -76,6 +96,10 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
         },
         &CertifyResponse { unique_identifier: "text".into(), attributes: attributes().into() },
     );
+}
+
+#[test]
+fn check() {
     both(
         &CheckRequest {
             unique_identifier: Some("id".into()),
@@ -90,6 +114,10 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
             lease_time: Some(Interval(60)),
         },
     );
+}
+
+#[test]
+fn create() {
     both(
         &CreateRequest {
             object_type: ObjectType::from_value(1),
@@ -102,6 +130,10 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
             attributes: attributes().into(),
         },
     );
+}
+
+#[test]
+fn create_key_pair() {
     both(
         &CreateKeyPairRequest {
             common: attributes().into(),
@@ -118,6 +150,10 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
             public_key: attributes().into(),
         },
     );
+}
+
+#[test]
+fn create_split_key() {
     both(
         &CreateSplitKeyRequest {
             object_type: ObjectType::from_value(1),
@@ -134,7 +170,7 @@ fn operations_a_to_c_show_a_client_nothing_newer_than_its_version() {
 }
 
 #[test]
-fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
+fn decrypt() {
     both(
         &DecryptRequest {
             unique_identifier: Some("id".into()),
@@ -153,6 +189,10 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
             correlation_value: Some(bytes()),
         },
     );
+}
+
+#[test]
+fn delegated_login() {
     both(
         &DelegatedLoginRequest {
             lease_time: Some(LeaseTime::For(Interval(5))),
@@ -179,6 +219,10 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
             ticket: Ticket { ticket_type: TicketType::from_value(1), value: secret() },
         },
     );
+}
+
+#[test]
+fn delete_attribute() {
     both(
         &DeleteAttributeRequest {
             unique_identifier: Some("id".into()),
@@ -191,6 +235,10 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
             attribute: Some(Attribute::ObjectGroup("g".into()).into()),
         },
     );
+}
+
+#[test]
+fn derive_key() {
     both(
         &DeriveKeyRequest {
             object_type: ObjectType::from_value(1),
@@ -207,14 +255,26 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
         },
         &DeriveKeyResponse { unique_identifier: "text".into(), attributes: attributes().into() },
     );
+}
+
+#[test]
+fn destroy() {
     both(
         &DestroyRequest { unique_identifier: Some("id".into()) },
         &DestroyResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn discover_versions() {
     both(
         &DiscoverVersionsRequest { versions: vec![Version::V1_0] },
         &DiscoverVersionsResponse { versions: vec![Version::V1_0] },
     );
+}
+
+#[test]
+fn encrypt() {
     both(
         &EncryptRequest {
             unique_identifier: Some("id".into()),
@@ -234,6 +294,10 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
             tag: Some(bytes()),
         },
     );
+}
+
+#[test]
+fn export() {
     both(
         &ExportRequest {
             unique_identifier: Some("id".into()),
@@ -249,6 +313,10 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
             object: object(),
         },
     );
+}
+
+#[test]
+fn get() {
     both(
         &GetRequest {
             unique_identifier: Some("id".into()),
@@ -263,6 +331,10 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
             object: object(),
         },
     );
+}
+
+#[test]
+fn get_attribute_list() {
     both(
         &GetAttributeListRequest { unique_identifier: Some("id".into()) },
         &GetAttributeListResponse {
@@ -273,7 +345,7 @@ fn operations_c_to_d_show_a_client_nothing_newer_than_its_version() {
 }
 
 #[test]
-fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
+fn get_attributes() {
     both(
         &GetAttributesRequest {
             unique_identifier: Some("id".into()),
@@ -281,6 +353,10 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
         },
         &GetAttributesResponse { unique_identifier: "text".into(), attributes: AttributeList(attributes()) },
     );
+}
+
+#[test]
+fn constraints_told() {
     both(
         &GetConstraintsRequest {},
         &GetConstraintsResponse {
@@ -293,10 +369,18 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
             },
         },
     );
+}
+
+#[test]
+fn usage_allocation() {
     both(
         &GetUsageAllocationRequest { unique_identifier: Some("id".into()), usage_limits_count: 9 },
         &GetUsageAllocationResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn hash() {
     both(
         &HashRequest {
             cryptographic_parameters: parameters(),
@@ -307,6 +391,10 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
         },
         &HashResponse { data: Some(bytes()), correlation_value: Some(bytes()) },
     );
+}
+
+#[test]
+fn import() {
     both(
         &ImportRequest {
             unique_identifier: "text".into(),
@@ -318,6 +406,10 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
         },
         &ImportResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn interop() {
     both(
         &InteropRequest {
             interop_function: InteropFunction::from_value(1),
@@ -325,6 +417,10 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
         },
         &InteropResponse {},
     );
+}
+
+#[test]
+fn join_split_key() {
     both(
         &JoinSplitKeyRequest {
             object_type: ObjectType::from_value(1),
@@ -339,6 +435,10 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
             attributes: attributes().into(),
         },
     );
+}
+
+#[test]
+fn locate() {
     both(
         &LocateRequest {
             maximum_items: Some(3),
@@ -349,7 +449,15 @@ fn operations_d_to_i_show_a_client_nothing_newer_than_its_version() {
         },
         &LocateResponse { located_items: Some(3), unique_identifiers: vec!["text".into()] },
     );
+}
+
+#[test]
+fn log() {
     both(&LogRequest { log_message: "text".into() }, &LogResponse {});
+}
+
+#[test]
+fn login() {
     both(
         &LoginRequest {
             lease_time: Some(LeaseTime::For(Interval(5))),

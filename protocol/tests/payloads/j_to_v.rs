@@ -32,11 +32,15 @@ use kms_protocol::ttlv::{DateTimeExtended, Interval, RawValue};
 use super::{attributes, both, bytes, masks, object, parameters, reference, rng, secret};
 
 #[test]
-fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
+fn logout() {
     both(
         &LogoutRequest { ticket: Ticket { ticket_type: TicketType::from_value(1), value: secret() } },
         &LogoutResponse {},
     );
+}
+
+#[test]
+fn mac() {
     both(
         &MacRequest {
             unique_identifier: Some("id".into()),
@@ -52,6 +56,10 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
             correlation_value: Some(bytes()),
         },
     );
+}
+
+#[test]
+fn mac_verify() {
     both(
         &MacVerifyRequest {
             unique_identifier: Some("id".into()),
@@ -68,6 +76,10 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
             correlation_value: Some(bytes()),
         },
     );
+}
+
+#[test]
+fn modify_attribute() {
     both(
         &ModifyAttributeRequest {
             unique_identifier: Some("id".into()),
@@ -79,6 +91,10 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
             attribute: Some(Attribute::ObjectGroup("g".into()).into()),
         },
     );
+}
+
+#[test]
+fn notify() {
     both(
         &NotifyRequest {
             unique_identifier: "text".into(),
@@ -87,6 +103,10 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
         },
         &NotifyResponse {},
     );
+}
+
+#[test]
+fn obtain_lease() {
     both(
         &ObtainLeaseRequest { unique_identifier: Some("id".into()) },
         &ObtainLeaseResponse {
@@ -95,7 +115,15 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
             last_change_date: DateTime(5),
         },
     );
+}
+
+#[test]
+fn ping() {
     both(&PingRequest {}, &PingResponse {});
+}
+
+#[test]
+fn pkcs11() {
     both(
         &Pkcs11Request {
             interface: Some("text".into()),
@@ -111,7 +139,15 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
             return_code: Pkcs11ReturnCode::from_value(1),
         },
     );
+}
+
+#[test]
+fn process() {
     both(&ProcessRequest { asynchronous_correlation_value: bytes() }, &ProcessResponse {});
+}
+
+#[test]
+fn put() {
     both(
         &PutRequest {
             unique_identifier: "text".into(),
@@ -125,7 +161,7 @@ fn operations_j_to_p_show_a_client_nothing_newer_than_its_version() {
 }
 
 #[test]
-fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
+fn query() {
     both(
         &QueryRequest {
             query_functions: vec![QueryFunction::from_value(1)],
@@ -190,6 +226,10 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
             protection_storage_masks: Some(masks()),
         },
     );
+}
+
+#[test]
+fn query_asynchronous_requests() {
     both(
         &QueryAsynchronousRequestsRequest {
             correlation_values: Some(AsynchronousCorrelationValues { values: vec![bytes()] }),
@@ -204,6 +244,10 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
             }],
         },
     );
+}
+
+#[test]
+fn re_provision() {
     both(
         &ReProvisionRequest {
             certificate_request: Some(bytes()),
@@ -214,6 +258,10 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
         },
         &ReProvisionResponse { unique_identifier: Some("text".into()) },
     );
+}
+
+#[test]
+fn recertify() {
     both(
         &RecertifyRequest {
             unique_identifier: Some("id".into()),
@@ -226,10 +274,18 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
         },
         &RecertifyResponse { unique_identifier: "text".into(), attributes: attributes().into() },
     );
+}
+
+#[test]
+fn recover() {
     both(
         &RecoverRequest { unique_identifier: Some("id".into()) },
         &RecoverResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn register() {
     both(
         &RegisterRequest {
             object_type: ObjectType::from_value(1),
@@ -239,6 +295,10 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
         },
         &RegisterResponse { unique_identifier: "text".into(), attributes: attributes().into() },
     );
+}
+
+#[test]
+fn rekey() {
     both(
         &RekeyRequest {
             unique_identifier: Some("id".into()),
@@ -248,6 +308,10 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
         },
         &RekeyResponse { unique_identifier: "text".into(), attributes: attributes().into() },
     );
+}
+
+#[test]
+fn rekey_key_pair() {
     both(
         &RekeyKeyPairRequest {
             private_key_unique_identifier: Some("id".into()),
@@ -266,6 +330,10 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
             public_key: attributes().into(),
         },
     );
+}
+
+#[test]
+fn revoke() {
     both(
         &RevokeRequest {
             unique_identifier: Some("id".into()),
@@ -277,12 +345,20 @@ fn operations_p_to_r_show_a_client_nothing_newer_than_its_version() {
         },
         &RevokeResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn rng_retrieve() {
     both(&RngRetrieveRequest { data_length: 3 }, &RngRetrieveResponse { data: secret() });
 }
 
 #[test]
-fn operations_r_to_v_show_a_client_nothing_newer_than_its_version() {
+fn rng_seed() {
     both(&RngSeedRequest { data: secret() }, &RngSeedResponse { data_length: 3 });
+}
+
+#[test]
+fn set_attribute() {
     both(
         &SetAttributeRequest {
             unique_identifier: Some("id".into()),
@@ -290,6 +366,10 @@ fn operations_r_to_v_show_a_client_nothing_newer_than_its_version() {
         },
         &SetAttributeResponse { unique_identifier: "text".into() },
     );
+}
+
+#[test]
+fn set_constraints() {
     both(
         &SetConstraintsRequest {
             constraints: Constraints {
@@ -302,6 +382,10 @@ fn operations_r_to_v_show_a_client_nothing_newer_than_its_version() {
         },
         &SetConstraintsResponse {},
     );
+}
+
+#[test]
+fn set_defaults() {
     both(
         &SetDefaultsRequest {
             defaults: Some(DefaultsInformation {
@@ -314,10 +398,18 @@ fn operations_r_to_v_show_a_client_nothing_newer_than_its_version() {
         },
         &SetDefaultsResponse {},
     );
+}
+
+#[test]
+fn set_endpoint_role() {
     both(
         &SetEndpointRoleRequest { endpoint_role: EndpointRole::from_value(1) },
         &SetEndpointRoleResponse { endpoint_role: EndpointRole::from_value(1) },
     );
+}
+
+#[test]
+fn sign() {
     both(
         &SignRequest {
             unique_identifier: Some("id".into()),
@@ -334,6 +426,10 @@ fn operations_r_to_v_show_a_client_nothing_newer_than_its_version() {
             correlation_value: Some(bytes()),
         },
     );
+}
+
+#[test]
+fn signature_verify() {
     both(
         &SignatureVerifyRequest {
             unique_identifier: Some("id".into()),
@@ -352,6 +448,10 @@ fn operations_r_to_v_show_a_client_nothing_newer_than_its_version() {
             correlation_value: Some(bytes()),
         },
     );
+}
+
+#[test]
+fn validate() {
     both(
         &ValidateRequest {
             certificates: vec![Certificate {
