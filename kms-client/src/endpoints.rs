@@ -418,10 +418,7 @@ impl Endpoint {
         if has_others {
             tracing::warn!(server = self.server.address(), error = %failure.error, "another KMS server is asked");
         }
-        // Connections that are all in use say nothing against the server.
-        if !matches!(failure.error, Error::TimedOut { step: Step::FreeConnection, .. }) {
-            self.health.failed();
-        }
+        self.health.failed();
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {

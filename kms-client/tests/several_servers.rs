@@ -359,31 +359,6 @@ async fn a_server_that_is_merely_farther_away_comes_back() {
     assert_eq!(asked.load(Ordering::SeqCst), before, "the first is asked first again");
 }
 
-#[tokio::test(start_paused = true)]
-async fn connections_that_are_all_in_use_say_nothing_against_a_server() {
-    // Long enough for a request that waits for the connection to give up, and within what a batch may take.
-    let items = 100;
-    let long = limits::ATTEMPT + limits::ATTEMPT_PER_ITEM * 50;
-    let delay = Arc::new(std::sync::Mutex::new(QUICK));
-    let now = Arc::clone(&delay);
-    let (first, asked_first) = slow(move || *now.lock().expect("not poisoned"));
-    let (second, asked_second) = slow(|| QUICK);
-    let builder = first.builder().over(Box::new(second)).max_connections(1);
-    let client = builder.build().expect("settings");
-    client.version().await.expect("agreed");
-    *delay.lock().expect("not poisoned") = long;
-    let busy = client.clone();
-    let batch = tokio::spawn(async move { busy.batch(&vec![LocateRequest::default(); items]).await });
-    tokio::time::sleep(QUICK).await;
-    client.locate(&LocateRequest::default()).await.expect("the second server has a connection");
-    batch.await.expect("no panic").into_iter().for_each(|found| drop(found.expect("found")));
-    *delay.lock().expect("not poisoned") = QUICK;
-    let (first, second) = (asked_first.load(Ordering::SeqCst), asked_second.load(Ordering::SeqCst));
-    assert_eq!((first, second), (2, 1));
-    client.locate(&LocateRequest::default()).await.expect("found");
-    assert_eq!((asked_first.load(Ordering::SeqCst), asked_second.load(Ordering::SeqCst)), (3, 1));
-}
-
 #[tokio::test]
 async fn durations_without_end_are_no_trouble() {
     let endless = Duration::MAX;
