@@ -79,7 +79,7 @@ impl<R: Request> Batch<R> {
                     (Arc::clone(&self.inner), Arc::clone(&self.items), self.version);
                 running.spawn(async move {
                     let asked: Vec<_> = group.iter().filter_map(|at| items.get(*at)).collect();
-                    let reply = inner.send(&asked, version).await;
+                    let reply = inner.send(&asked, version, inner.deadline()).await;
                     (group, reply)
                 });
             }
@@ -148,11 +148,13 @@ impl<R: Request> Batch<R> {
         let mut sane = true;
         for ((at, item), answer) in group.iter().zip(asked).zip(answers) {
             let result = match answer {
-                // The server stopped at an item before, though asked to go on: the item was not worked.
-                None => {
+                // The server stopped at an item before, though asked to go on: the item was not worked. A promise that is
+                // not good enough for what must not be repeated.
+                None if self.repeatable => {
                     again.push(*at);
                     continue;
                 }
+                None => Err(Error::protocol(format!("it left {} unanswered", item.operation))),
                 Some(answer)
                     if answer.result_reason == Some(ResultReason::ResponseTooLarge)
                         && group.len() > 1
@@ -207,7 +209,10 @@ impl<R: Request> Batch<R> {
     }
 
     fn finish(self) -> Vec<Result<R::Response, Error>> {
-        if self.is_limited() && self.largest_taken > 0 {
+        // A batch below the limit in force says nothing about it: two items that do not go together, for what they hold
+        // or for the size of their answers, would make it one for all that comes.
+        let limit = self.inner.batch_limit.load(Ordering::Relaxed);
+        if self.items.len() >= limit && self.is_limited() && self.largest_taken > 0 {
             self.inner.batch_limit.fetch_min(self.largest_taken, Ordering::Relaxed);
         }
         let unanswered = || Err(Error::protocol(format!("{} was not answered", R::OPERATION)));

@@ -238,7 +238,7 @@ async fn measure(client: &Client, plan: &Plan, key: &IssuedKey, name: &str) -> R
     let begin = Instant::now() + WARM_UP;
     let schedule = Schedule {
         begin,
-        end: begin + plan.duration,
+        end: begin + plan.duration.min(limits::ENDLESS),
         every: plan.rate.map(|rate| Duration::from_secs_f64(connections as f64 / rate.max(0.001))),
     };
     let mut running = JoinSet::new();
@@ -515,7 +515,8 @@ impl Tally {
     }
 }
 
-/// Destroys the pairs that were made, which are Pre-Active.
+/// Destroys the pairs that were made, which are Pre-Active. Each is looked at before: a server that ignores Locate's filter
+/// answers with every key that there is.
 async fn discard_created(client: &Client, name: &str) {
     for object_type in [ObjectType::PrivateKey, ObjectType::PublicKey] {
         let request = locate_by(Attribute::ObjectGroup(created_group(name)), object_type);
@@ -524,6 +525,9 @@ async fn discard_created(client: &Client, name: &str) {
             tracing::warn!(name, %error, "the benchmark's keys cannot be found again");
             Vec::new()
         });
+        let group = Attribute::ObjectGroup(created_group(name));
+        let views = client.views(&ids).await.into_iter();
+        let ids: Vec<_> = views.flatten().filter(|view| view.has(&group)).map(|view| view.id).collect();
         for some in ids.chunks(limits::BATCH) {
             let destroy = |id: &String| DestroyRequest { unique_identifier: Some(id.as_str().into()) };
             let requests: Vec<_> = some.iter().map(destroy).collect();

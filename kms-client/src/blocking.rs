@@ -20,7 +20,8 @@ use crate::key_spec::KeySpec;
 use crate::keys::IssuedKey;
 use crate::rotation::{Finding, KnownKey};
 
-/// A client whose methods return when they are done. It must not be used from async code.
+/// A client whose methods return when they are done. It must not be used on a thread of an async runtime, those of
+/// `spawn_blocking` included, which cannot be told from the others: there the async client and `Handle::block_on` do.
 ///
 /// ```no_run
 /// # fn example() -> Result<(), kms_client::Error> {
@@ -209,8 +210,8 @@ impl Client {
         match &self.runtime {
             Some(runtime) if Handle::try_current().is_err() => Ok(runtime.block_on(future)),
             _ => Err(Error::settings(
-                "the blocking client is used from async code, which it would stall",
-                "use kms_client::Client there",
+                "the blocking client is used on a thread of an async runtime, which it would stall",
+                "use kms_client::Client there; within spawn_blocking, by Handle::current().block_on",
             )),
         }
     }

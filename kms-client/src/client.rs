@@ -13,11 +13,11 @@ use kms_protocol::operation::{
     SignatureVerifyRequest,
 };
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::certificates::{self, Certificate};
 use crate::endpoints::{Endpoints, Failure, Message, Reply};
-use crate::error::Error;
+use crate::error::{Error, Step};
 use crate::message::{Answer, EncodedItem, encode, is_repeatable, read_answer, read_payload};
 use crate::profile::{Builder, Options};
 use crate::tls::{Identity, Seen};
@@ -162,8 +162,9 @@ impl Client {
     /// # Errors
     /// When no server can be reached and trusted in time, the server says no, or its answer makes no sense.
     pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response, Error> {
-        let version = self.version().await?;
-        self.call_in(request, version).await
+        let deadline = self.inner.deadline();
+        let version = self.version_until(deadline).await?;
+        self.call_in(request, version, deadline).await
     }
 
     /// The protocol version in use, agreed with the server on the first call.
@@ -171,11 +172,24 @@ impl Client {
     /// # Errors
     /// When the server cannot be asked, or speaks no version that this client does.
     pub async fn version(&self) -> Result<Version, Error> {
-        self.inner.version.get_or_try_init(|| self.agree()).await.copied()
+        self.version_until(self.inner.deadline()).await
+    }
+
+    /// The same. Of many callers one asks: the others wait for it, each until its own deadline.
+    pub(crate) async fn version_until(&self, deadline: Instant) -> Result<Version, Error> {
+        let agreed = self.inner.version.get_or_try_init(|| self.agree(deadline));
+        match timeout_at(deadline, agreed).await {
+            Ok(agreed) => agreed.copied(),
+            Err(_) => Err(Error::TimedOut {
+                address: self.inner.endpoints.first_address().to_owned(),
+                step: Step::Answer,
+                after: self.inner.options.deadline,
+            }),
+        }
     }
 
     /// Asks for the server's versions in ours, oldest last, until it understands the question.
-    async fn agree(&self) -> Result<Version, Error> {
+    async fn agree(&self, deadline: Instant) -> Result<Version, Error> {
         let wanted = self.inner.options.version;
         let mut offered =
             vec![wanted, Version::V1_4, Version::V1_3, Version::V1_2, Version::V1_1, Version::V1_0];
@@ -188,7 +202,7 @@ impl Client {
                 continue;
             }
             asked.push(version);
-            match self.call_in(&request, version).await {
+            match self.call_in(&request, version, deadline).await {
                 Ok(answer) => {
                     let common = offered.iter().find(|version| answer.versions.contains(version));
                     return common.copied().ok_or(Error::NoCommonVersion { offered });
@@ -209,10 +223,15 @@ impl Client {
         Ok(Version::V1_4)
     }
 
-    async fn call_in<R: Request>(&self, request: &R, version: Version) -> Result<R::Response, Error> {
+    async fn call_in<R: Request>(
+        &self,
+        request: &R,
+        version: Version,
+        deadline: Instant,
+    ) -> Result<R::Response, Error> {
         let item = EncodedItem::new(request, self.inner.ids(1), version);
         let asked = [&item];
-        let reply = self.inner.send(&asked, version).await?;
+        let reply = self.inner.send(&asked, version, deadline).await?;
         let unsure = |error| self.inner.unsure(&asked, error);
         let answer = read_answer(reply.bytes.expose(), &asked, version).map_err(unsure)?;
         let response = match answer {
@@ -252,14 +271,23 @@ impl Inner {
         self.next_id.fetch_add(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Relaxed)
     }
 
+    /// Until when a call that begins now may take.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.options.deadline
+    }
+
     /// Sends one message of these items, which all ask for the same operation.
-    pub(crate) async fn send(&self, items: &[&EncodedItem], version: Version) -> Result<Reply, Error> {
-        let bytes = encode(items.iter().copied(), version);
+    pub(crate) async fn send(
+        &self,
+        items: &[&EncodedItem],
+        version: Version,
+        deadline: Instant,
+    ) -> Result<Reply, Error> {
         let message = Message {
-            bytes: bytes.expose(),
+            bytes: Arc::new(encode(items.iter().copied(), version)),
             items: u32::try_from(items.len()).unwrap_or(u32::MAX),
             repeatable: items.iter().all(|item| is_repeatable(item.operation)),
-            deadline: Instant::now() + self.options.deadline,
+            deadline,
         };
         self.endpoints.exchange(&message).await.map_err(
             |Failure { error, sent }| {

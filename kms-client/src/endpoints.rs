@@ -1,7 +1,7 @@
 //! The servers that answer for one KMS: a pool of connections to each, its health, and which one to ask.
 //!
-//! A request that may be repeated goes to the next server as soon as one fails, or, where the caller wants that, takes long. One that may not goes to the next only
-//! while nothing of it has been sent.
+//! A request that may be repeated goes to the next server as soon as one fails, or, where the caller wants that, takes
+//! long. One that may not goes to the next only while nothing of it has been sent.
 
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -11,11 +11,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kms_protocol::Secret;
+use tokio::runtime::{self, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::connection::Connection;
-use crate::error::{Error, Step};
+use crate::error::{Error, Step, TlsFault};
 use crate::health::{Health, Standing, Trial, jittered};
 use crate::limits;
 use crate::tls::{BoxedStream, Connect};
@@ -48,8 +49,9 @@ impl Default for Rules {
 }
 
 /// A request as the endpoints see it.
-pub(crate) struct Message<'a> {
-    pub(crate) bytes: &'a [u8],
+#[derive(Clone)]
+pub(crate) struct Message {
+    pub(crate) bytes: Arc<Secret>,
     /// How many batch items it holds.
     pub(crate) items: u32,
     /// Whether asking twice does no harm.
@@ -85,7 +87,7 @@ impl Endpoints {
     }
 
     /// Sends a message to the first server that takes it and returns its answer.
-    pub(crate) async fn exchange(&self, message: &Message<'_>) -> Result<Reply, Failure> {
+    pub(crate) async fn exchange(&self, message: &Message) -> Result<Reply, Failure> {
         let patience = (Instant::now() + self.rules.patience).min(message.deadline);
         let mut pause = limits::ROUND;
         loop {
@@ -117,7 +119,7 @@ impl Endpoints {
     }
 
     /// Asks each server once, those believed to work first.
-    async fn round(&self, message: &Message<'_>) -> Result<Reply, Failure> {
+    async fn round(&self, message: &Message) -> Result<Reply, Failure> {
         let mut turns = self.turns(message);
         if message.repeatable {
             return Race::new(self.rules, message, turns).run().await;
@@ -143,7 +145,7 @@ impl Endpoints {
     }
 
     /// All servers in the order in which they are asked: in that of preference, but those that failed last.
-    fn turns(&self, message: &Message<'_>) -> VecDeque<Turn> {
+    fn turns(&self, message: &Message) -> VecDeque<Turn> {
         let now = Instant::now();
         // Finding out whether a server is back is for requests that another one can answer.
         let may_try = message.repeatable && self.all.len() > 1;
@@ -167,27 +169,44 @@ struct Turn {
     trial: Option<Trial>,
 }
 
-type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
+type Outcome = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 
 /// A server that is being asked.
-struct Attempt<'a> {
+struct Attempt {
     turn: Turn,
-    outcome: Outcome<'a>,
+    outcome: Outcome,
     /// When another server is asked as well.
     hedge_at: Option<Instant>,
+}
+
+impl Attempt {
+    /// Ends the attempt, since another server has answered. A trial goes on without anybody waiting for it: a server that
+    /// is merely farther away than the other, or has a handshake to make first, is back all the same.
+    fn overtaken(self) {
+        let Self { turn, outcome, .. } = self;
+        if turn.trial.is_none() {
+            return turn.endpoint.health.was_outpaced();
+        }
+        tokio::spawn(async move {
+            match outcome.await {
+                Ok(_) => turn.endpoint.health.answered(),
+                Err(failure) => turn.endpoint.failed(&failure, false),
+            }
+        });
+    }
 }
 
 /// One round of a request that any server may answer: the first answer wins.
 struct Race<'a> {
     rules: Rules,
-    message: &'a Message<'a>,
+    message: &'a Message,
     waiting: VecDeque<Turn>,
-    running: Vec<Attempt<'a>>,
+    running: Vec<Attempt>,
     last: Failure,
 }
 
 impl<'a> Race<'a> {
-    fn new(rules: Rules, message: &'a Message<'a>, waiting: VecDeque<Turn>) -> Self {
+    fn new(rules: Rules, message: &'a Message, waiting: VecDeque<Turn>) -> Self {
         let last = Failure { error: no_server(), sent: false };
         Self { rules, message, waiting, running: Vec::new(), last }
     }
@@ -210,9 +229,7 @@ impl<'a> Race<'a> {
             match result {
                 Ok(reply) => {
                     turn.endpoint.health.answered();
-                    for slower in self.running.iter().filter(|slower| slower.turn.trial.is_none()) {
-                        slower.turn.endpoint.health.was_outpaced();
-                    }
+                    self.running.into_iter().for_each(Attempt::overtaken);
                     return Ok(reply);
                 }
                 Err(failure) => {
@@ -238,15 +255,15 @@ impl<'a> Race<'a> {
         }
         let trial = turn.trial.as_ref().map(|_| limits::TRIAL);
         let hedge = trial.into_iter().chain(self.rules.hedge).min().filter(|_| has_others);
-        let (endpoint, message) = (Arc::clone(&turn.endpoint), self.message);
-        let outcome: Outcome<'a> = Box::pin(async move { endpoint.exchange(message, deadline).await });
+        let (endpoint, message) = (Arc::clone(&turn.endpoint), self.message.clone());
+        let outcome: Outcome = Box::pin(async move { endpoint.exchange(&message, deadline).await });
         self.running.push(Attempt { turn, outcome, hedge_at: hedge.map(|hedge| now + hedge) });
         true
     }
 }
 
 /// The first of these that is done, by its place.
-async fn first_done(running: &mut [Attempt<'_>]) -> (usize, Result<Reply, Failure>) {
+async fn first_done(running: &mut [Attempt]) -> (usize, Result<Reply, Failure>) {
     poll_fn(|context| {
         for (at, attempt) in running.iter_mut().enumerate() {
             if let Poll::Ready(result) = attempt.outcome.as_mut().poll(context) {
@@ -270,6 +287,8 @@ struct Endpoint {
 struct Idle {
     connection: Connection<BoxedStream>,
     since: Instant,
+    /// The runtime that moves its bytes. In another one it would not stir.
+    runtime: runtime::Id,
 }
 
 /// An answer, and the connection that it came over.
@@ -300,7 +319,11 @@ impl Lease {
         if idle.len() >= self.endpoint.rules.connections {
             idle.remove(0);
         }
-        idle.push(Idle { connection: self.connection, since: Instant::now() });
+        idle.push(Idle {
+            connection: self.connection,
+            since: Instant::now(),
+            runtime: Handle::current().id(),
+        });
     }
 }
 
@@ -316,24 +339,27 @@ impl Endpoint {
     }
 
     /// One exchange; over a new connection once more where a kept one turned out to be stale and that does no harm.
-    async fn exchange(self: &Arc<Self>, message: &Message<'_>, deadline: Instant) -> Result<Reply, Failure> {
+    async fn exchange(self: &Arc<Self>, message: &Message, deadline: Instant) -> Result<Reply, Failure> {
         let unsent = |error| Failure { error, sent: false };
         let mut lease = self.lease(message.repeatable, deadline).await.map_err(unsent)?;
-        match lease.connection.exchange(message.bytes, deadline).await {
+        match lease.connection.exchange(message.bytes.expose(), deadline).await {
             Ok(bytes) => Ok(Reply { bytes, lease }),
-            Err(Error::Lost { .. }) if lease.reused && message.repeatable => {
+            Err(Error::Lost { .. } | Error::Tls { .. }) if lease.reused && message.repeatable => {
                 // What closed this connection has most likely closed its idle siblings too.
                 self.idle().clear();
                 lease.connection = self.connect(deadline).await.map_err(unsent)?;
                 lease.reused = false;
-                match lease.connection.exchange(message.bytes, deadline).await {
+                match lease.connection.exchange(message.bytes.expose(), deadline).await {
                     Ok(bytes) => Ok(Reply { bytes, lease }),
                     Err(error) => Err(Failure { error, sent: true }),
                 }
             }
-            // A server that does not trust this client has done nothing for it.
-            Err(error @ Error::Tls { .. }) => Err(Failure { error, sent: false }),
-            Err(error) => Err(Failure { error, sent: true }),
+            Err(error) => {
+                // A server that does not trust this client says so before it reads anything from it. Whatever else TLS
+                // complains of, such as a damaged record, may have come after the request was worked.
+                let refused = matches!(error, Error::Tls { fault: TlsFault::RefusedUs { .. }, .. });
+                Err(Failure { error, sent: lease.reused || !refused })
+            }
         }
     }
 
@@ -360,17 +386,17 @@ impl Endpoint {
         Ok(Lease { endpoint: Arc::clone(self), connection, reused, _permit: permit })
     }
 
-    /// The connection used last, if it is not too old and the server has not closed it.
+    /// The connection that this runtime used last, if it is not too old and the server has not closed it.
     fn take_idle(&self, repeatable: bool) -> Option<Connection<BoxedStream>> {
-        let now = Instant::now();
+        let (now, here) = (Instant::now(), Handle::current().id());
         let limit = if repeatable { self.rules.idle } else { self.rules.idle.min(limits::IDLE_UNREPEATABLE) };
         let mut idle = self.idle();
         idle.retain(|entry| now.saturating_duration_since(entry.since) < self.rules.idle);
-        while let Some(mut entry) = idle.pop() {
-            if now.saturating_duration_since(entry.since) >= limit {
-                idle.push(entry);
-                return None;
-            }
+        while let Some(at) = idle
+            .iter()
+            .rposition(|entry| entry.runtime == here && now.saturating_duration_since(entry.since) < limit)
+        {
+            let mut entry = idle.remove(at);
             if entry.connection.is_usable() {
                 return Some(entry.connection);
             }
@@ -390,8 +416,7 @@ impl Endpoint {
 
     fn failed(&self, failure: &Failure, has_others: bool) {
         if has_others {
-            tracing::warn!(server = self.server.address(), error = %failure.error,
-                "a KMS server failed, another one is asked");
+            tracing::warn!(server = self.server.address(), error = %failure.error, "another KMS server is asked");
         }
         self.health.failed();
     }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use kms_protocol::Version;
 use kms_protocol::enums::{Operation, ResultReason, ResultStatus};
 
+use crate::limits;
+
 /// Why a request to a KMS did not bring what was asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,7 +76,8 @@ pub enum Error {
         /// How it ended.
         reason: String,
     },
-    /// The answer to a request that must not be repeated did not come: the server may or may not have done it.
+    /// The answer to a request that must not be repeated did not come: the server may or may not have done it. Or it did,
+    /// and what was to be done with the pair that it made could not be.
     #[error("{operation} may or may not have been done: {cause}")]
     OutcomeUnknown {
         /// What was asked.
@@ -339,13 +342,22 @@ impl Error {
         }
     }
 
-    pub(crate) fn protocol(what: impl Into<String>) -> Self {
-        Self::Protocol { what: what.into() }
+    /// The error of an answer that makes no sense. What it says may quote the server.
+    pub(crate) fn protocol(what: impl AsRef<str>) -> Self {
+        Self::Protocol { what: shown(what.as_ref()) }
     }
 
     pub(crate) fn settings(what: impl Into<String>, hint: &str) -> Self {
         Self::Settings { what: what.into(), hint: Some(hint.to_owned()) }
     }
+}
+
+/// Words of a server, as long as an error may quote them, and without what would command a terminal or begin a new line
+/// in a log.
+pub(crate) fn shown(words: &str) -> String {
+    let shown =
+        |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+    words.chars().take(limits::MESSAGE_SHOWN).map(shown).collect()
 }
 
 impl TlsFault {

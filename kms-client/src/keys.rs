@@ -8,7 +8,9 @@ use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences, CryptographicUsageMask,
     Link, Name,
 };
-use kms_protocol::enums::{CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, ResultReason, State};
+use kms_protocol::enums::{
+    CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType, Operation, ResultReason, State,
+};
 use kms_protocol::object::{KeyMaterial, KeyValue, ManagedObject};
 use kms_protocol::operation::{
     ActivateRequest, CreateKeyPairRequest, GetAttributesRequest, GetAttributesResponse, GetRequest,
@@ -57,11 +59,13 @@ impl Client {
     /// [`limits::LOOKUPS`]: the call goes on with what is found.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] where the answer was lost and no pair is found: it may still turn up, so that
-    /// [`Client::find_key`] has to come before another request. Otherwise see [`Client::call`].
+    /// [`Error::OutcomeUnknown`] where the answer was lost and no pair is found: it may still turn up. The same where the
+    /// pair is made and the server goes away before it is Active and its public half fetched. [`Client::find_key`] has to
+    /// come before another request. Otherwise see [`Client::call`].
     pub async fn request_key(&self, name: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
         let (private_id, public_id) = self.create_pair(name, name, spec).await?;
-        self.finish_key(private_id, public_id, spec).await
+        let unfinished = |error| unfinished(Operation::CreateKeyPair, error);
+        self.finish_key(private_id, public_id, spec).await.map_err(unfinished)
     }
 
     /// The same for a pair on P-256 that signs and verifies, and does nothing else.
@@ -112,11 +116,12 @@ impl Client {
     /// for, several times over [`limits::LOOKUPS`]: the call goes on with what is found.
     ///
     /// # Errors
-    /// [`Error::OutcomeUnknown`] where the answer was lost and no link is found: it may still turn up. Otherwise see
-    /// [`Client::call`].
+    /// [`Error::OutcomeUnknown`] where the answer was lost and no link is found, or the server goes away before the new
+    /// pair is Active and its public half fetched: [`Client::rotation_info`] tells later. Otherwise see [`Client::call`].
     pub async fn rotate_key(&self, private_id: &str, spec: KeySpec) -> Result<IssuedKey, Error> {
         let (private_id, public_id) = self.rekey_pair(private_id).await?;
-        self.finish_key(private_id, public_id, spec).await
+        let unfinished = |error| unfinished(Operation::RekeyKeyPair, error);
+        self.finish_key(private_id, public_id, spec).await.map_err(unfinished)
     }
 
     /// The private and the public ID of the pair that replaces a pair from now on.
@@ -155,14 +160,17 @@ impl Client {
         }
     }
 
-    /// Looks for a pair until it is there, as long as a lagging replica or a server that restarts may need.
+    /// Looks for a pair until it is there, as long as a lagging replica or a server that restarts may need. A look that
+    /// fails finds nothing: what matters to the caller is that the outcome is unknown.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] where several pairs are found.
     async fn look_up<F>(&self, look: impl Fn() -> F) -> Result<Option<(String, String)>, Error>
     where
         F: Future<Output = Result<Option<(String, String)>, Error>>,
     {
-        let end = Instant::now() + self.inner.options.deadline;
+        let end = self.inner.deadline();
         let mut pause = limits::LOOKUP_FIRST;
-        let mut last = Ok(None);
         for looked in 0..limits::LOOKUPS {
             if looked > 0 {
                 if Instant::now() + pause > end {
@@ -171,18 +179,19 @@ impl Client {
                 sleep(pause).await;
                 pause *= 2;
             }
-            last = look().await;
-            match &last {
+            match look().await {
                 Ok(None) => {}
-                Err(error) if error.is_retryable() => {}
-                Ok(Some(_)) | Err(_) => return last,
+                Ok(found) => return Ok(found),
+                Err(error @ Error::Ambiguous { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the outcome of a request whose answer was lost cannot be looked up");
+                    if !(error.is_retryable() || matches!(error, Error::NoSuchKey(_))) {
+                        break;
+                    }
+                }
             }
         }
-        match last {
-            // The server does not come back: what matters to the caller is that the outcome is unknown.
-            Err(error) if error.is_retryable() => Ok(None),
-            last => last,
-        }
+        Ok(None)
     }
 
     /// The private and the public ID of the pair of this name.
@@ -327,6 +336,12 @@ impl Client {
         }
         Err(failure.unwrap_or_else(|| Error::protocol("it returned no key")))
     }
+}
+
+/// The error of a call that has made a pair and not finished it. That it may be made again would not be true: that makes
+/// another pair.
+fn unfinished(operation: Operation, error: Error) -> Error {
+    if error.is_retryable() { Error::OutcomeUnknown { operation, cause: Box::new(error) } } else { error }
 }
 
 /// Asks about a key that exists until the server that answers knows it: replicas lag.

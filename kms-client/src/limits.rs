@@ -20,8 +20,11 @@ pub const BATCH: usize = 250;
 /// How many messages of one batch are under way at once.
 pub const MESSAGES_AT_ONCE: usize = 3;
 
-/// How long a call may take, all its steps together, where the caller states nothing. Backup products wait 30 s.
+/// How long a request may take, all its steps together, where the caller states nothing. Backup products wait 30 s.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What stands for every longer duration in the settings. A point in time that lies this far ahead can be told.
+pub const ENDLESS: Duration = Duration::from_secs(366 * 86_400);
 
 /// How long resolving, connecting and the TLS handshake may take for one server. A server that needs longer is down.
 pub const CONNECT: Duration = Duration::from_secs(5);
@@ -88,7 +91,7 @@ pub const CANDIDATES: usize = 64;
 /// How far before the last look "what is new" asks, in seconds: clocks of cluster members differ.
 pub const OVERLAP: i64 = 300;
 
-/// The longest chain or message of a server that is put into an error, in characters.
+/// The longest words of a server that are put into an error, in characters.
 pub const MESSAGE_SHOWN: usize = 400;
 
 /// Seconds of a day.

@@ -8,7 +8,7 @@ use kms_protocol::{DateTime, Secret, Tag, Version};
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Stream};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, shown};
 use crate::limits;
 
 /// One request, encoded as a batch item under an ID that no other request of this client has.
@@ -196,13 +196,12 @@ pub(crate) fn read_payload<R: Request>(
 }
 
 fn refusal(item: &ResponseItem<'_>, operation: Operation, object: Option<String>) -> Refusal {
-    let shown = |message: &String| message.chars().take(limits::MESSAGE_SHOWN).collect();
     Refusal {
         operation,
         object,
         status: item.result_status,
         reason: item.result_reason,
-        message: item.result_message.as_ref().map(shown),
+        message: item.result_message.as_deref().map(shown),
     }
 }
 

@@ -117,35 +117,37 @@ impl Builder {
         self
     }
 
-    /// How long a call may take, all its steps together; for a batch of several messages, each of them.
+    /// How long one request may take, all its steps together, agreeing on a version on the first one among them. Of a
+    /// batch of several messages, each of them; of a call that makes several requests, such as
+    /// [`Client::request_key`], each of those.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = deadline;
+        self.options.deadline = deadline.min(limits::ENDLESS);
         self
     }
 
     /// How long resolving, connecting and the handshake may take, together, for one server.
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
-        self.connect = deadline;
+        self.connect = deadline.min(limits::ENDLESS);
         self
     }
 
     /// How long one of several servers may take to answer what another could, before that one is asked.
     pub fn attempt_deadline(mut self, deadline: Duration) -> Self {
-        self.rules.attempt = deadline;
+        self.rules.attempt = deadline.min(limits::ENDLESS);
         self
     }
 
     /// After how long without an answer another server is asked as well, for what only reads or computes: the first answer
     /// counts. Costs the servers up to twice the work; bounds what a slow one adds. Not done where nothing is said.
     pub fn hedge_after(mut self, delay: Duration) -> Self {
-        self.rules.hedge = Some(delay);
+        self.rules.hedge = Some(delay.min(limits::ENDLESS));
         self
     }
 
     /// For how long all servers are asked again and again after all have failed; not at all where nothing is said.
     /// Only what may be repeated is; and a creation of which nothing has been sent.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.rules.patience = patience;
+        self.rules.patience = patience.min(limits::ENDLESS);
         self
     }
 

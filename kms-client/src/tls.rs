@@ -206,6 +206,9 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 struct Current {
     stamps: Vec<Option<(SystemTime, u64)>>,
+    /// Those of changed files that could not be used. They are tried again, without another warning: what was wrong with
+    /// them, such as their permissions, need not show in a stamp.
+    unusable: Option<Vec<Option<(SystemTime, u64)>>>,
     config: Arc<ClientConfig>,
     /// The client's own certificate.
     own: Option<CertificateDer<'static>>,
@@ -214,7 +217,7 @@ struct Current {
 impl Current {
     fn load(credentials: &Credentials, stamps: Vec<Option<(SystemTime, u64)>>) -> Result<Self, Error> {
         let own = credentials.chain()?.into_iter().next();
-        Ok(Self { stamps, config: Arc::new(credentials.config()?), own })
+        Ok(Self { stamps, unusable: None, config: Arc::new(credentials.config()?), own })
     }
 }
 
@@ -232,8 +235,11 @@ impl Identity {
             match Current::load(&self.credentials, stamps.clone()) {
                 Ok(changed) => *current = changed,
                 Err(error) => {
-                    tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay");
-                    current.stamps = stamps;
+                    let stamps = Some(stamps);
+                    if current.unusable != stamps {
+                        tracing::warn!(%error, "changed certificate files cannot be used: the old ones stay");
+                        current.unusable = stamps;
+                    }
                 }
             }
         }

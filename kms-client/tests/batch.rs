@@ -320,3 +320,55 @@ async fn what_changes_something_is_sent_once_in_a_batch_too() {
     assert!(client.batch(&requests).await.iter().all(Result::is_err));
     assert_eq!(journal.count(Operation::Activate), 1, "the whole message, once");
 }
+
+#[tokio::test]
+async fn what_changes_something_and_was_left_out_of_the_answer_is_not_sent_again() {
+    let journal = Journal::default();
+    let noted = journal.clone();
+    let client = InMemory::new(move |_, mut stream| {
+        let journal = noted.clone();
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                let whole = answer(
+                    &request,
+                    &in_1_4(|ask: &Ask<'_>| {
+                        journal.note(ask);
+                        Reply::No(ResultReason::PermissionDenied)
+                    }),
+                );
+                // All are worked; the first is answered.
+                if stream.write_all(&response(&outcomes(&whole)[..1])).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .client();
+    let requests: Vec<_> =
+        (0..5_usize).map(|id| ActivateRequest { unique_identifier: Some(id.to_string().into()) }).collect();
+    let answers = client.batch(&requests).await;
+    assert_eq!(journal.count(Operation::Activate), 5);
+    assert!(matches!(answers[0], Err(Error::Refused(_))), "{:?}", answers[0]);
+    for answer in &answers[1..] {
+        assert!(matches!(answer, Err(Error::OutcomeUnknown { .. })), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_few_items_that_do_not_go_together_make_no_limit_for_others() {
+    for few in [2, 3, 5] {
+        let journal = Journal::default();
+        let noted = journal.clone();
+        let client = InMemory::replying(in_1_4(move |ask| {
+            if (2..=few).contains(&ask.of) {
+                return Reply::WholeNo(ResultReason::ResponseTooLarge);
+            }
+            noted.note(ask);
+            about(ask)
+        }))
+        .client();
+        assert_all(ids(&client, few).await, few);
+        assert_all(ids(&client, 100).await, 100);
+        assert_eq!(journal.sizes(Operation::GetAttributes)[few..], [100; 100]);
+    }
+}

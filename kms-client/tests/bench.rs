@@ -19,7 +19,11 @@ use scripted::{Ask, InMemory, Journal, Reply, in_1_4, yes};
 
 /// A KMS whose Decrypt answers with `plaintext`, or is refused after `good` times.
 fn kms(plaintext: &'static [u8], good: usize, journal: Journal) -> InMemory {
-    let model = Model::default();
+    kms_of(&Model::default(), plaintext, good, journal)
+}
+
+fn kms_of(model: &Model, plaintext: &'static [u8], good: usize, journal: Journal) -> InMemory {
+    let model = model.clone();
     let decrypted = Arc::new(AtomicUsize::new(0));
     InMemory::replying(in_1_4(move |ask: &Ask<'_>| {
         journal.note(ask);
@@ -41,7 +45,9 @@ fn kms(plaintext: &'static [u8], good: usize, journal: Journal) -> InMemory {
             Asked::Destroy => {
                 let request: DestroyRequest = ask.read();
                 let id = request.unique_identifier.expect("an identifier");
-                yes(ask, &DestroyResponse { unique_identifier: id.as_text().expect("text").to_owned() })
+                let id = id.as_text().expect("text").to_owned();
+                model.lock().objects.remove(&id);
+                yes(ask, &DestroyResponse { unique_identifier: id })
             }
             _ => model.reply(ask),
         }
@@ -114,4 +120,16 @@ async fn refusals_are_errors_and_a_wrong_plaintext_ends_it() {
     let error = run(&kms(&[0; 32], usize::MAX, journal.clone()).client(), &plan).await.expect_err("wrong");
     assert!(error.to_string().contains("wrong"), "{error}");
     assert_eq!(journal.count(Asked::Destroy), 2, "the key is destroyed all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_others_survive_a_server_that_ignores_filters() {
+    let model = Model::default();
+    model.lock().quirks.locate_ignores_filters = true;
+    model.public("production", 2048, Vec::new());
+    let client = kms_of(&model, PLAINTEXT, usize::MAX, Journal::default()).client();
+    let plan = Plan { rate: Some(10.0), duration: Duration::from_secs(1), ..Plan::new(Operation::Create) };
+    run(&client, &plan).await.expect("a report");
+    let left: Vec<_> = model.lock().objects.keys().cloned().collect();
+    assert_eq!(left, ["production"]);
 }

@@ -425,3 +425,85 @@ async fn a_missing_payload_and_a_malformed_one_are_told() {
     let error = client.get(&get("1")).await.expect_err("empty");
     assert!(error.to_string().contains("Get"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn first_calls_that_wait_for_one_version_each_end_at_their_own_deadline() {
+    let limit = Duration::from_secs(2);
+    let silent =
+        InMemory::new(|_, mut stream| async move { while read_message(&mut stream).await.is_some() {} });
+    let client = silent.builder().deadline(limit).build().expect("settings");
+    let start = Instant::now();
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let client = client.clone();
+        all.spawn(async move { client.locate(&LocateRequest::default()).await });
+    }
+    while let Some(done) = all.join_next().await {
+        let error = done.expect("no panic").expect_err("no answer");
+        assert!(matches!(error, Error::TimedOut { .. }) && error.is_retryable(), "{error:?}");
+    }
+    assert_eq!(start.elapsed(), limit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn agreeing_on_a_version_is_part_of_the_first_call() {
+    let server = InMemory::new(|_, mut stream| async move {
+        while let Some(request) = read_message(&mut stream).await {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            if stream.write_all(&answer(&request, &in_1_4(found))).await.is_err() {
+                return;
+            }
+        }
+    });
+    let client = server.builder().deadline(Duration::from_secs(2)).build().expect("settings");
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect_err("together they take longer");
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+}
+
+#[test]
+fn a_connection_is_used_only_by_the_runtime_that_opened_it() {
+    let server = InMemory::replying(in_1_4(found));
+    let connections = Arc::clone(&server.connections);
+    let client = server.builder().deadline(Duration::from_secs(5)).build().expect("settings");
+    let blocking = kms_client::blocking::Client::new(client.clone()).expect("a runtime");
+    blocking.locate(&LocateRequest::default()).expect("found");
+    // The other runtime stands still now, and with it what moves the bytes of its connection.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(client.locate(&LocateRequest::default())).expect("over a connection of its own");
+    blocking.locate(&LocateRequest::default()).expect("over the first one");
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_servers_words_command_no_terminal_and_are_no_longer_than_shown() {
+    let spoil = |bytes| replaced(bytes, b"as told", b"\x1b[2J\nab");
+    let server = InMemory::new(move |_, mut stream| async move {
+        while let Some(request) = read_message(&mut stream).await {
+            let bytes = spoil(answer(&request, &|_: &Ask<'_>| Reply::No(ResultReason::PermissionDenied)));
+            if stream.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let error = server.client().query(&QueryRequest::default()).await.expect_err("no");
+    assert!(error.to_string().ends_with("\u{FFFD}[2J\u{FFFD}ab"), "{error}");
+    let client = InMemory::replying(in_1_4(|ask| {
+        let answer = kms_protocol::operation::DecryptResponse {
+            unique_identifier: "x".repeat(1 << 20),
+            data: None,
+            correlation_value: None,
+        };
+        yes(ask, &answer)
+    }))
+    .client();
+    let hash = kms_protocol::enums::HashingAlgorithm::Sha256;
+    let wrapped = kms_client::WrappedKey {
+        private_id: "1".to_owned(),
+        ciphertext: vec![1; 256],
+        hash,
+        mask_hash: hash,
+    };
+    let error = client.decrypt_all(&[wrapped]).await.remove(0).expect_err("another key's");
+    assert!(error.to_string().len() < 2 * limits::MESSAGE_SHOWN, "{}", error.to_string().len());
+}

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use kms_client::{Client, Error, KeySpec, limits};
 use kms_protocol::Version;
-use kms_protocol::attribute::{Attribute, CryptographicUsageMask, Name};
-use kms_protocol::enums::{KeyFormatType, Operation, ResultReason, State};
+use kms_protocol::attribute::{Attribute, CryptographicUsageMask, Link, Name};
+use kms_protocol::enums::{KeyFormatType, LinkType, Operation, ResultReason, State};
 use scripted::keys::pair;
 use scripted::model::Model;
 use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, read_message};
@@ -219,4 +219,60 @@ async fn a_pair_of_another_length_than_asked_is_not_taken() {
     }));
     let error = server.client().request_key("nightly", KeySpec::Rsa3072).await.expect_err("too short");
     assert!(matches!(&error, Error::Key { why, .. } if why.contains("3072")), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_away_after_the_creation_leaves_no_error_that_asks_for_another() {
+    let (model, away) = (Model::default(), Arc::new(AtomicBool::new(false)));
+    let (served, gone) = (model.clone(), Arc::clone(&away));
+    let server = InMemory::new(move |_, mut stream| {
+        let (model, gone) = (served.clone(), Arc::clone(&gone));
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                let operation = kms_protocol::message::operations(&request).next();
+                if operation == Some(Operation::Get) && gone.load(Ordering::SeqCst) {
+                    return;
+                }
+                let bytes = answer(&request, &in_1_4(|ask: &Ask<'_>| model.reply(ask)));
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let client = server.client();
+    away.store(true, Ordering::SeqCst);
+    let error =
+        client.request_key("nightly", KeySpec::Rsa2048).await.expect_err("the public half is missing");
+    assert!(!error.is_retryable(), "{error:?}");
+    assert!(matches!(error, Error::OutcomeUnknown { operation: Operation::CreateKeyPair, .. }), "{error:?}");
+    away.store(false, Ordering::SeqCst);
+    let found = client.find_key("nightly", KeySpec::Rsa2048).await.expect("asked").expect("found");
+    assert_eq!((found.public_id.as_str(), model.lock().pairs_made), ("public-1", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_is_refused_leaves_the_outcome_unknown() {
+    let kms = kms(Operation::CreateKeyPair, true);
+    kms.lose.store(true, Ordering::SeqCst);
+    kms.model.lock().quirks.no_locate = true;
+    let error = kms.client.request_key("nightly", KeySpec::Rsa2048).await.expect_err("not found");
+    assert!(matches!(error, Error::OutcomeUnknown { operation: Operation::CreateKeyPair, .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_whose_answer_was_lost_is_found_where_replicas_lag() {
+    let kms = kms(Operation::RekeyKeyPair, false);
+    kms.lose.store(true, Ordering::SeqCst);
+    let link = |kind, to: &str| Attribute::Link(Link::to(kind, to));
+    let replaced = vec![link(LinkType::ReplacementObjectLink, "new")];
+    kms.model.public("old", 2048, replaced);
+    let (model, client) = (kms.model.clone(), kms.client.clone());
+    let looking = tokio::spawn(async move { client.rotate_key("old", KeySpec::Rsa2048).await });
+    // The link is there before what it leads to.
+    tokio::time::sleep(limits::LOOKUP_FIRST * 2).await;
+    model.public("new", 2048, vec![link(LinkType::PublicKeyLink, "new-public")]);
+    model.public("new-public", 2048, Vec::new());
+    let key = looking.await.expect("no panic").expect("found");
+    assert_eq!((key.private_id.as_str(), key.public_id.as_str()), ("new", "new-public"));
 }

@@ -4,15 +4,19 @@
 
 mod scripted;
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use kms_client::{BoxedStream, Connect, Error, TlsFault, limits};
+use kms_protocol::enums::{Operation, ResultReason};
 use kms_protocol::operation::{CreateKeyPairRequest, LocateRequest, LocateResponse};
-use scripted::{Ask, InMemory, Reply, Unreachable, answer, in_1_4, read_message, yes};
-use tokio::io::AsyncWriteExt as _;
+use rustls::AlertDescription;
+use scripted::{Ask, InMemory, Journal, Reply, Unreachable, answer, in_1_4, read_message, yes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Instant;
 
 fn found(ask: &Ask<'_>) -> Reply {
@@ -240,4 +244,126 @@ async fn a_server_that_needs_a_person_does_not_end_the_wait_for_one_that_restart
     let builder = restarting.builder().over(Box::new(Distrusted));
     let client = builder.patience(Duration::from_secs(10)).build().expect("settings");
     client.locate(&LocateRequest::default()).await.expect("the first server is back in time");
+}
+
+/// A server whose connections end with a complaint of TLS in place of the end.
+struct Complaining(InMemory, rustls::Error);
+
+struct ComplainingStream(BoxedStream, rustls::Error);
+
+impl Connect for Complaining {
+    fn address(&self) -> &str {
+        "complaining"
+    }
+
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {
+        Box::pin(async {
+            Ok(Box::new(ComplainingStream(self.0.connect().await?, self.1.clone())) as BoxedStream)
+        })
+    }
+}
+
+impl AsyncRead for ComplainingStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.0).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().len() == before => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, self.1.clone())))
+            }
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for ComplainingStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_a_server_may_have_read_goes_to_no_other_whatever_tls_complains_of() {
+    let refusal = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+    let internal = rustls::Error::AlertReceived(AlertDescription::InternalError);
+    for (complaint, asked_elsewhere) in [(rustls::Error::DecryptError, 0), (internal, 0), (refusal, 1)] {
+        // Discover Versions is answered over the first connection; the creation is read over the second.
+        let first = InMemory::new(|nth, mut stream| async move {
+            let Some(request) = read_message(&mut stream).await else { return };
+            if nth == 0 {
+                let _ = stream.write_all(&answer(&request, &in_1_4(found))).await;
+            }
+        });
+        let journal = Journal::default();
+        let noted = journal.clone();
+        let second = InMemory::replying(in_1_4(move |ask| {
+            noted.note(ask);
+            Reply::No(ResultReason::PermissionDenied)
+        }));
+        let builder = kms_client::Client::builder_over(Box::new(Complaining(first, complaint.clone())));
+        let client = builder.over(Box::new(second)).max_idle(Duration::ZERO).build().expect("settings");
+        client.version().await.expect("agreed with the first");
+        let error = client.create_key_pair(&CreateKeyPairRequest::default()).await.expect_err("not made");
+        assert_eq!(journal.count(Operation::CreateKeyPair), asked_elsewhere, "{complaint}");
+        assert_eq!(matches!(error, Error::OutcomeUnknown { .. }), asked_elsewhere == 0, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_reads_is_repeated_where_a_kept_connection_ends_with_a_complaint_of_tls() {
+    let server = InMemory::new(|_, mut stream| async move {
+        if let Some(request) = read_message(&mut stream).await {
+            let _ = stream.write_all(&answer(&request, &in_1_4(found))).await;
+            let _ = read_message(&mut stream).await;
+        }
+    });
+    let internal = rustls::Error::AlertReceived(AlertDescription::InternalError);
+    let client = kms_client::Client::builder_over(Box::new(Complaining(server, internal)));
+    client.build().expect("settings").locate(&LocateRequest::default()).await.expect("over a new connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_merely_farther_away_comes_back() {
+    let silent = Arc::new(AtomicBool::new(true));
+    let now_silent = Arc::clone(&silent);
+    let (never, far) = (Duration::from_secs(3600), limits::TRIAL * 4);
+    let (first, _) = slow(move || if now_silent.load(Ordering::SeqCst) { never } else { far });
+    let (second, asked) = slow(|| QUICK);
+    let client = first.builder().over(Box::new(second)).build().expect("settings");
+    client.version().await.expect("agreed with the second");
+    silent.store(false, Ordering::SeqCst);
+    tokio::time::sleep(limits::RETURN_MOST).await;
+    let start = Instant::now();
+    client.locate(&LocateRequest::default()).await.expect("found");
+    assert_eq!(start.elapsed(), limits::TRIAL + QUICK, "the second answers the request that tries the first");
+    tokio::time::sleep(far).await;
+    let before = asked.load(Ordering::SeqCst);
+    for _ in 0..3 {
+        client.locate(&LocateRequest::default()).await.expect("found");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), before, "the first is asked first again");
+}
+
+#[tokio::test]
+async fn durations_without_end_are_no_trouble() {
+    let endless = Duration::MAX;
+    let builder = InMemory::replying(in_1_4(found)).builder().over(Box::new(Distrusted));
+    let builder = builder.deadline(endless).connect_deadline(endless).attempt_deadline(endless);
+    let builder = builder.hedge_after(endless).patience(endless).max_idle(endless);
+    builder.build().expect("settings").locate(&LocateRequest::default()).await.expect("found");
 }

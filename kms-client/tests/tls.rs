@@ -310,6 +310,35 @@ async fn changed_files_are_read_again_and_broken_ones_leave_the_old_in_force() {
 }
 
 #[tokio::test]
+async fn files_that_could_not_be_used_are_tried_again_although_their_stamps_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let (old, new) = (authority("old"), authority("a new one"));
+    let identity = issue(&old, |_| {});
+    std::fs::write(path("ca.pem"), old.pem()).expect("written");
+    let server = serve(&issue(&old, |_| {}), &old, BOTH).await;
+    let client = Client::builder(format!("localhost:{}", server.address.port()))
+        .ca_file(path("ca.pem"))
+        .identity_pem(identity.certificate.as_bytes(), identity.key.as_bytes())
+        .max_idle(Duration::ZERO)
+        .build()
+        .expect("settings");
+    client.locate(&LocateRequest::default()).await.expect("trusted");
+    // As where a file may not be read at first: what changes after that is neither its length nor its time.
+    let at = std::time::SystemTime::now() + Duration::from_secs(60);
+    let write = |bytes: &[u8]| {
+        std::fs::write(path("ca.pem"), bytes).expect("written");
+        let file = std::fs::File::options().write(true).open(path("ca.pem")).expect("a file");
+        file.set_modified(at).expect("set");
+    };
+    write(&vec![b'x'; new.pem().len()]);
+    client.locate(&LocateRequest::default()).await.expect("the old CA is still trusted");
+    write(new.pem().as_bytes());
+    let error = client.locate(&LocateRequest::default()).await.expect_err("the old CA is trusted no longer");
+    assert!(matches!(error, Error::Tls { fault: TlsFault::UnknownCa, .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn the_days_that_certificates_have_left_are_told() {
     let ca = authority("CA");
     let identity = issue(&ca, |params| params.not_after = date_time_ymd(2037, 1, 1));
