@@ -267,7 +267,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/kms/content.rs", "turns key material from one format into another"),
         ("kms-server/src/kms/wrapping.rs", "hands keys to be wrapped to the cryptography, and back"),
         ("kms-server/src/kms/operations/encrypt.rs", "hands the plaintext to the cryptography"),
-        ("kms-server/src/kms/operations/derive_key.rs", "keeps what two keys agree on as an object"),
+        ("kms-server/src/kms/pairs.rs", "takes the digests of new keys"),
         (
             "kms-client/src/agreement.rs",
             "takes what a KMS derived, and uses a private key that had to travel",
@@ -275,6 +275,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-client/src/backup/envelope", "wraps and unwraps file keys, and puts passwords through scrypt"),
         ("kms-client/src/bench.rs", "sends encoded requests and checks the plaintext that it made itself"),
         ("kms-client/src/batch.rs", "reads an encoded response"),
+        ("kms-client/src/endpoints.rs", "sends an encoded request"),
         ("kms-client/src/client.rs", "sends an encoded request"),
         ("kms-client/src/conformance/run.rs", "sends encoded requests and reads encoded responses"),
         ("kms-client/src/decrypt.rs", "uses a private key that had to travel"),
