@@ -6,11 +6,11 @@ use kms_protocol::enums::{CertificateType, LinkType, ObjectType};
 use kms_protocol::object::{Certificate, KeyBlock, KeyValue, ManagedObject};
 use kms_protocol::ttlv::Bytes;
 use kms_protocol::{DateTime, Secret};
-use uuid::Uuid;
 
 use super::content::Taken;
 use super::keep::complete;
 use super::model::{Material, Object, name_key};
+use super::new_object::new_id;
 use super::refusal::Refusal;
 use super::{Context, Kms, no_key_value};
 use crate::crypto::{KeySpec, Sealing, generate, issuer};
@@ -69,7 +69,7 @@ fn new_authority(owner: &str, sealing: &Sealing<'_>, now: DateTime) -> Result<Au
     let pair = generate(KeySpec::P256)?;
     let der = issuer::authority(&format!("{owner} certificate authority"), &pair.private, now)?;
     let mut key = Object::new(
-        Uuid::new_v4().to_string(),
+        new_id(now),
         owner,
         ObjectType::PrivateKey,
         vec![
@@ -82,7 +82,7 @@ fn new_authority(owner: &str, sealing: &Sealing<'_>, now: DateTime) -> Result<Au
     // It has no public half to be rotated with.
     key.is_left_alone = true;
     let mut certificate = Object::new(
-        Uuid::new_v4().to_string(),
+        new_id(now),
         owner,
         ObjectType::Certificate,
         vec![

@@ -28,7 +28,6 @@ pub mod rekey;
 mod rotation;
 mod rotations;
 mod streams;
-
 mod together;
 mod undo;
 mod wrapping;

@@ -8,7 +8,6 @@ use kms_protocol::object::ManagedObject;
 use kms_protocol::operation::{
     CertificateRequestValue, CertifyRequest, CertifyResponse, RecertifyRequest, RecertifyResponse,
 };
-use uuid::Uuid;
 
 use super::encrypt::of_type;
 use crate::crypto::issuer::{Subject, issue};
@@ -16,7 +15,7 @@ use crate::kms::authority::x509;
 use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, complete};
 use crate::kms::model::{Material, Object};
-use crate::kms::new_object::requested;
+use crate::kms::new_object::{new_id, requested};
 use crate::kms::recorded::By;
 use crate::kms::rotation::{self, Dates};
 use crate::kms::{Context, Event, Kms, Reason, Refusal, lifecycle, no_key_value};
@@ -82,7 +81,7 @@ pub(in crate::kms) fn recertify(
     };
     let taken = Taken::new(x509(der))?;
     let wished = requested(&Attributes::default(), &request.attributes)?;
-    let mut fresh = Object::new(Uuid::new_v4().to_string(), &old.owner, ObjectType::Certificate, wished);
+    let mut fresh = Object::new(new_id(context.now), &old.owner, ObjectType::Certificate, wished);
     fresh.attributes.extend(taken.attributes.iter().cloned());
     let dates = request.offset.map_or(Dates::Copied, |offset| Dates::Offset(i64::from(offset.0)));
     let mut planned = rotation::replace(old, fresh, dates, context.now);
