@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::backup::database::Database;
 use crate::backup::envelope::PasswordKey;
 use crate::backup::jobs::{NewJob, keyless, set_password, use_kms};
-use crate::backup::records::{Job, JobKey};
+use crate::backup::records::{Job, JobKey, ServerEntry};
 use crate::backup::signing::begin;
-use crate::backup::{BackupError, KeyAlgorithm};
+use crate::backup::{BackupError, KeyAlgorithm, KeyManagement};
 
 use super::Session;
 use super::config::{PROFILE_SERVER, ServerOptions};
@@ -143,16 +143,7 @@ fn create(
     algorithm: KeyAlgorithm,
     sign: bool,
 ) -> Result<(), CommandError> {
-    let mut database = session.state.database()?;
-    let server = match server {
-        Some(server) => server,
-        None => only_server(session, &mut database)?,
-    };
-    let server = database.server(&server)?;
-    drop(database);
-    // Before anything is written: a KMS that cannot be reached leaves no trace of the job.
-    let kms = session.connect(&server)?;
-    kms.check().map_err(BackupError::kms_failed(&server.name))?;
+    let (server, kms) = reached(session, server)?;
     let new = NewJob::begin(&mut session.state.database()?, name, &server.name, algorithm, session.now())?;
     session.output.say(&format!("asking {} at {} for a key pair ({algorithm})", server.name, server.address));
     let issued = match new.request(kms.as_ref()) {
@@ -171,18 +162,27 @@ fn create(
     session.output.data(&line(&job, Some(&key)), &with_keys(&job, core::slice::from_ref(&key)))
 }
 
-/// Gives a job a key that signs.
-fn signed(session: &Session, name: &str, server: Option<String>) -> Result<Job, CommandError> {
+/// The server of this name, or the only one, once it has answered: nothing is written before.
+fn reached(
+    session: &Session,
+    name: Option<String>,
+) -> Result<(ServerEntry, Box<dyn KeyManagement>), CommandError> {
     let mut database = session.state.database()?;
-    let own = database.job(name)?.kms.map(|kms| kms.server);
-    let server = match server.or(own) {
-        Some(server) => server,
+    let name = match name {
+        Some(name) => name,
         None => only_server(session, &mut database)?,
     };
-    let server = database.server(&server)?;
+    let server = database.server(&name)?;
     drop(database);
     let kms = session.connect(&server)?;
     kms.check().map_err(BackupError::kms_failed(&server.name))?;
+    Ok((server, kms))
+}
+
+/// Gives a job a key that signs.
+fn signed(session: &Session, name: &str, server: Option<String>) -> Result<Job, CommandError> {
+    let own = session.state.database()?.job(name)?.kms.map(|kms| kms.server);
+    let (server, kms) = reached(session, server.or(own))?;
     Ok(begin(&session.state, name, &server.name, kms.as_ref(), session.now())?)
 }
 
