@@ -9,12 +9,12 @@ use kms_protocol::{DateTime, Secret};
 
 use super::content::Taken;
 use super::keep::complete;
-use super::model::{Material, Object, name_key};
+use super::model::{Material, Object};
 use super::new_object::new_id;
 use super::refusal::Refusal;
 use super::{Context, Kms, no_key_value};
 use crate::crypto::{KeySpec, Sealing, generate, issuer};
-use crate::store::{Index, Keys, Put, Scan};
+use crate::store::Put;
 
 /// The Name of an owner's authority's private key.
 const KEY_NAME: &str = "certificate authority key";
@@ -44,12 +44,9 @@ impl Kms {
         context: &Context<'_>,
     ) -> Result<Authority, Refusal> {
         let owner = &context.caller.principal;
-        let named = |name| -> Result<Option<Object>, Refusal> {
-            let scan = Scan::new(Index::Name, Keys::Exactly(name_key(owner, name)));
-            let hit = self.store.scan(&scan)?.into_iter().next();
-            Ok(hit.map(|hit| self.fetch(&hit.id)).transpose()?.flatten())
-        };
-        let (Some(key), Some(certificate)) = (named(KEY_NAME)?, named(CERTIFICATE_NAME)?) else {
+        let (Some(key), Some(certificate)) =
+            (self.named(owner, KEY_NAME)?, self.named(owner, CERTIFICATE_NAME)?)
+        else {
             return new_authority(owner, sealing, context.now);
         };
         let ManagedObject::Certificate(content) = self.content(&certificate, None)? else {

@@ -88,10 +88,8 @@ impl Kms {
     /// The attributes in a Template of the caller's.
     fn template(&self, name: &str, context: &Context<'_>) -> Result<Vec<Attribute>, Refusal> {
         let missing = || Refusal::new(Reason::NotFound, format!("there is no template of the name {name:?}"));
-        let key = super::model::name_key(&context.caller.principal, name);
-        let scan = crate::store::Scan::new(crate::store::Index::Name, crate::store::Keys::Exactly(key));
-        let hit = self.store.scan(&scan)?.into_iter().next().ok_or_else(missing)?;
-        let object = self.fetch(&hit.id)?.filter(|object| object.object_type == ObjectType::Template);
+        let object = self.named(&context.caller.principal, name)?;
+        let object = object.filter(|object| object.object_type == ObjectType::Template);
         match self.content(&object.ok_or_else(missing)?, None)? {
             // Its own Name is not the new object's.
             ManagedObject::Template(template) => {

@@ -244,6 +244,13 @@ impl Kms {
         Ok(owners)
     }
 
+    /// An owner's object of this Name.
+    fn named(&self, owner: &str, name: &str) -> Result<Option<Object>, StoreError> {
+        let keys = Keys::Exactly(model::name_key(owner, name));
+        let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(Index::Name, keys) })?;
+        Ok(hits.first().map(|hit| self.fetch(&hit.id)).transpose()?.flatten())
+    }
+
     /// Everyone who owns an object: one look at the index for each of them.
     fn all_owners(&self) -> Result<Vec<String>, StoreError> {
         let mut owners = Vec::new();
