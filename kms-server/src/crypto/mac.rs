@@ -44,6 +44,25 @@ impl<M: Mac + Send> Code for M {
     }
 }
 
+/// The hash in the name of an HMAC.
+#[must_use]
+pub fn hash_of(hmac: CryptographicAlgorithm) -> Option<HashingAlgorithm> {
+    use CryptographicAlgorithm as Algorithm;
+    Some(match hmac {
+        Algorithm::HmacMd5 => HashingAlgorithm::Md5,
+        Algorithm::HmacSha1 => HashingAlgorithm::Sha1,
+        Algorithm::HmacSha224 => HashingAlgorithm::Sha224,
+        Algorithm::HmacSha256 => HashingAlgorithm::Sha256,
+        Algorithm::HmacSha384 => HashingAlgorithm::Sha384,
+        Algorithm::HmacSha512 => HashingAlgorithm::Sha512,
+        Algorithm::HmacSha3_224 => HashingAlgorithm::Sha3_224,
+        Algorithm::HmacSha3_256 => HashingAlgorithm::Sha3_256,
+        Algorithm::HmacSha3_384 => HashingAlgorithm::Sha3_384,
+        Algorithm::HmacSha3_512 => HashingAlgorithm::Sha3_512,
+        _ => return None,
+    })
+}
+
 impl Coder {
     /// Starts a code with a key of `algorithm`. The parameters' Cryptographic Algorithm says which HMAC, where it is one;
     /// the Block Cipher Mode CMAC asks for that of the key's own cipher.
@@ -57,33 +76,17 @@ impl Coder {
     ) -> Result<Self, CryptoError> {
         use CryptographicAlgorithm as Algorithm;
         let stated = parameters.cryptographic_algorithm.or(algorithm);
-        let hash = match stated {
-            Some(Algorithm::HmacMd5) => HashingAlgorithm::Md5,
-            Some(Algorithm::HmacSha1) => HashingAlgorithm::Sha1,
-            Some(Algorithm::HmacSha224) => HashingAlgorithm::Sha224,
-            Some(Algorithm::HmacSha256) => HashingAlgorithm::Sha256,
-            Some(Algorithm::HmacSha384) => HashingAlgorithm::Sha384,
-            Some(Algorithm::HmacSha512) => HashingAlgorithm::Sha512,
-            Some(Algorithm::HmacSha3_224) => HashingAlgorithm::Sha3_224,
-            Some(Algorithm::HmacSha3_256) => HashingAlgorithm::Sha3_256,
-            Some(Algorithm::HmacSha3_384) => HashingAlgorithm::Sha3_384,
-            Some(Algorithm::HmacSha3_512) => HashingAlgorithm::Sha3_512,
-            Some(cipher @ (Algorithm::Aes | Algorithm::TripleDes))
-                if parameters.block_cipher_mode == Some(BlockCipherMode::Cmac) =>
-            {
-                return cmac(cipher, key.expose());
-            }
-            other => match parameters.hashing_algorithm {
-                Some(hash) => hash,
-                None => {
-                    return Err(CryptoError::Unsupported {
-                        what: "Cryptographic Algorithm",
-                        asked: other.map_or_else(|| "(none given)".to_owned(), |other| other.to_string()),
-                        supported: "an HMAC, or AES or 3DES with Block Cipher Mode CMAC".to_owned(),
-                    });
-                }
-            },
-        };
+        if let Some(cipher @ (Algorithm::Aes | Algorithm::TripleDes)) = stated
+            && parameters.block_cipher_mode == Some(BlockCipherMode::Cmac)
+        {
+            return cmac(cipher, key.expose());
+        }
+        let hash = stated.and_then(hash_of).or(parameters.hashing_algorithm);
+        let hash = hash.ok_or_else(|| CryptoError::Unsupported {
+            what: "Cryptographic Algorithm",
+            asked: stated.map_or_else(|| "(none given)".to_owned(), |other| other.to_string()),
+            supported: "an HMAC, or AES or 3DES with Block Cipher Mode CMAC".to_owned(),
+        })?;
         Self::hmac(hash, key.expose())
     }
 

@@ -1,7 +1,8 @@
 //! Objects of every type come in and go out as they were.
 
 use kms_protocol::attribute::{
-    Attribute, AttributeKind, AttributeList, CryptographicUsageMask as Mask, Name, UsageLimits,
+    Attribute, AttributeKind, AttributeList, CryptographicParameters, CryptographicUsageMask as Mask, Name,
+    UsageLimits,
 };
 use kms_protocol::enums::{
     CertificateType, CryptographicAlgorithm, DerivationMethod, HashingAlgorithm, KeyFormatType, LinkType,
@@ -275,6 +276,21 @@ fn keys_are_derived_from_symmetric_keys_and_passwords() {
     );
     assert_eq!(get(&ask, &made).expect("served").1.key_bytes(), Some(&expected.expect("a code")));
     assert_eq!(ask.link(&made, LinkType::DerivationBaseObjectLink), Some(base.clone()));
+    for (named, hash) in [
+        (CryptographicAlgorithm::HmacSha512, HashingAlgorithm::Sha512),
+        (CryptographicAlgorithm::HmacSha3_256, HashingAlgorithm::Sha3_256),
+    ] {
+        let how = CryptographicParameters {
+            cryptographic_algorithm: Some(named),
+            ..CryptographicParameters::default()
+        };
+        let parameters = DerivationParameters { cryptographic_parameters: Some(how), ..data() };
+        let made =
+            ask.ask(&derive(DerivationMethod::Hmac, parameters, 256)).expect("derived").unique_identifier;
+        let (key, data) = (Secret::from(&KEY[..]), Secret::from(&b"data"[..]));
+        let expected = kms_server::crypto::derive::hmac(hash, &key, &data, 32).expect("a code");
+        assert_eq!(get(&ask, &made).expect("served").1.key_bytes(), Some(&expected), "{named}");
+    }
     let salted = DerivationParameters {
         salt: Some(Bytes(b"salt".to_vec())),
         iteration_count: Some(10),

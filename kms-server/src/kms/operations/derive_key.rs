@@ -5,8 +5,8 @@ use kms_protocol::attribute::{
     Attribute, AttributeKind, Attributes, CryptographicParameters, CryptographicUsageMask, Link,
 };
 use kms_protocol::enums::{
-    CryptographicAlgorithm, DerivationMethod, HashingAlgorithm, KeyFormatType, LinkType, ObjectType,
-    SecretDataType, UniqueIdentifierPlaceholder as Placeholder,
+    DerivationMethod, HashingAlgorithm, KeyFormatType, LinkType, ObjectType, SecretDataType,
+    UniqueIdentifierPlaceholder as Placeholder,
 };
 use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject, SecretData};
 use kms_protocol::operation::{DerivationParameters, DeriveKeyRequest, DeriveKeyResponse};
@@ -14,6 +14,7 @@ use kms_protocol::operation::{DerivationParameters, DeriveKeyRequest, DeriveKeyR
 use super::decrypt::may_process;
 use super::encrypt::{allowed, of_type};
 use crate::crypto::derive::{self, Rounds};
+use crate::crypto::mac::hash_of;
 use crate::crypto::{Cipher, PublicKey};
 use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, raw_key};
@@ -147,7 +148,7 @@ impl Method<'_> {
         let key = self.kms.key_bytes(base)?;
         let salt = self.parameters.salt.as_ref().map_or(&[][..], |salt| &salt.0);
         let iv = self.parameters.initialization_vector.as_ref().map_or(&[][..], |iv| &iv.0);
-        let (hash, bytes) = (self.hash()?, self.bytes);
+        let (hash, bytes) = (self.hash(), self.bytes);
         Ok(match method {
             DerivationMethod::Pbkdf2 => {
                 let count = self.parameters.iteration_count.and_then(|count| u32::try_from(count).ok());
@@ -233,16 +234,10 @@ impl Method<'_> {
     }
 
     /// The hash of the method: stated as such, or in the name of an HMAC.
-    fn hash(&self) -> Result<HashingAlgorithm, Refusal> {
+    fn hash(&self) -> HashingAlgorithm {
         let how = self.cryptography();
-        Ok(match (how.hashing_algorithm, how.cryptographic_algorithm) {
-            (Some(hash), _) => hash,
-            (None, Some(CryptographicAlgorithm::HmacSha1)) => HashingAlgorithm::Sha1,
-            (None, Some(CryptographicAlgorithm::HmacSha224)) => HashingAlgorithm::Sha224,
-            (None, Some(CryptographicAlgorithm::HmacSha384)) => HashingAlgorithm::Sha384,
-            (None, Some(CryptographicAlgorithm::HmacSha512)) => HashingAlgorithm::Sha512,
-            (None, _) => HashingAlgorithm::Sha256,
-        })
+        let named = || how.cryptographic_algorithm.and_then(hash_of);
+        how.hashing_algorithm.or_else(named).unwrap_or(HashingAlgorithm::Sha256)
     }
 
     /// The derivation data: stated, or held by the second object.
