@@ -249,6 +249,40 @@ fn a_symmetric_key_is_replaced_once() {
 }
 
 #[test]
+fn keys_are_derived_by_the_hash_that_an_hmac_names() {
+    let ask = Asker::start("");
+    let base = key(&ask);
+    for (named, hash) in [
+        (CryptographicAlgorithm::HmacSha512, HashingAlgorithm::Sha512),
+        (CryptographicAlgorithm::HmacSha3_256, HashingAlgorithm::Sha3_256),
+    ] {
+        let how = CryptographicParameters {
+            cryptographic_algorithm: Some(named),
+            ..CryptographicParameters::default()
+        };
+        let request = DeriveKeyRequest {
+            object_type: ObjectType::SymmetricKey,
+            unique_identifiers: vec![base.as_str().into()],
+            derivation_method: DerivationMethod::Hmac,
+            derivation_parameters: DerivationParameters {
+                cryptographic_parameters: Some(how),
+                derivation_data: vec![Secret::from(&b"data"[..])],
+                ..DerivationParameters::default()
+            },
+            attributes: vec![
+                Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Aes),
+                Attribute::CryptographicLength(256),
+            ]
+            .into(),
+        };
+        let made = ask.ask(&request).expect("derived").unique_identifier;
+        let (key, data) = (Secret::from(&KEY[..]), Secret::from(&b"data"[..]));
+        let expected = kms_server::crypto::derive::hmac(hash, &key, &data, 32).expect("a code");
+        assert_eq!(get(&ask, &made).expect("served").1.key_bytes(), Some(&expected), "{named}");
+    }
+}
+
+#[test]
 fn keys_are_derived_from_symmetric_keys_and_passwords() {
     let ask = Asker::start("");
     let base = key(&ask);
@@ -276,21 +310,6 @@ fn keys_are_derived_from_symmetric_keys_and_passwords() {
     );
     assert_eq!(get(&ask, &made).expect("served").1.key_bytes(), Some(&expected.expect("a code")));
     assert_eq!(ask.link(&made, LinkType::DerivationBaseObjectLink), Some(base.clone()));
-    for (named, hash) in [
-        (CryptographicAlgorithm::HmacSha512, HashingAlgorithm::Sha512),
-        (CryptographicAlgorithm::HmacSha3_256, HashingAlgorithm::Sha3_256),
-    ] {
-        let how = CryptographicParameters {
-            cryptographic_algorithm: Some(named),
-            ..CryptographicParameters::default()
-        };
-        let parameters = DerivationParameters { cryptographic_parameters: Some(how), ..data() };
-        let made =
-            ask.ask(&derive(DerivationMethod::Hmac, parameters, 256)).expect("derived").unique_identifier;
-        let (key, data) = (Secret::from(&KEY[..]), Secret::from(&b"data"[..]));
-        let expected = kms_server::crypto::derive::hmac(hash, &key, &data, 32).expect("a code");
-        assert_eq!(get(&ask, &made).expect("served").1.key_bytes(), Some(&expected), "{named}");
-    }
     let salted = DerivationParameters {
         salt: Some(Bytes(b"salt".to_vec())),
         iteration_count: Some(10),
