@@ -2,8 +2,6 @@
 //! had for how long, and what goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use kms_protocol::DateTime;
@@ -13,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Builder;
 
 use crate::clock;
+use crate::config;
 use crate::crypto::KeySpec;
 use crate::failure::{Failure, Kind};
 use crate::faults::{Faults, Rule, enumerated};
@@ -122,12 +121,7 @@ impl Seed {
     /// [`Failure`] says where what is wrong.
     pub fn read(file: &Path) -> Result<Self, Failure> {
         let wrong = |what: String| Failure::new(Kind::Config, format!("{}: {what}", file.display()));
-        let mut text = String::new();
-        let opened = File::open(file).and_then(|file| file.take(limits::SEED + 1).read_to_string(&mut text));
-        opened.map_err(|error| wrong(error.to_string()).hint("name a seed that this user can read"))?;
-        if text.len() as u64 > limits::SEED {
-            return Err(wrong(format!("it has more than {} bytes", limits::SEED)).hint("split it"));
-        }
+        let text = config::read_bounded(file, "seed", limits::SEED)?;
         let is_yaml = file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         let seed = if is_yaml { Self::from_yaml(&text) } else { Self::from_toml(&text) };
         seed.map_err(|what| wrong(what).hint("docs/seed.schema.json says what a seed can say"))

@@ -17,6 +17,7 @@ use super::{Config, read_bounded};
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
 use crate::kms::policy::{Policies, Policy, Seeding};
+use crate::limits;
 
 /// What the file of changes says.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -66,7 +67,7 @@ impl PolicyBook {
         };
         if let Some(file) = file.filter(|file| file.exists()) {
             let origin = file.display().to_string();
-            let text = read_bounded(file)?;
+            let text = read_bounded(file, "kms.toml", limits::CONFIG)?;
             book.changes = toml::from_str(&text).map_err(|error| explain(&error, &text, &origin))?;
             book.source = Arc::new(Source::of(&text, &origin));
             book.text = Some(text.into());
@@ -147,7 +148,8 @@ impl PolicyBook {
         let source = Arc::new(Source::of(&text, &file.display().to_string()));
         let next = Self { changes, source, text: Some(text.as_str().into()), ..self.clone() };
         check(&next.effective())?;
-        let present = if file.exists() { Some(read_bounded(&file)?) } else { None };
+        let present =
+            if file.exists() { Some(read_bounded(&file, "kms.toml", limits::CONFIG)?) } else { None };
         if present.as_deref() != self.text.as_deref() {
             let what =
                 format!("{} was changed since this server read it, and would be overwritten", file.display());

@@ -133,7 +133,7 @@ impl Config {
     /// # Errors
     /// [`Failure`] when it cannot be read, or nobody knows what it says.
     pub fn load(file: &Path) -> Result<Self, Failure> {
-        let text = read_bounded(file)?;
+        let text = read_bounded(file, "kms.toml", limits::CONFIG)?;
         let mut config = Self::written(&text, &file.display().to_string())?;
         config.resolve(file.parent().unwrap_or(Path::new("")));
         Ok(config)
@@ -258,23 +258,26 @@ fn is_default(access: &Access) -> bool {
     access.0.is_empty()
 }
 
-/// The text of a configuration file.
-fn read_bounded(file: &Path) -> Result<String, Failure> {
+/// The text of a file that an operator names, a `kind` such as `kms.toml`, of so many bytes at most.
+///
+/// # Errors
+/// [`Failure`] when it cannot be read, is no text, or is longer.
+pub(crate) fn read_bounded(file: &Path, kind: &str, most: u64) -> Result<String, Failure> {
     let unreadable = |cause: std::io::Error| {
         Failure::new(Kind::Config, format!("cannot read {}: {cause}", file.display()))
-            .hint("name a kms.toml that this user can read")
+            .hint(format!("name a {kind} that this user can read"))
     };
     let mut text = String::new();
     let source = fs::File::open(file).map_err(unreadable)?;
-    source.take(limits::CONFIG + 1).read_to_string(&mut text).map_err(|cause| match cause.kind() {
+    source.take(most + 1).read_to_string(&mut text).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::InvalidData => {
             Failure::new(Kind::Config, format!("{} is no text in UTF-8", file.display()))
                 .hint("save it as UTF-8, and mind that it is the right file")
         }
         _ => unreadable(cause),
     })?;
-    if text.len() as u64 > limits::CONFIG {
-        let what = format!("{} is longer than {} bytes", file.display(), limits::CONFIG);
+    if text.len() as u64 > most {
+        let what = format!("{} is longer than {most} bytes", file.display());
         return Err(Failure::new(Kind::Config, what).hint("is this the right file?"));
     }
     Ok(text)
