@@ -13,8 +13,8 @@
 //! Everything here panics where a test cannot go on, and says why.
 //!
 //! **Keys.** RSA keys take long to generate, so servers of one process share them: of each length [`KEPT`] are generated and
-//! then handed out in turn. Two neighbouring generations of a pair never have the same key, unrelated pairs may.
-//! [`Builder::own_keys`] has each made anew.
+//! then handed out to each server in turn. The next pair of a length that a server makes has another key than the last one;
+//! those further apart may share one. [`Builder::own_keys`] has each made anew.
 
 pub mod blocking;
 mod client;

@@ -7,7 +7,6 @@ use kms_protocol::enums::{CryptographicAlgorithm, HashingAlgorithm, Operation};
 use kms_protocol::operation::{ActivateRequest, CreateKeyPairRequest, DecryptRequest, EncryptRequest};
 use kms_protocol::ttlv::Bytes;
 use kms_server::journal::{Exchange, Item, Wanted};
-use kms_server::testing::Builder;
 use kms_server::testing::blocking::TestServer;
 
 use super::peer::{Peer, Seen, message};
@@ -63,8 +62,7 @@ fn decrypt(peer: &mut Peer, private: &str, parameters: CryptographicParameters, 
 
 #[test]
 fn a_refusal_comes_with_what_would_have_worked() {
-    // Two pairs of its own: test servers share a few.
-    let server = TestServer::of(Builder::default().own_keys());
+    let server = TestServer::start();
     let mut peer = Peer::connect(&server, &server.client("veeam"));
     let (private, public) = active_pair(&mut peer);
     let sha256 = HashingAlgorithm::Sha256;
