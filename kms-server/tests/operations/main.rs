@@ -14,9 +14,13 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod constraining;
 mod keeping;
+mod locating;
+mod logging_in;
 mod messages;
 mod refusals;
+mod validating;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};
