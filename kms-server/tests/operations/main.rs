@@ -15,6 +15,7 @@ mod attributes;
 mod certifying;
 mod ciphers;
 mod constraining;
+mod curves;
 mod keeping;
 mod locating;
 mod logging_in;
