@@ -23,6 +23,17 @@ pub enum Exit {
     Damaged = 5,
 }
 
+impl Exit {
+    /// How a command ended whose parts ended so: as the first that failed, or partly where others did not.
+    pub fn of_parts(parts: &[Self]) -> Self {
+        match parts.iter().find(|part| **part != Self::Done) {
+            None => Self::Done,
+            Some(_) if parts.contains(&Self::Done) => Self::Partly,
+            Some(failed) => *failed,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
