@@ -35,7 +35,8 @@ impl Memory {
     pub fn ranges(&self) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for (start, end) in self.maps.lines().filter_map(writable) {
-            let mut entries = vec![0; usize::try_from((end - start) / PAGE * 8).expect("it fits an address space")];
+            let mut entries =
+                vec![0; usize::try_from((end - start) / PAGE * 8).expect("it fits an address space")];
             // What has no page map, as the kernel's own pages, is read whole.
             let mapped = self.pages.read_exact_at(&mut entries, start / PAGE * 8).is_ok();
             for (at, entry) in (start..end).step_by(4096).zip(entries.chunks_exact(8)) {
