@@ -140,6 +140,12 @@ struct Dev {
     /// Another name or address by which clients reach the server, for its certificate
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// Waits while another server uses --state, and takes over when it ends
+    #[arg(long, conflicts_with = "ephemeral")]
+    standby: bool,
+    /// Ends, as by `kill -9`, when the process that started it does
+    #[arg(long)]
+    end_with_parent: bool,
     /// Keeps nothing: the store is in memory, everything else in a temporary folder instead of --state
     #[arg(long)]
     ephemeral: bool,

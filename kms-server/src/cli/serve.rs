@@ -14,7 +14,7 @@ use kms_server::admin::api::Role;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::{KeyPool, Workers, seeded};
-use kms_server::dev::DevState;
+use kms_server::dev::{Claim, DevState};
 use kms_server::failure::{Failure, Kind};
 use kms_server::kms::Kms;
 use kms_server::kms::notes::{self, MovedClock};
@@ -49,15 +49,14 @@ struct ReadyReport {
 }
 
 pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
+    if options.end_with_parent {
+        end_with_parent()?;
+    }
     gather_entropy();
-    let now = clock::system_time();
-    let mut state = if options.ephemeral {
-        DevState::ephemeral(&options.host, now)?
-    } else {
-        DevState::open(&options.state, &options.host, now)?
-    };
+    remove_stale(&options.ready)?;
+    let (mut state, waited_at) = dev_state(options, started)?;
     let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
-    let admin = options.admin.or(state.config.admin).unwrap_or(config::ADMIN);
+    let admin = waited_at.or(options.admin).or(state.config.admin).unwrap_or(config::ADMIN);
     if !options.allow_remote {
         only_loopback(listen, "--listen")?;
         only_loopback(admin, "--admin")?;
@@ -106,7 +105,6 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let (state_folder, mock) = (kept_at, Some(mock));
     let parts =
         Parts { listen, admin, tls, service, workers, operator, clock, state: state_folder, started, mock };
-    remove_stale(&options.ready)?;
     on_threads(async {
         let mut signals = signals()?;
         run_until_stopped(parts, &state.config, &options.ready, &mut signals, |server| {
@@ -118,6 +116,39 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         })
         .await
     })
+}
+
+/// The state, once it can be had, and where the admin API was while another server had it.
+fn dev_state(options: &Dev, started: Instant) -> Result<(DevState, Option<SocketAddr>), Failure> {
+    let (hosts, folder) = (&options.host, options.state.as_path());
+    if options.ephemeral {
+        return Ok((DevState::ephemeral(hosts, clock::system_time())?, None));
+    }
+    if !options.standby {
+        return Ok((DevState::open(folder, hosts, clock::system_time())?, None));
+    }
+    let admin = options.admin.unwrap_or(config::ADMIN);
+    if !options.allow_remote {
+        only_loopback(admin, "--admin")?;
+    }
+    let waiting = |admin| say_standby(&options.ready, folder, admin, started);
+    let look = async |_| Ok(Claim::of(folder)?.ok_or(None));
+    let opened = on_threads(standby::wait(folder, Some(admin), started, waiting, look))?;
+    let state = DevState::open_claimed(opened.store, hosts, clock::system_time())?;
+    Ok((state, opened.admin.filter(|_| opened.has_waited)))
+}
+
+/// Has the system end this process with the one that started it, however that ends.
+fn end_with_parent() -> Result<(), Failure> {
+    let failed = |what: String| {
+        Failure::new(Kind::Other, format!("cannot end with the process that started this one: {what}"))
+            .hint("leave --end-with-parent out, and end the server yourself")
+    };
+    #[cfg(target_os = "linux")]
+    return rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| failed(error.to_string()));
+    #[cfg(not(target_os = "linux"))]
+    Err(failed("only Linux does that".to_owned()))
 }
 
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
@@ -228,7 +259,7 @@ fn gather_entropy() {
 }
 
 /// Runs a server on threads of its own.
-pub(super) fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) fn on_threads<T>(server: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -93,7 +93,17 @@ fn a_production_server_has_no_faults_no_journal_no_seeds_and_no_hand_on_its_cloc
 #[test]
 fn run_has_no_option_of_the_mock() {
     let help = finish_within(Command::new(program("kms-server")).args(["run", "--help"]), PATIENCE).stdout;
-    for option in ["--seed", "--rng-seed", "--journal", "--key-log", "--persona", "--ephemeral", "--fault"] {
+    for option in [
+        "--seed",
+        "--rng-seed",
+        "--journal",
+        "--key-log",
+        "--persona",
+        "--ephemeral",
+        "--fault",
+        "--standby",
+        "--end-with-parent",
+    ] {
         let mut command = Command::new(program("kms-server"));
         let tried = finish_within(command.args(["run", option, "1"]), PATIENCE);
         assert_eq!(tried.code, Some(2), "{option}: {tried:?}");
