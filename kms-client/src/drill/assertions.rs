@@ -254,8 +254,6 @@ fn lines(keys: &[Key]) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);

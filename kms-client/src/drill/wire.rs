@@ -121,8 +121,6 @@ fn reset(stream: &TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     /// Sends everything back.

@@ -1,7 +1,5 @@
 //! What is read, and what is said of what cannot be.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use super::super::ready;
 use super::*;
 

@@ -174,8 +174,6 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
     use quick_xml::Reader;
     use quick_xml::events::Event as Xml;
 
@@ -234,9 +232,9 @@ mod tests {
                 Xml::Eof => break,
                 Xml::Start(tag) => {
                     depth += 1;
-                    seen.push(format!("{}", &*tag));
+                    seen.push(tag.to_string());
                 }
-                Xml::Empty(tag) => seen.push(format!("{}", &*tag)),
+                Xml::Empty(tag) => seen.push(tag.to_string()),
                 Xml::End(_) => depth -= 1,
                 _ => {}
             }
