@@ -149,9 +149,12 @@ fn server(clients: &Clients) -> ServerEntry {
     ServerEntry {
         name: KMS.to_owned(),
         address: profile.server.clone(),
+        standby: profile.standby.clone(),
         ca: profile.ca.clone(),
         certificate: profile.certificate.clone(),
         key: profile.key.clone(),
+        username: None,
+        password_file: None,
         keys_may_travel: false,
     }
 }

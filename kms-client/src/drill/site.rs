@@ -161,6 +161,7 @@ impl<'a> Site<'a> {
             ca: pki.join("ca.pem"),
             certificate: pki.join("client.pem"),
             key: pki.join("client.key"),
+            user: None,
         }
     }
 
