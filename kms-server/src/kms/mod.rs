@@ -77,13 +77,15 @@ pub struct Caller {
     pub principal: String,
     /// From where, if that is known.
     pub peer: Option<SocketAddr>,
+    /// The serial number of the certificate that proved it; empty where none did.
+    pub serial: Vec<u8>,
 }
 
 impl Caller {
     /// A caller of whom no more than the name is known.
     #[must_use]
     pub fn named(principal: impl Into<String>) -> Self {
-        Self { principal: principal.into(), peer: None }
+        Self { principal: principal.into(), peer: None, serial: Vec::new() }
     }
 }
 
