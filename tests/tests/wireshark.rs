@@ -141,8 +141,8 @@ fn shown(test: &str, file: &Path, more: &[&str]) -> Option<String> {
 fn tshark_reads_a_tls_connection_to_our_port_by_the_servers_key_log() {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, file) = (folder.path().join("keys.log"), folder.path().join("tls.pcap"));
-    let options = ["--key-log", &log.display().to_string()];
-    let server = Server::start_with(&folder.path().join("state"), "127.0.0.1:0", &options);
+    let key_log = log.display().to_string();
+    let server = Server::start_with(&folder.path().join("state"), "127.0.0.1:0", &["--key-log", &key_log]);
     let (address, heard) = overheard(&server.listen);
     let pki = server.pki();
     let client = kms_client::Client::builder(&address)

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use kms_certs::publish_file;
 use kms_protocol::DateTime;
@@ -57,15 +57,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     } else {
         DevState::open(&options.state, &options.host, now)?
     };
-    let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
-    let admin = options.admin.or(state.config.admin).unwrap_or(config::ADMIN);
-    if !options.allow_remote {
-        only_loopback(listen, "--listen")?;
-        only_loopback(admin, "--admin")?;
-    }
-    let admin = server::open(admin, "--admin")?;
-    let crl = options.crl.map(|address| server::open(address, "--crl")).transpose()?;
-    state.pki.point_to(&list_url(crl.as_ref().unwrap_or(&admin), &options.host)?, now)?;
+    let Ports { listen, admin, crl } = dev_ports(options, &state, now)?;
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     state.config.audit.accept_loss = options.accept_audit_loss;
     let mock = Arc::new(Mock::new(options.journal));
@@ -82,26 +74,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let book = PolicyBook::open(&state.config, state.config.policy_changes.as_deref())?;
     let pool = pool(options, &state.config, &*store)?;
     let service = service::start_from(store, &state.store_key, &state.config, &book, &workers, pool)?;
-    let identities = match options.broken {
-        Some(broken) => {
-            warn!(%broken, "the server's certificate is broken on purpose");
-            state.pki.broken_identities(broken, now)?
-        }
-        None => state.pki.identities(),
-    };
-    let mut tls = ServerTls::new(&identities, &state.pki.authority())?
-        .with_revocations(state.pki.revocations())
-        .with_principals(Principals(state.config.principals.clone()));
-    if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
-        tls = tls.with_suites(suites);
-    }
-    if let Some(file) = &options.key_log {
-        warn!(file = %file.display(), "the secrets of every TLS session are written down");
-        tls = tls.with_key_log(file).map_err(|error| {
-            Failure::new(Kind::State, format!("cannot write {}: {error}", file.display()))
-                .hint("name another --key-log")
-        })?;
-    }
+    let tls = dev_tls(options, &state, now)?;
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
@@ -139,6 +112,51 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         })
         .await
     })
+}
+
+/// What a development server listens on. The first is opened when everything is ready.
+struct Ports {
+    listen: SocketAddr,
+    admin: std::net::TcpListener,
+    crl: Option<std::net::TcpListener>,
+}
+
+/// Opens the ports whose addresses stand in certificates, and has the certificates name them.
+fn dev_ports(options: &Dev, state: &DevState, now: SystemTime) -> Result<Ports, Failure> {
+    let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
+    let admin = options.admin.or(state.config.admin).unwrap_or(config::ADMIN);
+    if !options.allow_remote {
+        only_loopback(listen, "--listen")?;
+        only_loopback(admin, "--admin")?;
+    }
+    let admin = server::open(admin, "--admin")?;
+    let crl = options.crl.map(|address| server::open(address, "--crl")).transpose()?;
+    state.pki.point_to(&list_url(crl.as_ref().unwrap_or(&admin), &options.host)?, now)?;
+    Ok(Ports { listen, admin, crl })
+}
+
+fn dev_tls(options: &Dev, state: &DevState, now: SystemTime) -> Result<ServerTls, Failure> {
+    let identities = match options.broken {
+        Some(broken) => {
+            warn!(%broken, "the server's certificate is broken on purpose");
+            state.pki.broken_identities(broken, now)?
+        }
+        None => state.pki.identities(),
+    };
+    let mut tls = ServerTls::new(&identities, &state.pki.authority())?
+        .with_revocations(state.pki.revocations())
+        .with_principals(Principals(state.config.principals.clone()));
+    if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
+        tls = tls.with_suites(suites);
+    }
+    if let Some(file) = &options.key_log {
+        warn!(file = %file.display(), "the secrets of every TLS session are written down");
+        tls = tls.with_key_log(file).map_err(|error| {
+            Failure::new(Kind::State, format!("cannot write {}: {error}", file.display()))
+                .hint("name another --key-log")
+        })?;
+    }
+    Ok(tls)
 }
 
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {

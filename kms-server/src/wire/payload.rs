@@ -5,13 +5,17 @@ use kms_protocol::error::DecodeError;
 use kms_protocol::operation::*;
 use kms_protocol::ttlv::{Item, Value as _};
 
-/// Whether a payload is what its operation's is.
-///
-/// # Errors
-/// The first thing that is not.
-pub(super) fn check(operation: Operation, payload: Item<'_>, is_response: bool) -> Result<(), DecodeError> {
-    macro_rules! of {
-        ($($request:ident),* $(,)?) => {
+macro_rules! payloads {
+    ($($request:ident)*) => {
+        /// Whether a payload is what its operation's is.
+        ///
+        /// # Errors
+        /// The first thing that is not.
+        pub(super) fn check(
+            operation: Operation,
+            payload: Item<'_>,
+            is_response: bool,
+        ) -> Result<(), DecodeError> {
             $(
                 if operation == $request::OPERATION {
                     return match is_response {
@@ -20,68 +24,21 @@ pub(super) fn check(operation: Operation, payload: Item<'_>, is_response: bool) 
                     };
                 }
             )*
-        };
-    }
-    of!(
-        ActivateRequest,
-        AddAttributeRequest,
-        AdjustAttributeRequest,
-        ArchiveRequest,
-        CancelRequest,
-        CertifyRequest,
-        CheckRequest,
-        CreateKeyPairRequest,
-        CreateRequest,
-        CreateSplitKeyRequest,
-        DecryptRequest,
-        DelegatedLoginRequest,
-        DeleteAttributeRequest,
-        DeriveKeyRequest,
-        DestroyRequest,
-        DiscoverVersionsRequest,
-        EncryptRequest,
-        ExportRequest,
-        GetAttributeListRequest,
-        GetAttributesRequest,
-        GetConstraintsRequest,
-        GetRequest,
-        GetUsageAllocationRequest,
-        HashRequest,
-        ImportRequest,
-        InteropRequest,
-        JoinSplitKeyRequest,
-        LocateRequest,
-        LogRequest,
-        LoginRequest,
-        LogoutRequest,
-        MacRequest,
-        MacVerifyRequest,
-        ModifyAttributeRequest,
-        NotifyRequest,
-        ObtainLeaseRequest,
-        PingRequest,
-        Pkcs11Request,
-        PollRequest,
-        ProcessRequest,
-        PutRequest,
-        QueryAsynchronousRequestsRequest,
-        QueryRequest,
-        ReProvisionRequest,
-        RecertifyRequest,
-        RecoverRequest,
-        RegisterRequest,
-        RekeyKeyPairRequest,
-        RekeyRequest,
-        RevokeRequest,
-        RngRetrieveRequest,
-        RngSeedRequest,
-        SetAttributeRequest,
-        SetConstraintsRequest,
-        SetDefaultsRequest,
-        SetEndpointRoleRequest,
-        SignRequest,
-        SignatureVerifyRequest,
-        ValidateRequest,
-    );
-    Ok(())
+            Ok(())
+        }
+    };
+}
+
+payloads! {
+    ActivateRequest AddAttributeRequest AdjustAttributeRequest ArchiveRequest CancelRequest CertifyRequest
+    CheckRequest CreateKeyPairRequest CreateRequest CreateSplitKeyRequest DecryptRequest
+    DelegatedLoginRequest DeleteAttributeRequest DeriveKeyRequest DestroyRequest DiscoverVersionsRequest
+    EncryptRequest ExportRequest GetAttributeListRequest GetAttributesRequest GetConstraintsRequest
+    GetRequest GetUsageAllocationRequest HashRequest ImportRequest InteropRequest JoinSplitKeyRequest
+    LocateRequest LogRequest LoginRequest LogoutRequest MacRequest MacVerifyRequest ModifyAttributeRequest
+    NotifyRequest ObtainLeaseRequest PingRequest Pkcs11Request PollRequest ProcessRequest PutRequest
+    QueryAsynchronousRequestsRequest QueryRequest ReProvisionRequest RecertifyRequest RecoverRequest
+    RegisterRequest RekeyKeyPairRequest RekeyRequest RevokeRequest RngRetrieveRequest RngSeedRequest
+    SetAttributeRequest SetConstraintsRequest SetDefaultsRequest SetEndpointRoleRequest SignRequest
+    SignatureVerifyRequest ValidateRequest
 }

@@ -26,7 +26,7 @@ fn examined(profile: &TestClient) -> Report {
 }
 
 fn words(report: &Report) -> String {
-    report.entries.iter().map(|entry| format!("{entry}\n")).collect()
+    serde_json::to_string(report).expect("JSON")
 }
 
 #[test]

@@ -112,10 +112,10 @@ const OF_RUN: [&str; 11] = [
 /// The options that a command's help lists.
 fn options(command: &str) -> BTreeSet<String> {
     let help = finish_within(Command::new(program("kms-server")).args([command, "--help"]), PATIENCE).stdout;
+    // Words of a description stand further to the right.
     let word = |line: &str| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("-h, ").unwrap_or(line);
-        line.starts_with("--").then(|| line.split([' ', '=', '[']).next().unwrap_or(line).to_owned())
+        let rest = line.strip_prefix("      --").or_else(|| line.strip_prefix("  -h, --"))?;
+        rest.split([' ', '=', '[']).next().map(|name| format!("--{name}"))
     };
     help.lines().filter_map(word).collect()
 }

@@ -268,7 +268,10 @@ impl Kms {
         if object.material.is_none() {
             return Ok(planted);
         }
-        match self.content(object, None)? {
+        // A public key that is none in this format is one that no seed would make.
+        let format = (object.object_type == ObjectType::PublicKey).then_some(KeyFormatType::X509);
+        let Ok(content) = self.content(object, format) else { return Ok(planted) };
+        match content {
             ManagedObject::Certificate(certificate) => {
                 planted.value = Some(Secret::new(certificate.value.0));
                 // They are the certificate's own.
