@@ -257,7 +257,6 @@ impl Seed {
 
 impl Pair {
     fn planted(&self, now: DateTime) -> Result<Planted, String> {
-        let spec = KeySpec::ALL.into_iter().find(|spec| spec.to_string() == self.kind);
         let alone = [Made::default()];
         let made = if self.generations.is_empty() { &alone[..] } else { &self.generations };
         let generations: Vec<Generation> =
@@ -277,10 +276,7 @@ impl Pair {
         }
         Ok(Planted {
             owner: self.owner.clone(),
-            spec: spec.ok_or_else(|| {
-                let all: Vec<String> = KeySpec::ALL.iter().map(ToString::to_string).collect();
-                format!("there is no kind {:?}; there are {}", self.kind, all.join(", "))
-            })?,
+            spec: spec(&self.kind)?,
             private_name: self.private_name.clone(),
             public_name: self.public_name.clone(),
             groups: self.groups.clone(),
@@ -323,6 +319,14 @@ impl Pair {
         hash.update(generation.to_be_bytes());
         identifier(hash)
     }
+}
+
+/// The kind of pair that has this name.
+fn spec(kind: &str) -> Result<KeySpec, String> {
+    KeySpec::ALL.into_iter().find(|spec| spec.to_string() == kind).ok_or_else(|| {
+        let all: Vec<String> = KeySpec::ALL.iter().map(ToString::to_string).collect();
+        format!("there is no kind {kind:?}; there are {}", all.join(", "))
+    })
 }
 
 /// An identifier that follows from what was hashed.

@@ -56,13 +56,15 @@ impl Kms {
         origin: Origin,
         context: &Context<'_>,
     ) -> Result<Object, Refusal> {
-        let list = self.templated(attributes, context)?;
+        let mut list = self.templated(attributes, context)?;
+        self.with_defaults(object_type, &mut list, &taken.attributes, context)?;
         let list = requested(&Attributes::default(), &Attributes::from(list))?;
         let id = new_id(context.now);
         let mut object = Object::new(id, &context.caller.principal, object_type, list);
         merge(&mut object, &taken.attributes)?;
         complete(&mut object, taken, origin, context.now);
         check_new(&object)?;
+        self.admit(&object, context)?;
         Ok(object)
     }
 
@@ -115,11 +117,28 @@ pub(super) fn merge(object: &mut Object, follows: &[Attribute]) -> Result<(), Re
                     format!("the {} stated is not that of the object", kind.name()),
                 ));
             }
+            (AttributeKind::CryptographicDomainParameters, Some(stated))
+                if is_other_curve(stated, attribute) =>
+            {
+                return Err(Refusal::new(
+                    Reason::InvalidField,
+                    "the Recommended Curve stated is not that of the object",
+                ));
+            }
             (_, Some(_)) if !kind.is_multi_valued() => {}
             _ => object.attributes.push(attribute.clone()),
         }
     }
     Ok(())
+}
+
+/// Whether both name a curve, and not the same.
+fn is_other_curve(one: &Attribute, other: &Attribute) -> bool {
+    let curve = |attribute: &Attribute| match attribute {
+        Attribute::CryptographicDomainParameters(parameters) => parameters.recommended_curve,
+        _ => None,
+    };
+    curve(one).zip(curve(other)).is_some_and(|(one, other)| one != other)
 }
 
 /// EC, ECDSA and ECDH are names of one kind of key, and a key may be used for HMAC whatever it was made for.
@@ -148,8 +167,7 @@ pub(super) fn complete(object: &mut Object, taken: &Taken, origin: Origin, now: 
         }));
     }
     if object.algorithm().is_some() && object.object_type != ObjectType::Certificate {
-        let rsa = object.algorithm() == Some(CryptographicAlgorithm::Rsa);
-        object.set_default(Attribute::CryptographicUsageMask(usual_usage(object.object_type, rsa)));
+        object.set_default(Attribute::CryptographicUsageMask(usual_usage(object)));
     }
     if origin == Origin::Here {
         object.set(Attribute::RandomNumberGenerator(generator()));

@@ -2,7 +2,7 @@
 
 use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, Attributes};
-use kms_protocol::enums::{LinkType, ObjectType};
+use kms_protocol::enums::{CryptographicAlgorithm, LinkType, ObjectType};
 use kms_protocol::ttlv::Bytes;
 
 use super::model::{Material, Object};
@@ -25,9 +25,17 @@ impl Kms {
         context: &mut Context<'_>,
     ) -> Result<Pair, Refusal> {
         let (owner, now) = (context.caller.principal.as_str(), context.now);
-        let private = requested(common, private)?;
-        let public = requested(common, public)?;
+        let mut private = requested(common, private)?;
+        let mut public = requested(common, public)?;
+        self.with_defaults(ObjectType::PrivateKey, &mut private, &[], context)?;
+        self.with_defaults(ObjectType::PublicKey, &mut public, &[], context)?;
         let spec = pair_spec(&private, &public)?;
+        if matches!(spec, KeySpec::Ed25519 | KeySpec::X25519) && !context.version.is_2x() {
+            return Err(Refusal::new(
+                Reason::UnsupportedParameters,
+                format!("{spec} came with KMIP 2.0: ask in that version, or for P-256"),
+            ));
+        }
         let mut pair = Pair {
             private: Object::new(new_id(now), owner, ObjectType::PrivateKey, private),
             public: Object::new(new_id(now), owner, ObjectType::PublicKey, public),
@@ -44,6 +52,9 @@ impl Kms {
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
         policies.file(&mut pair.private, &mut pair.public);
+        for half in [&pair.private, &pair.public] {
+            self.admit(half, context)?;
+        }
         let sealing = self.keyring.sealing();
         seal(&mut pair.private, &secret, &sealing)?;
         let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
@@ -69,6 +80,11 @@ impl Kms {
         let policies = self.policies.load_full();
         let how = by(&policies, &pair);
         let (mut rotation, secret) = self.plan_rotation(&policies, pair, attributes, how, who.now())?;
+        if let By::Client(context) = &who {
+            // What falls due by itself is due whatever constraints were set since.
+            self.check_constraints(&rotation.new.private, None, context.now)?;
+            self.check_constraints(&rotation.new.public, None, context.now)?;
+        }
         let sealing = self.keyring.sealing();
         seal(&mut rotation.new.private, &secret, &sealing)?;
         let events = Event::of_rotation(&rotation, cause);
@@ -122,11 +138,14 @@ impl Kms {
     /// of their default formats.
     pub(super) fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<(Secret, [[u8; 32]; 2]), Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
-        let digests = match spec.curve() {
-            None => {
+        let digests = match spec.algorithm() {
+            CryptographicAlgorithm::Rsa => {
                 [sha256(format::pkcs8_to_pkcs1(&private)?.expose()), sha256(&format::spki_to_pkcs1(&public)?)]
             }
-            Some(_) => [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)],
+            _ if pair.private.is_of_sec1() => {
+                [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)]
+            }
+            _ => [sha256(private.expose()), sha256(&public)],
         };
         pair.public.material = Some(Material::Public(Bytes(public)));
         Ok((private, digests))

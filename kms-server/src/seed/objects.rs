@@ -11,7 +11,7 @@ use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Link, identifier, kebab, links, time};
+use super::{Link, identifier, kebab, links, spec, time};
 use crate::clock;
 use crate::faults::enumerated;
 use crate::kms::planted::{self, PlantedObject};
@@ -37,6 +37,9 @@ pub struct Held {
     /// Its Cryptographic Length, in bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<i32>,
+    /// What kind of pair it is half of, where it is, as a pair's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// What it may be used for: the names in its Cryptographic Usage Mask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Vec<String>>,
@@ -108,6 +111,7 @@ impl Held {
             links: links(&self.links)?,
             algorithm: self.algorithm.as_deref().map(known::<CryptographicAlgorithm>).transpose()?,
             length: self.length,
+            spec: self.kind.as_deref().map(spec).transpose()?,
             usage: self.usage.as_ref().map(|names| mask(names)).transpose()?,
             value: self.bytes()?.map(Secret::new),
             secret_data_type: self.secret_data_type.as_deref().map(known::<SecretDataType>).transpose()?,
@@ -166,6 +170,7 @@ impl From<&PlantedObject> for Held {
             names: planted.names.clone(),
             algorithm: planted.algorithm.map(|algorithm| algorithm.to_string()),
             length: planted.length,
+            kind: planted.spec.map(|spec| spec.to_string()),
             usage: planted.usage.map(usage),
             value: planted.value.as_ref().map(|value| hex::encode(value.expose())),
             text: None,

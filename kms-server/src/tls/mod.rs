@@ -205,7 +205,11 @@ impl ServerTls {
             return Err(Refusal::revoked(&certificate));
         }
         match self.principals.of(&certificate) {
-            Some(principal) => Ok(Caller { serial: certificate.serial.clone(), ..Caller::named(principal) }),
+            Some(principal) => {
+                let mut caller = Caller::named(principal);
+                caller.serial.clone_from(&certificate.serial);
+                Ok(caller)
+            }
             None => Err(Refusal::nameless(&certificate)),
         }
     }

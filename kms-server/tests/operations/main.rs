@@ -14,9 +14,14 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod constraining;
+mod curves;
 mod keeping;
+mod locating;
+mod logging_in;
 mod messages;
 mod refusals;
+mod validating;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

@@ -138,6 +138,7 @@ fn mistakes_are_named() {
         (&format!("{pair}kind = \"P-256\"\n{pair}kind = \"P-256\""), "is another object's too"),
         (&format!("{object}type = \"casket\""), "there is no Object Type \"casket\""),
         (&format!("{object}type = \"split-key\""), "needs `split`"),
+        (&format!("{object}type = \"private-key\""), "needs a value, or a kind"),
         (&format!("{object}type = \"symmetric-key\""), "Cryptographic Algorithm of the key is missing"),
         (&format!("{object}type = \"certificate\"\nvalue = \"00\""), "object 1 of \"a\""),
         (&format!("{object}type = \"secret-data\"\nvalue = \"0g\""), "hexadecimal digits"),
@@ -237,14 +238,13 @@ state = "destroyed"
 owner = "other"
 type = "public-key"
 names = ["alone"]
-algorithm = "RSA"
-length = 2048
+kind = "RSA-2048"
 
 [[object]]
 owner = "other"
 type = "private-key"
 names = ["alone too"]
-algorithm = "EC"
+kind = "P-384"
 
 [[pair]]
 owner = "veeam"

@@ -75,7 +75,7 @@ pub(super) fn signs(object: &Object, stated: &Option<CryptographicParameters>) -
     use DigitalSignatureAlgorithm as Signature;
     let algorithm = object.algorithm()?;
     let own = parameters(object, stated.clone());
-    if Scheme::new(algorithm, &own).is_ok() {
+    if Scheme::new(algorithm, object.length(), &own).is_ok() {
         return None;
     }
     let tried = [Signature::RsassaPss, Signature::Sha256WithRsaEncryption, Signature::EcdsaWithSha256];
@@ -85,7 +85,7 @@ pub(super) fn signs(object: &Object, stated: &Option<CryptographicParameters>) -
             hashing_algorithm: Some(HashingAlgorithm::Sha256),
             ..Default::default()
         };
-        Scheme::new(algorithm, &named).is_ok()
+        Scheme::new(algorithm, object.length(), &named).is_ok()
     })?;
     Some(format!(
         "Digital Signature Algorithm {works} with Hashing Algorithm SHA-256: the key is {algorithm}"

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kms_protocol::attribute::{Attribute, AttributeKind, CryptographicUsageMask, Link, Name};
 use kms_protocol::enums::{
     CertificateRequestType, CertificateType, CryptographicAlgorithm, KeyFormatType, LinkType, ObjectType,
-    OpaqueDataType, RecommendedCurve, SecretDataType, SplitKeyMethod, State,
+    OpaqueDataType, SecretDataType, SplitKeyMethod, State,
 };
 use kms_protocol::object::{
     Certificate, CertificateRequest, KeyBlock, KeyValue, ManagedObject, OpaqueObject, SecretData, SplitKey,
@@ -49,6 +49,8 @@ pub struct PlantedObject {
     pub algorithm: Option<CryptographicAlgorithm>,
     /// Its Cryptographic Length, in bits.
     pub length: Option<i32>,
+    /// What kind of pair it is half of, where it is.
+    pub spec: Option<KeySpec>,
     /// Its Cryptographic Usage Mask.
     pub usage: Option<CryptographicUsageMask>,
     /// What it holds: key bytes, PKCS#8 or `SubjectPublicKeyInfo` of half a pair, DER of a certificate; made where absent.
@@ -127,11 +129,8 @@ impl PlantedObject {
     }
 
     fn spec(&self) -> Result<KeySpec, Refusal> {
-        let algorithm = self.algorithm.ok_or_else(|| {
-            invalid("half a pair without a value needs an algorithm, of which one is made".to_owned())
-        })?;
-        let curve = (algorithm != CryptographicAlgorithm::Rsa).then_some(RecommendedCurve::P256);
-        Ok(KeySpec::new(algorithm, self.length, curve)?)
+        self.spec
+            .ok_or_else(|| invalid("half a pair needs a value, or a kind of which one is made".to_owned()))
     }
 
     /// The object itself.
@@ -265,6 +264,12 @@ impl Kms {
             state: Some(lifecycle::state_at(object, now)),
             ..PlantedObject::default()
         };
+        if matches!(object.object_type, ObjectType::PrivateKey | ObjectType::PublicKey) {
+            let spec = object.algorithm().map(|kind| KeySpec::new(kind, object.length(), object.curve()));
+            planted.spec = spec.and_then(Result::ok);
+            // They follow from the key.
+            (planted.algorithm, planted.length) = (None, None);
+        }
         if object.material.is_none() {
             return Ok(planted);
         }
