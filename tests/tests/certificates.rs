@@ -211,7 +211,7 @@ fn the_published_list_names_what_was_revoked_and_a_resumed_session_does_not_get_
     let certs = |arguments: &[&str]| {
         let mut command = Command::new(kms_tests::repository::program("kms-server"));
         command.arg("certs").args(arguments).arg("--state").arg(&state);
-        kms_tests::process::finish_within(&mut command, PATIENCE).success();
+        let _ = kms_tests::process::finish_within(&mut command, PATIENCE).success();
     };
     certs(&["client", "fickle"]);
     let (client, ca) = (state.join("pki/fickle"), state.join("pki/ca.pem"));

@@ -35,7 +35,7 @@ payloads! {
     DelegatedLoginRequest DeleteAttributeRequest DeriveKeyRequest DestroyRequest DiscoverVersionsRequest
     EncryptRequest ExportRequest GetAttributeListRequest GetAttributesRequest GetConstraintsRequest
     GetRequest GetUsageAllocationRequest HashRequest ImportRequest InteropRequest JoinSplitKeyRequest
-    LocateRequest LogRequest LoginRequest LogoutRequest MacRequest MacVerifyRequest ModifyAttributeRequest
+    LocateCriteria LogRequest LoginRequest LogoutRequest MacRequest MacVerifyRequest ModifyAttributeRequest
     NotifyRequest ObtainLeaseRequest PingRequest Pkcs11Request PollRequest ProcessRequest PutRequest
     QueryAsynchronousRequestsRequest QueryRequest ReProvisionRequest RecertifyRequest RecoverRequest
     RegisterRequest RekeyKeyPairRequest RekeyRequest RevokeRequest RngRetrieveRequest RngSeedRequest
