@@ -122,7 +122,8 @@ struct Answering {
 impl Answering {
     /// `None` where the port cannot be opened: the server that is waited for may have it.
     fn start(address: SocketAddr, folder: &Path, started: Instant) -> Option<Self> {
-        let opened = listener::open(address).and_then(|port| port.local_addr().map(|local| (port, local)));
+        let opened = listener::open(address).and_then(listener::accepting);
+        let opened = opened.and_then(|port| port.local_addr().map(|local| (port, local)));
         let (port, address) = opened
             .inspect_err(|error| {
                 warn!(%address, %error, "no admin API while waiting; name another port with --admin");
