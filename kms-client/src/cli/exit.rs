@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::backup::BackupError;
+use crate::drill::DrillError;
 
 /// How a command ended; the number is the process' exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,9 @@ pub enum CommandError {
     /// A profile that cannot be used.
     #[error("{what}")]
     Config { what: String, hint: &'static str },
+    /// A drill was not run to its end.
+    #[error("{0}")]
+    Drill(#[from] DrillError),
     /// Nobody takes the output.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -59,6 +63,7 @@ impl CommandError {
         match self {
             Self::Backup(error) => error.hint(),
             Self::Config { hint, .. } => Some((*hint).to_owned()),
+            Self::Drill(error) => error.hint(),
             Self::Output(_) => None,
         }
     }

@@ -128,6 +128,7 @@ impl Installation {
                 waits.set(waits.get().saturating_sub(1));
                 waits.get() > 0
             }),
+            program: None,
             connect: Box::new(move |server| match server.address.as_str() {
                 "nowhere:1" => Err(error(KmsErrorKind::Unreachable, "no route to host")),
                 address => Ok(Box::new(others.get(address).unwrap_or(&kms).clone())),

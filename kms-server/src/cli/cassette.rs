@@ -84,7 +84,9 @@ fn serve(service: Arc<dyn Service>, here: &Here, started: Instant) -> Result<(),
     let parts = Parts {
         listen: here.listen,
         admin: None,
-        tls: ServerTls::new(&state.pki.identities(), &state.pki.authority())?,
+        crl: None,
+        tls: ServerTls::new(&state.pki.identities(), &state.pki.authority())?
+            .with_revocations(state.pki.revocations()),
         service,
         workers: Arc::new(Workers::one_per_core()?),
         operator: None,

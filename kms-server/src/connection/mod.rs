@@ -19,6 +19,7 @@ use crate::faults::Ending;
 use crate::kms::{self, Caller, Reason, Refusal, Work};
 use crate::limits;
 use crate::mock::{self, Mock};
+use crate::revocation::Revocations;
 use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
@@ -31,6 +32,8 @@ pub struct Shared {
     pub clock: Arc<Clock>,
     /// Work that may take long.
     pub workers: Workers,
+    /// Which certificates are revoked, where that is asked.
+    pub revocations: Option<Arc<Revocations>>,
     /// Faults and journal of a development server; a production server has none.
     pub mock: Option<Arc<Mock>>,
 }
@@ -129,6 +132,9 @@ pub enum End {
     /// The peer closed it in the middle of a message, or the network failed.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
+    /// The certificate that the peer once showed is no longer good.
+    #[error("the client's certificate was revoked meanwhile")]
+    Revoked,
     /// Something was armed to end it so.
     #[error("a fault was armed: {0:?}")]
     Fault(Ending),
@@ -187,6 +193,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         let shared = self.shared;
         loop {
             let length = self.message().await?;
+            if shared.revocations.as_ref().is_some_and(|list| list.has(&self.caller.serial)) {
+                return Err(End::Revoked);
+            }
             match (self.rest.refusal(), &shared.mock) {
                 (Some(refusal), _) => {
                     let request = self.buffer.split_to(length);

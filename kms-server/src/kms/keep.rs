@@ -104,7 +104,7 @@ impl Kms {
 }
 
 /// What follows from the object itself joins what its client says, and must not contradict it.
-fn merge(object: &mut Object, follows: &[Attribute]) -> Result<(), Refusal> {
+pub(super) fn merge(object: &mut Object, follows: &[Attribute]) -> Result<(), Refusal> {
     for attribute in follows {
         let kind = attribute.kind();
         let stated = object.attributes.iter().find(|other| other.kind() == kind);

@@ -81,6 +81,8 @@ pub struct Caller {
     pub principal: String,
     /// From where, if that is known.
     pub peer: Option<SocketAddr>,
+    /// The serial number of the certificate that proved it; empty where none did.
+    pub serial: Vec<u8>,
     /// The ticket that a request shows: then the principal is its holder, with its rights.
     ticket: Option<TicketId>,
 }
@@ -89,7 +91,7 @@ impl Caller {
     /// A caller of whom no more than the name is known.
     #[must_use]
     pub fn named(principal: impl Into<String>) -> Self {
-        Self { principal: principal.into(), peer: None, ticket: None }
+        Self { principal: principal.into(), peer: None, serial: Vec::new(), ticket: None }
     }
 }
 

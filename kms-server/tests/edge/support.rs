@@ -102,6 +102,7 @@ pub fn shared(service: impl Service) -> Shared {
         service: Arc::new(service),
         clock: Arc::new(Clock::frozen_at(NOW)),
         workers: Workers::new(crypto_workers()),
+        revocations: None,
         mock: None,
     }
 }
@@ -146,6 +147,7 @@ impl TestPki {
         let parts = Parts {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin: None,
+            crl: None,
             tls: self.tls(),
             service: Arc::new(service),
             workers: crypto_workers(),
