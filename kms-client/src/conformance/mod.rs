@@ -6,6 +6,7 @@
 
 mod bindings;
 mod case;
+mod chance;
 mod compare;
 mod report;
 pub mod rules;
