@@ -14,9 +14,12 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod compatibility;
+mod every;
 mod keeping;
 mod messages;
 mod refusals;
+mod versions;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};
