@@ -222,7 +222,8 @@ impl Kms {
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
         let response = until_alone(|| work(self, R::read(item.payload.clone())?, context));
-        answer(response, context.version)
+        let numbers_first = self.policies.load().compatibility.first_attribute_index;
+        written(response, Writer::new(context.version).numbering_first(numbers_first))
     }
 }
 
@@ -286,7 +287,10 @@ pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation>
 
 /// The answer's payload, written.
 fn answer<T: Value>(response: Result<T, Refusal>, version: Version) -> Result<Secret, Refusal> {
-    let mut writer = Writer::new(version);
+    written(response, Writer::new(version))
+}
+
+fn written<T: Value>(response: Result<T, Refusal>, mut writer: Writer) -> Result<Secret, Refusal> {
     response?.write(&mut writer, Tag::RESPONSE_PAYLOAD);
     Ok(Secret::new(writer.into_bytes()))
 }

@@ -112,6 +112,8 @@ pub fn destroy(object: &mut Object, window: i64, now: DateTime) -> Result<(), Re
         state @ Some(State::Active) => return Err(wrong_state("destroyed", state, "revoke it first")),
         state => return Err(wrong_state("destroyed", state, "it is destroyed already")),
     };
+    // What is destroyed keeps its Names, and keeps nobody else from having them.
+    object.shares_names = true;
     object.withheld = match (object.material.take(), state) {
         (Some(material), Some(state)) if window > 0 => {
             Some(Withheld { material, until: now.plus(window), state })

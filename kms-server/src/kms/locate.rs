@@ -142,6 +142,12 @@ fn equal(object: &Object, wanted: &Attribute, now: DateTime) -> bool {
         Attribute::ObjectType(object_type) => object.object_type == *object_type,
         Attribute::State(state) => lifecycle::state_at(object, now) == *state,
         Attribute::CryptographicUsageMask(mask) => object.usage().contains(*mask),
+        // An object that names no policy is under the one that is called so (1.4 section 3.18.2).
+        Attribute::OperationPolicyName(name)
+            if name == "default" && !object.has(AttributeKind::OperationPolicyName) =>
+        {
+            true
+        }
         // A key that never rotated is the newest of its line.
         Attribute::RotateLatest(true) if !object.has(AttributeKind::RotateLatest) => is_key(object),
         _ => attributes::all(object, now).contains(wanted),

@@ -246,9 +246,16 @@ impl Kms {
 
     /// An owner's object of this Name.
     fn named(&self, owner: &str, name: &str) -> Result<Option<Object>, StoreError> {
-        let keys = Keys::Exactly(model::name_key(owner, name));
-        let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(Index::Name, keys) })?;
-        Ok(hits.first().map(|hit| self.fetch(&hit.id)).transpose()?.flatten())
+        for index in [Index::Name, Index::SharedName] {
+            let keys = Keys::Exactly(model::name_key(owner, name));
+            for hit in self.store.scan(&Scan { limit: limits::PAGE, ..Scan::new(index, keys) })? {
+                let found = self.fetch(&hit.id)?;
+                if found.as_ref().is_some_and(|object| !object.is_destroyed()) {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Everyone who owns an object: one look at the index for each of them.

@@ -115,7 +115,8 @@ fn write_all(writer: &mut Writer, list: &[Attribute]) {
     let mut instances: HashMap<Which<'_>, i32> = HashMap::with_capacity(list.len());
     for attribute in list {
         let next = instances.entry(Which::of(attribute)).or_default();
-        write_attribute(writer, attribute, Some(*next).filter(|index| *index > 0));
+        let is_stated = *next > 0 || (writer.numbers_first() && attribute.kind().is_multi_valued());
+        write_attribute(writer, attribute, Some(*next).filter(|_| is_stated));
         *next = next.saturating_add(1);
     }
 }
