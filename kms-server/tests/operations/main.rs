@@ -15,6 +15,7 @@ mod attributes;
 mod certifying;
 mod ciphers;
 mod compatibility;
+mod curves;
 mod every;
 mod keeping;
 mod messages;
