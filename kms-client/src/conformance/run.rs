@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::tls::{BoxedStream, Connect};
 
 /// How long one exchange may take: the slowest key pair of a case takes seconds.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What takes a request to a server and brings its response.
 pub trait Exchange: Send {
