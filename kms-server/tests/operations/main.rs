@@ -15,12 +15,16 @@ mod attributes;
 mod certifying;
 mod ciphers;
 mod compatibility;
+mod constraining;
 mod curves;
 mod every;
 mod keeping;
+mod locating;
+mod logging_in;
 mod messages;
 mod refusals;
 mod versions;
+mod validating;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};
