@@ -24,6 +24,7 @@ shared-names = true
 destroyed-not-found = true
 derive-from-pre-active = true
 first-attribute-index = true
+newer-request-fields = true
 structured-wrapped-keys = true
 END
 "${KMS_TEST_SERVER:-target/debug/kms-server}" dev --state "$state" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file "$state/ready.json" \

@@ -237,9 +237,14 @@ impl Kms {
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let response = until_alone(|| work(self, R::read(item.payload.clone())?, context));
-        let numbers_first = self.policies.load().compatibility.first_attribute_index;
-        written(response, Writer::new(context.version).numbering_first(numbers_first))
+        let compatibility = self.policies.load().compatibility;
+        let payload = match compatibility.newer_request_fields {
+            true if context.version.is_2x() => item.payload.clone().with_version(Version::V2_1),
+            true => item.payload.clone().with_version(Version::V1_4),
+            false => item.payload.clone(),
+        };
+        let response = until_alone(|| work(self, R::read(payload.clone())?, context));
+        written(response, Writer::new(context.version).numbering_first(compatibility.first_attribute_index))
     }
 }
 

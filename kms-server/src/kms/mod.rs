@@ -43,6 +43,7 @@ use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
 use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
+use kms_protocol::object::exists_in;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::audit::{Record, Source, Trail};
@@ -224,6 +225,10 @@ impl Kms {
     }
 
     fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
+        // A version knows nothing of what later ones brought, or earlier ones had.
+        if !exists_in(object.object_type, context.version) {
+            return Verdict::Hidden;
+        }
         let access = &self.policies.load().access;
         match access.judge(&context.caller.principal, &object.owner, context.operation) {
             Verdict::Allowed => self.verdict_of_ticket(object, context),

@@ -279,6 +279,8 @@ pub struct Compatibility {
     pub derive_from_pre_active: bool,
     /// The first instance of an attribute that may have several states its Attribute Index, 0, which may be left out.
     pub first_attribute_index: bool,
+    /// A request may have fields that a later version of its family brought.
+    pub newer_request_fields: bool,
     /// A key that is wrapped with No Encoding is the Key Material of a Key Value structure; it is to be the Key Value itself
     /// (1.4 section 2.1.4).
     pub structured_wrapped_keys: bool,

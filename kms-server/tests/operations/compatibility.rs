@@ -4,12 +4,12 @@ use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeList, AttributeReference, AttributeReferences,
     CryptographicParameters, Name, StorageStatusMask,
 };
-use kms_protocol::encoding::to_xml;
+use kms_protocol::encoding::{from_xml, to_xml};
 use kms_protocol::enums::{
     BlockCipherMode, CryptographicAlgorithm, DerivationMethod, EncodingOption, HashingAlgorithm,
-    KeyFormatType, KeyWrapType, ObjectType, ResultReason, WrappingMethod,
+    KeyFormatType, KeyWrapType, ObjectType, ResultReason, ResultStatus, WrappingMethod,
 };
-use kms_protocol::message::{RequestBuilder, RequestHeader};
+use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::object::{
     KeyBlock, KeyValue, KeyWrappingData, KeyWrappingSpecification, ManagedObject, WrappingKey,
 };
@@ -280,4 +280,23 @@ fn an_object_that_names_no_policy_is_under_the_default_one() {
     };
     assert_eq!(under("default"), [id]);
     assert!(under("other").is_empty());
+}
+
+#[test]
+fn an_older_request_has_a_newer_field_where_it_may() {
+    let paging = |ask: &Asker| {
+        let request = LocateRequest { offset_items: Some(1), ..LocateRequest::default() };
+        let mut builder = RequestBuilder::new(RequestHeader::new(Version::V1_3));
+        builder.push(&request, None);
+        // The same message, said to be of 1.2.
+        let xml = to_xml(builder.finish().expose()).expect("a message");
+        let xml = String::from_utf8_lossy(xml.expose()).into_owned();
+        let older = |minor: &str| format!("<ProtocolVersionMinor type=\"Integer\" value=\"{minor}\"/>");
+        let older = from_xml(&xml.replace(&older("3"), &older("2"))).expect("a message");
+        let answer = ask.send(&older);
+        let item = ResponseMessage::read(answer.expose()).expect("a response").items.remove(0);
+        item.result_status
+    };
+    assert_eq!(paging(&Asker::start("")), ResultStatus::OperationFailed);
+    assert_eq!(paging(&with("newer-request-fields")), ResultStatus::Success);
 }

@@ -3,23 +3,26 @@
 use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeReference, CustomAttribute, RevocationReason,
 };
+use kms_protocol::credential::Ticket;
 use kms_protocol::enums::{
     AdjustmentType, BlockCipherMode, CryptographicAlgorithm, DerivationMethod, EndpointRole,
-    HashingAlgorithm, InteropFunction, ObjectType, Operation, Pkcs11Function, QueryFunction, ResultReason,
-    RevocationReasonCode, SplitKeyMethod,
+    HashingAlgorithm, InteropFunction, ObjectType, Operation, PaddingMethod, Pkcs11Function, QueryFunction,
+    ResultReason, RevocationReasonCode, SplitKeyMethod, TicketType,
 };
 use kms_protocol::message::{RequestBuilder, RequestHeader};
 use kms_protocol::operation::{
     ActivateRequest, AddAttributeRequest, AdjustAttributeRequest, ArchiveRequest, CancelRequest,
-    CertifyRequest, CheckRequest, CreateKeyPairRequest, CreateRequest, CreateSplitKeyRequest, DecryptRequest,
-    DeleteAttributeRequest, DerivationParameters, DeriveKeyRequest, DestroyRequest, DiscoverVersionsRequest,
-    EncryptRequest, ExportRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest,
-    GetUsageAllocationRequest, HashRequest, ImportRequest, InteropRequest, JoinSplitKeyRequest,
-    LocateRequest, LogRequest, MacRequest, MacVerifyRequest, ModifyAttributeRequest, ObtainLeaseRequest,
-    PingRequest, Pkcs11Call, Pkcs11Request, PollRequest, ProcessRequest, QueryAsynchronousRequestsRequest,
-    QueryRequest, RecertifyRequest, RecoverRequest, RegisterRequest, RekeyKeyPairRequest, RekeyRequest,
-    Request, RevokeRequest, RngRetrieveRequest, RngSeedRequest, SetAttributeRequest, SetEndpointRoleRequest,
-    SignRequest, SignatureVerifyRequest,
+    CertifyRequest, CheckRequest, Constraints, CreateKeyPairRequest, CreateRequest, CreateSplitKeyRequest,
+    DecryptRequest, DelegatedLoginRequest, DeleteAttributeRequest, DerivationParameters, DeriveKeyRequest,
+    DestroyRequest, DiscoverVersionsRequest, EncryptRequest, ExportRequest, GetAttributeListRequest,
+    GetAttributesRequest, GetConstraintsRequest, GetRequest, GetUsageAllocationRequest, HashRequest,
+    ImportRequest, InteropRequest, JoinSplitKeyRequest, LocateRequest, LogRequest, LoginRequest,
+    LogoutRequest, MacRequest, MacVerifyRequest, ModifyAttributeRequest, ObtainLeaseRequest, PingRequest,
+    Pkcs11Call, Pkcs11Request, PollRequest, ProcessRequest, QueryAsynchronousRequestsRequest, QueryRequest,
+    RecertifyRequest, RecoverRequest, RegisterRequest, RekeyKeyPairRequest, RekeyRequest, Request,
+    RevokeRequest, Right, Rights, RngRetrieveRequest, RngSeedRequest, SetAttributeRequest,
+    SetConstraintsRequest, SetDefaultsRequest, SetEndpointRoleRequest, SignRequest, SignatureVerifyRequest,
+    ValidateRequest,
 };
 use kms_protocol::ttlv::{Bytes, RawValue};
 use kms_protocol::{Secret, Version};
@@ -151,6 +154,14 @@ fn ecb() -> Option<kms_protocol::attribute::CryptographicParameters> {
     Some(mode(BlockCipherMode::Ecb))
 }
 
+fn pss() -> Option<kms_protocol::attribute::CryptographicParameters> {
+    Some(kms_protocol::attribute::CryptographicParameters {
+        padding_method: Some(PaddingMethod::Pss),
+        hashing_algorithm: Some(HashingAlgorithm::Sha256),
+        ..Default::default()
+    })
+}
+
 fn hmac() -> Option<kms_protocol::attribute::CryptographicParameters> {
     Some(kms_protocol::attribute::CryptographicParameters {
         cryptographic_algorithm: Some(CryptographicAlgorithm::HmacSha256),
@@ -261,7 +272,7 @@ fn lifecycle() -> Vec<Row> {
             .when(Thing::Key, ResultReason::WrongKeyLifecycleState),
         row(|id| GetUsageAllocationRequest { unique_identifier: Some(id.into()), usage_limits_count: 1 })
             .lacks(&["UniqueIdentifier", "UsageLimitsCount"])
-            .of(Thing::Opaque, ResultReason::InvalidObjectType)
+            .of(Thing::Opaque, ResultReason::AttributeNotFound)
             .when(Thing::Waiting, ResultReason::WrongKeyLifecycleState),
         row(|id| ObtainLeaseRequest { unique_identifier: Some(id.into()) })
             .of_any_type(ALL_TYPES)
@@ -292,7 +303,7 @@ fn material() -> Vec<Row> {
             .of_any_type(ALL_TYPES)
             .when(Thing::Gone, ResultReason::ObjectDestroyed),
         row(|_| import(ObjectType::SymmetricKey))
-            .lacks(&["UniqueIdentifier", "ObjectType", "SymmetricKey"])
+            .lacks(&["UniqueIdentifier", "SymmetricKey"])
             .with(|| import(ObjectType::OpaqueObject), ResultReason::InvalidField)
             .in_any_state(MAKES),
         row(|_| registered(ObjectType::SymmetricKey))
@@ -351,6 +362,7 @@ fn cryptography() -> Vec<Row> {
         of_pairs(row(|id| SignatureVerifyRequest {
             unique_identifier: Some(id.into()),
             data: data(),
+            cryptographic_parameters: pss(),
             signature_data: data(),
             ..SignatureVerifyRequest::default()
         }))
@@ -424,7 +436,7 @@ fn makers() -> Vec<Row> {
             attributes: vec![Attribute::CryptographicLength(128)].into(),
         })
         .lacks(&["ObjectType", "UniqueIdentifier", "DerivationMethod", "DerivationParameters", "Attributes"])
-        .of(Thing::Opaque, ResultReason::InvalidObjectType)
+        .of(Thing::Opaque, ResultReason::IncompatibleCryptographicUsageMask)
         .when(Thing::Waiting, ResultReason::WrongKeyLifecycleState),
         row(|id| RekeyRequest { unique_identifier: Some(id.into()), ..RekeyRequest::default() })
             .of(Thing::Opaque, ResultReason::InvalidObjectType)
@@ -479,6 +491,28 @@ fn apart() -> Vec<Row> {
         })
         .lacks(&[])
         .alone(),
+        row(|_| LoginRequest::default()).lacks(&[]).alone(),
+        row(|_| LogoutRequest {
+            ticket: Ticket { ticket_type: TicketType::Login, value: Secret::new(vec![3; 32]) },
+        })
+        .lacks(&["Ticket"])
+        .alone(),
+        row(|_| DelegatedLoginRequest {
+            lease_time: None,
+            request_count: None,
+            usage_limits: None,
+            rights: Rights { rights: vec![Right::default()] },
+        })
+        .lacks(&["Rights"])
+        .alone(),
+        row(|_| GetConstraintsRequest::default()).lacks(&[]).alone(),
+        row(|_| SetConstraintsRequest { constraints: Constraints::default() })
+            .lacks(&["Constraints"])
+            .alone(),
+        row(|_| SetDefaultsRequest::default()).lacks(&[]).alone(),
+        row(|id| ValidateRequest { unique_identifiers: vec![id.into()], ..ValidateRequest::default() })
+            .of(Thing::Key, ResultReason::InvalidObjectType)
+            .in_any_state("a certificate that is revoked is found to be invalid"),
         row(|_| SetEndpointRoleRequest { endpoint_role: EndpointRole::Client })
             .lacks(&["EndpointRole"])
             .alone(),

@@ -23,8 +23,8 @@ mod locating;
 mod logging_in;
 mod messages;
 mod refusals;
-mod versions;
 mod validating;
+mod versions;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::attribute::{Attribute, AttributeKind, CustomAttribute, Name, custom_name, split_custom_name};
+use crate::attribute::{
+    Attribute, AttributeKind, CustomAttribute, Name, custom_name, is_vendor_of_1x, split_custom_name,
+};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::ttlv::{Content, Item, ItemType, RawValue, Reader, Value, Writer};
 use crate::{Tag, Version};
@@ -326,6 +328,9 @@ pub fn write_attribute(writer: &mut Writer, attribute: &Attribute, index: Option
         write_tagged(writer, attribute);
         return;
     }
+    if matches!(attribute, Attribute::Custom(custom) if !is_vendor_of_1x(&custom.vendor)) {
+        return;
+    }
     writer.structure(Tag::ATTRIBUTE, |writer| {
         match attribute {
             Attribute::Custom(custom) => writer.field(Tag::ATTRIBUTE_NAME, &custom.name_in_1x()),
@@ -442,6 +447,7 @@ impl Value for AttributeReference {
                 writer.item(Tag::ATTRIBUTE_NAME, ItemType::TextString, kind.name().as_bytes());
             }
             Self::Standard(_) => {}
+            Self::Custom { vendor, .. } if !is_vendor_of_1x(vendor) => {}
             Self::Custom { vendor, name } => custom_name(vendor, name).write(writer, Tag::ATTRIBUTE_NAME),
             Self::Unknown(name) => name.write(writer, Tag::ATTRIBUTE_NAME),
         }
