@@ -381,8 +381,6 @@ fn cryptography() -> Vec<Row> {
         })
         .lacks(&["CryptographicParameters", "Data"])
         .alone(),
-        row(|_| RngRetrieveRequest { data_length: 8 }).lacks(&["DataLength"]).alone(),
-        row(|_| RngSeedRequest { data: Secret::new(vec![1; 16]) }).lacks(&["Data"]).alone(),
     ]
 }
 
@@ -460,6 +458,8 @@ fn makers() -> Vec<Row> {
 /// What touches no object of its own.
 fn apart() -> Vec<Row> {
     vec![
+        row(|_| RngRetrieveRequest { data_length: 8 }).lacks(&["DataLength"]).alone(),
+        row(|_| RngSeedRequest { data: Secret::new(vec![1; 16]) }).lacks(&["Data"]).alone(),
         row(|_| CancelRequest { asynchronous_correlation_value: Bytes(vec![3; 8]) })
             .lacks(&["AsynchronousCorrelationValue"])
             .alone(),
