@@ -16,7 +16,7 @@ use super::source::{Source, explain, nearest};
 use super::{Config, read_bounded};
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
-use crate::kms::policy::{Policies, Policy, Seeding};
+use crate::kms::policy::{Compatibility, Policies, Policy, Seeding};
 use crate::limits;
 
 /// What the file of changes says.
@@ -41,6 +41,7 @@ pub struct PolicyBook {
     access: Access,
     random_seeds: Seeding,
     pkcs1_decryption: bool,
+    compatibility: Compatibility,
     /// Where changes are kept; without it there can be none.
     file: Option<PathBuf>,
     changes: Changes,
@@ -60,6 +61,7 @@ impl PolicyBook {
             access: config.access.clone(),
             random_seeds: config.random_seeds,
             pkcs1_decryption: config.pkcs1_decryption,
+            compatibility: config.compatibility,
             file: file.map(Path::to_owned),
             changes: Changes::default(),
             source: Arc::default(),
@@ -97,8 +99,8 @@ impl PolicyBook {
     #[must_use]
     pub fn policies(&self) -> Policies {
         let list = self.effective().into_iter().map(|placed| placed.policy).collect();
-        let Self { random_seeds, pkcs1_decryption, .. } = *self;
-        Policies { list, access: self.access.clone(), random_seeds, pkcs1_decryption }
+        let Self { random_seeds, pkcs1_decryption, compatibility, .. } = *self;
+        Policies { list, access: self.access.clone(), random_seeds, pkcs1_decryption, compatibility }
     }
 
     /// Sets settings of the policy `name`, which is made where there is none. `null` sets a setting back to its default.

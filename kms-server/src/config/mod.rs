@@ -27,7 +27,7 @@ use source::{Source, explain};
 use crate::crypto::limits::READY_PAIRS as READY_PAIRS_MOST;
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
-use crate::kms::policy::{Policy, Seeding};
+use crate::kms::policy::{Compatibility, Policy, Seeding};
 use crate::limits;
 use crate::principal::Mapping;
 use crate::store_key::{self, Given};
@@ -90,6 +90,9 @@ pub struct Config {
     /// Whether private keys decrypt by PKCS#1 v1.5, which no new application should use.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pkcs1_decryption: bool,
+    /// What clients are let do that the specification does not.
+    #[serde(skip_serializing_if = "is_strict")]
+    pub compatibility: Compatibility,
     /// Policies; the first that matches a key governs it.
     #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
@@ -252,6 +255,10 @@ impl Config {
 
 fn is_usual(seeding: &Seeding) -> bool {
     *seeding == Seeding::default()
+}
+
+fn is_strict(compatibility: &Compatibility) -> bool {
+    *compatibility == Compatibility::default()
 }
 
 fn is_default(access: &Access) -> bool {

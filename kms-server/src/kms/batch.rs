@@ -237,8 +237,14 @@ impl Kms {
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let response = until_alone(|| work(self, R::read(item.payload.clone())?, context));
-        answer(response, context.version)
+        let compatibility = self.policies.load().compatibility;
+        let payload = match compatibility.newer_request_fields {
+            true if context.version.is_2x() => item.payload.clone().with_version(Version::V2_1),
+            true => item.payload.clone().with_version(Version::V1_4),
+            false => item.payload.clone(),
+        };
+        let response = until_alone(|| work(self, R::read(payload.clone())?, context));
+        written(response, Writer::new(context.version).numbering_first(compatibility.first_attribute_index))
     }
 }
 
@@ -309,7 +315,10 @@ pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation>
 
 /// The answer's payload, written.
 fn answer<T: Value>(response: Result<T, Refusal>, version: Version) -> Result<Secret, Refusal> {
-    let mut writer = Writer::new(version);
+    written(response, Writer::new(version))
+}
+
+fn written<T: Value>(response: Result<T, Refusal>, mut writer: Writer) -> Result<Secret, Refusal> {
     response?.write(&mut writer, Tag::RESPONSE_PAYLOAD);
     Ok(Secret::new(writer.into_bytes()))
 }

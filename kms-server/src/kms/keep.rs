@@ -61,6 +61,7 @@ impl Kms {
         let list = requested(&Attributes::default(), &Attributes::from(list))?;
         let id = new_id(context.now);
         let mut object = Object::new(id, &context.caller.principal, object_type, list);
+        object.shares_names = self.policies.load().compatibility.shared_names;
         merge(&mut object, &taken.attributes)?;
         complete(&mut object, taken, origin, context.now);
         check_new(&object)?;
@@ -210,6 +211,28 @@ fn is_hmac(algorithm: CryptographicAlgorithm) -> bool {
     algorithm.to_string().starts_with("HMAC")
 }
 
+/// Whether keys of an algorithm that nothing is encrypted with here have this many bits: they are made and kept for others.
+fn is_key_of(algorithm: CryptographicAlgorithm, bits: i32) -> bool {
+    use CryptographicAlgorithm as Algorithm;
+    let range = match algorithm {
+        _ if is_hmac(algorithm) => 8..=limits::LONGEST_KEY,
+        Algorithm::OneTimePad => 8..=limits::LONGEST_KEY,
+        Algorithm::Aria | Algorithm::Camellia | Algorithm::Twofish => {
+            return matches!(bits, 128 | 192 | 256);
+        }
+        Algorithm::Des => return matches!(bits, 56 | 64),
+        Algorithm::Idea | Algorithm::Seed => 128..=128,
+        Algorithm::Cast5 => 40..=128,
+        Algorithm::Mars => 128..=448,
+        Algorithm::Rc2 => 8..=1024,
+        Algorithm::Rc4 => 40..=2048,
+        Algorithm::Rc5 => 8..=2040,
+        Algorithm::Skipjack => 80..=80,
+        _ => return false,
+    };
+    range.contains(&bits) && bits % 8 == 0
+}
+
 /// A new symmetric key of the kind that attributes ask for.
 ///
 /// # Errors
@@ -231,7 +254,7 @@ pub(super) fn new_key(list: &[Attribute]) -> Result<(Secret, CryptographicAlgori
         .ok_or_else(|| missing("Cryptographic Length"))?;
     let offered = match cipher::key_bits(algorithm) {
         Some(bits) => bits.contains(&length),
-        None => is_hmac(algorithm) && length > 0 && length % 8 == 0 && length <= limits::LONGEST_KEY,
+        None => is_key_of(algorithm, length),
     };
     if !offered {
         return Err(Refusal::new(
@@ -239,10 +262,11 @@ pub(super) fn new_key(list: &[Attribute]) -> Result<(Secret, CryptographicAlgori
             format!("no {algorithm} key of {length} bits is made here"),
         ));
     }
-    // 3DES counts its 56 or its 64 bits of 8 bytes each.
+    // DES and 3DES count the 56 or the 64 bits of 8 bytes each.
     let bits = match (algorithm, length) {
         (CryptographicAlgorithm::TripleDes, 112) => 128,
         (CryptographicAlgorithm::TripleDes, 168) => 192,
+        (CryptographicAlgorithm::Des, 56) => 64,
         _ => length,
     };
     let bytes = usize::try_from(bits / 8).unwrap_or_default();

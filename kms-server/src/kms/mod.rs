@@ -43,6 +43,7 @@ use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
 use kms_protocol::enums::Operation;
 use kms_protocol::message::operations;
+use kms_protocol::object::exists_in;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::audit::{Record, Source, Trail};
@@ -226,6 +227,10 @@ impl Kms {
     }
 
     fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
+        // A version knows nothing of what later ones brought, or earlier ones had.
+        if !exists_in(object.object_type, context.version) {
+            return Verdict::Hidden;
+        }
         let access = &self.policies.load().access;
         match access.judge(&context.caller.principal, &object.owner, context.operation) {
             Verdict::Allowed => self.verdict_of_ticket(object, context),
@@ -264,9 +269,16 @@ impl Kms {
 
     /// An owner's object of this Name.
     fn named(&self, owner: &str, name: &str) -> Result<Option<Object>, StoreError> {
-        let keys = Keys::Exactly(model::name_key(owner, name));
-        let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(Index::Name, keys) })?;
-        Ok(hits.first().map(|hit| self.fetch(&hit.id)).transpose()?.flatten())
+        for index in [Index::Name, Index::SharedName] {
+            let keys = Keys::Exactly(model::name_key(owner, name));
+            for hit in self.store.scan(&Scan { limit: limits::PAGE, ..Scan::new(index, keys) })? {
+                let found = self.fetch(&hit.id)?;
+                if found.as_ref().is_some_and(|object| !object.is_destroyed()) {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Everyone who owns an object: one look at the index for each of them.

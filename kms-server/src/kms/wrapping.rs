@@ -66,7 +66,12 @@ impl Kms {
         };
         let how = parameters(&kek, key.cryptographic_parameters.clone());
         let (wrapped, iv) = self.wrap_with(&kek, &how, &plain)?;
-        block.1.key_value = Some(KeyValue::Wrapped(Bytes(wrapped)));
+        let is_structure = encoding == EncodingOption::NoEncoding
+            && self.policies.load().compatibility.structured_wrapped_keys;
+        block.1.key_value = Some(match is_structure {
+            true => KeyValue::bytes(Secret::new(wrapped)),
+            false => KeyValue::Wrapped(Bytes(wrapped)),
+        });
         block.1.key_wrapping_data = Some(KeyWrappingData {
             wrapping_method: WrappingMethod::Encrypt,
             encryption_key: Some(WrappingKey {
@@ -131,9 +136,13 @@ impl Kms {
         context: &mut Context<'_>,
     ) -> Result<ManagedObject, Refusal> {
         let (make, mut block) = into_block(content)?;
-        let (Some(KeyValue::Wrapped(wrapped)), Some(data)) = (&block.key_value, &block.key_wrapping_data)
-        else {
-            return Ok(make(block));
+        let (wrapped, data) = match (&block.key_value, &block.key_wrapping_data) {
+            (Some(KeyValue::Wrapped(wrapped)), Some(data)) => (wrapped.0.as_slice(), data),
+            // Some clients put what is wrapped with No Encoding into a structure.
+            (Some(KeyValue::Plain { material: KeyMaterial::Bytes(wrapped), .. }), Some(data)) => {
+                (wrapped.expose(), data)
+            }
+            _ => return Ok(make(block)),
         };
         if data.wrapping_method != WrappingMethod::Encrypt {
             return Err(Refusal::new(Reason::KeyWrap, "only Wrapping Method Encrypt is taken off here"));
@@ -146,7 +155,7 @@ impl Kms {
         allowed(&kek, CryptographicUsageMask::UNWRAP_KEY, "Unwrap Key")?;
         let how = parameters(&kek, key.cryptographic_parameters.clone());
         let iv = data.iv_counter_nonce.as_ref().map_or(&[][..], |iv| &iv.0);
-        let plain = self.unwrap_with(&kek, &how, iv, &wrapped.0)?;
+        let plain = self.unwrap_with(&kek, &how, iv, wrapped)?;
         block.key_value = Some(match data.encoding_option.unwrap_or(EncodingOption::TtlvEncoding) {
             EncodingOption::NoEncoding => KeyValue::bytes(plain),
             _ => decoded(&plain, context.version)?,

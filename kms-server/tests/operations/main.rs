@@ -14,14 +14,17 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod compatibility;
 mod constraining;
 mod curves;
+mod every;
 mod keeping;
 mod locating;
 mod logging_in;
 mod messages;
 mod refusals;
 mod validating;
+mod versions;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

@@ -54,7 +54,12 @@ fn custom_name(vendor: &str, name: &str) -> String {
 /// Vendor and name of a 1.x custom attribute.
 fn split_custom_name(name: &str) -> Option<(&str, &str)> {
     let (vendor, rest) = name.split_once('-')?;
-    matches!(vendor, "x" | "y").then_some((vendor, rest))
+    is_vendor_of_1x(vendor).then_some((vendor, rest))
+}
+
+/// Whether 1.x has a name for this vendor's attributes: custom ones begin with `x-` or `y-` there (1.4 section 3.44).
+fn is_vendor_of_1x(vendor: &str) -> bool {
+    matches!(vendor, "x" | "y")
 }
 
 macro_rules! attributes {

@@ -27,6 +27,9 @@ pub(super) fn taken_out(
     context: &mut Context<'_>,
 ) -> Result<(Object, ManagedObject), Refusal> {
     let object = kms.find(request.unique_identifier.as_ref(), context)?;
+    if object.is_destroyed() && kms.policies.load().compatibility.destroyed_not_found {
+        return Err(Refusal::not_found());
+    }
     if request.key_compression_type.is_some() {
         return Err(Refusal::new(
             Reason::KeyFormat,

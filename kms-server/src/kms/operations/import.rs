@@ -65,6 +65,7 @@ pub(in crate::kms) fn import(
     list.retain(|attribute| !NOT_IMPORTED.contains(&attribute.kind()));
     check_size(&list)?;
     let mut object = Object::new(id, &context.caller.principal, object_type, list);
+    object.shares_names = kms.policies.load().compatibility.shared_names;
     object.revision = before.and_then(|before| before.revision);
     for attribute in &taken.attributes {
         object.set_default(attribute.clone());
