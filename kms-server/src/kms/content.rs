@@ -70,7 +70,9 @@ fn take_key(block: KeyBlock, object_type: ObjectType) -> Result<Taken, Refusal> 
         ObjectType::PublicKey => ManagedObject::PublicKey(block),
         _ => ManagedObject::PrivateKey(block),
     };
-    let Some(KeyValue::Plain { material, .. }) = &block.key_value else {
+    let is_authenticated = block.key_wrapping_data.is_some();
+    let Some(KeyValue::Plain { material, .. }) = block.key_value.as_ref().filter(|_| !is_authenticated)
+    else {
         return match block.key_value {
             None => Ok(Taken {
                 attributes: [stated, vec![Attribute::KeyValuePresent(false)]].concat(),
