@@ -7,6 +7,7 @@ mod authority;
 mod batch;
 mod certificates;
 pub mod check;
+mod contained;
 mod content;
 mod due;
 mod event;

@@ -76,6 +76,8 @@ pub enum Reason {
     NotQuantumSafe,
     /// The initialization vector is missing.
     MissingIv,
+    /// There is no password to a PKCS#12 container, or it is not the one.
+    BadPassword,
     /// A limit of the server is reached.
     Limit,
     /// Another request changed the object at the same moment. The core tries again before anybody hears of it.
@@ -147,6 +149,7 @@ impl Reason {
             }
             Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::MissingIv => ResultReason::InvalidMessage,
+            Self::BadPassword => by_family(ResultReason::InvalidField, ResultReason::BadPassword),
             Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
             Self::Conflict | Self::Unavailable => ResultReason::GeneralFailure,
             Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),
@@ -193,6 +196,7 @@ impl From<CryptoError> for Refusal {
             CryptoError::Unsupported { .. } => Reason::UnsupportedParameters,
             CryptoError::Decryption => Reason::Cryptographic,
             CryptoError::TagLength(_) => Reason::TagLength,
+            CryptoError::Password => Reason::BadPassword,
             CryptoError::NotWholeBlocks(_) | CryptoError::IvLength { .. } => Reason::InvalidField,
             CryptoError::PlaintextTooLong { .. } | CryptoError::TooLong { .. } => Reason::InvalidField,
             CryptoError::KeyRejected { .. } | CryptoError::WrongAlgorithm { .. } => Reason::InvalidField,

@@ -14,6 +14,7 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod contained;
 mod curves;
 mod keeping;
 mod messages;
