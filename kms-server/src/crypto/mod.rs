@@ -17,6 +17,7 @@
 
 mod aead;
 pub mod cache;
+pub mod chain;
 pub mod cipher;
 pub mod container;
 mod curve25519;

@@ -48,12 +48,21 @@ impl Kms {
             self.trail.note(record.refused(reason_name(ResultReason::InvalidMessage)));
             return unsupported(version, now);
         }
-        let outcomes = match unmeetable(&message.header) {
-            Some(refusal) => {
+        let admitted = match unmeetable(&message) {
+            Some(refusal) => Err(refusal),
+            None => self.with_ticket(&message.header, caller, now),
+        };
+        let outcomes = match admitted {
+            Err(refusal) => {
                 self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
                 message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
             }
-            None => self.run(&message, caller, now, &record),
+            Ok(None) => self.run(&message, caller, now, &record),
+            Ok(Some(holder)) => {
+                let detail = Some(format!("with a ticket, over a connection of {:?}", caller.principal));
+                let principal = Some(holder.principal.clone());
+                self.run(&message, &holder, now, &Record { principal, detail, ..record.clone() })
+            }
         };
         let response = write_response(header.clone(), &outcomes);
         match message.header.maximum_response_size {
@@ -140,17 +149,13 @@ impl Kms {
 
     fn run_known(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Result<Secret, Refusal> {
         let since = brought_by(item.operation);
-        match item.extensions.iter().find(|extension| extension.criticality_indicator) {
-            Some(extension) => Err(Refusal::new(
-                Reason::FeatureNotSupported,
-                format!("the critical extension of {:?} is not known here", extension.vendor_identification),
-            )),
-            None if context.version < since => Err(Refusal::new(
+        if context.version < since {
+            return Err(Refusal::new(
                 Reason::OperationNotSupported,
                 format!("KMIP {} has no {}: ask in {since} or later", context.version, item.operation),
-            )),
-            None => self.dispatch(item, context),
+            ));
         }
+        self.dispatch(item, context)
     }
 
     /// The one table from operations to the code that does them.
@@ -167,6 +172,7 @@ impl Kms {
             Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),
             Operation::CreateSplitKey => self.call(item, context, run::create_split_key),
             Operation::Decrypt => self.call(item, context, run::decrypt),
+            Operation::DelegatedLogin => self.call(item, context, run::delegated_login),
             Operation::DeleteAttribute => self.call(item, context, run::delete_attribute),
             Operation::DeriveKey => self.call(item, context, run::derive_key),
             Operation::Destroy => self.call(item, context, run::destroy),
@@ -176,6 +182,7 @@ impl Kms {
             Operation::Get => self.call(item, context, run::get),
             Operation::GetAttributeList => self.call(item, context, run::get_attribute_list),
             Operation::GetAttributes => self.call(item, context, run::get_attributes),
+            Operation::GetConstraints => self.call(item, context, run::get_constraints),
             Operation::GetUsageAllocation => self.call(item, context, run::get_usage_allocation),
             Operation::Hash => self.call(item, context, run::hash),
             Operation::Import => self.call(item, context, run::import),
@@ -183,6 +190,8 @@ impl Kms {
             Operation::JoinSplitKey => self.call(item, context, run::join_split_key),
             Operation::Locate => self.call(item, context, run::locate),
             Operation::Log => self.call(item, context, run::log),
+            Operation::Login => self.call(item, context, run::login),
+            Operation::Logout => self.call(item, context, run::logout),
             Operation::Mac => self.call(item, context, run::mac),
             Operation::MacVerify => self.call(item, context, run::mac_verify),
             Operation::ModifyAttribute => self.call(item, context, run::modify_attribute),
@@ -204,9 +213,16 @@ impl Kms {
             Operation::RngRetrieve => self.call(item, context, run::rng_retrieve),
             Operation::RngSeed => self.call(item, context, run::rng_seed),
             Operation::SetAttribute => self.call(item, context, run::set_attribute),
+            Operation::SetConstraints => self.call(item, context, run::set_constraints),
+            Operation::SetDefaults => self.call(item, context, run::set_defaults),
             Operation::SetEndpointRole => self.call(item, context, run::set_endpoint_role),
             Operation::Sign => self.call(item, context, run::sign),
             Operation::SignatureVerify => self.call(item, context, run::signature_verify),
+            Operation::Validate => self.call(item, context, run::validate),
+            Operation::ReProvision => Err(Refusal::new(
+                Reason::OperationNotSupported,
+                "who a client is follows from its certificate, and the operator decides who signs those: ask there for a new one",
+            )),
             other => {
                 Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
             }
@@ -227,7 +243,7 @@ impl Kms {
 }
 
 /// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 49] = [
+pub(super) const OPERATIONS: [Operation; 56] = [
     Operation::Create,
     Operation::CreateKeyPair,
     Operation::Register,
@@ -250,6 +266,7 @@ pub(super) const OPERATIONS: [Operation; 49] = [
     Operation::Destroy,
     Operation::Archive,
     Operation::Recover,
+    Operation::Validate,
     Operation::Query,
     Operation::Cancel,
     Operation::Poll,
@@ -269,11 +286,17 @@ pub(super) const OPERATIONS: [Operation; 49] = [
     Operation::Import,
     Operation::Export,
     Operation::Log,
+    Operation::Login,
+    Operation::Logout,
+    Operation::DelegatedLogin,
     Operation::AdjustAttribute,
     Operation::SetAttribute,
     Operation::SetEndpointRole,
     Operation::Pkcs11,
     Operation::Interop,
+    Operation::SetDefaults,
+    Operation::SetConstraints,
+    Operation::GetConstraints,
     Operation::QueryAsynchronousRequests,
     Operation::Process,
     Operation::Ping,
@@ -330,14 +353,21 @@ fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
 }
 
 /// What a header asks that the server cannot do: nothing is answered later here.
-fn unmeetable(header: &RequestHeader) -> Option<Refusal> {
-    let asked = header.asynchronous_indicator?.0;
-    (asked == AsynchronousIndicator::Mandatory).then(|| {
-        Refusal::new(
+fn unmeetable(message: &RequestMessage<'_>) -> Option<Refusal> {
+    if message.header.asynchronous_indicator.is_some_and(|asked| asked.0 == AsynchronousIndicator::Mandatory)
+    {
+        return Some(Refusal::new(
             Reason::FeatureNotSupported,
             "every request is answered at once: Asynchronous Indicator Mandatory cannot be met",
-        )
-    })
+        ));
+    }
+    // One that is not understood makes the whole message void (1.4 section 6.16, 2.1 section 9.13).
+    let mut extensions = message.items.iter().flat_map(|item| &item.extensions);
+    let critical = extensions.find(|extension| extension.criticality_indicator)?;
+    Some(Refusal::new(
+        Reason::UnknownExtension,
+        format!("the critical extension of {:?} is not known here", critical.vendor_identification),
+    ))
 }
 
 fn outcome(

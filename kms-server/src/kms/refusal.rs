@@ -78,6 +78,12 @@ pub enum Reason {
     MissingIv,
     /// There is no password to a PKCS#12 container, or it is not the one.
     BadPassword,
+    /// The ticket of a request is void, expired, used up or unknown.
+    InvalidTicket,
+    /// An object does not keep to a constraint on it.
+    Constraint,
+    /// A critical Message Extension that is not known here.
+    UnknownExtension,
     /// A limit of the server is reached.
     Limit,
     /// Another request changed the object at the same moment. The core tries again before anybody hears of it.
@@ -150,6 +156,14 @@ impl Reason {
             Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::MissingIv => ResultReason::InvalidMessage,
             Self::BadPassword => by_family(ResultReason::InvalidField, ResultReason::BadPassword),
+            Self::InvalidTicket => {
+                by_family(ResultReason::AuthenticationNotSuccessful, ResultReason::InvalidTicket)
+            }
+            Self::Constraint if version >= Version::V2_1 => ResultReason::ConstraintViolation,
+            Self::Constraint => ResultReason::InvalidField,
+            Self::UnknownExtension => {
+                by_family(ResultReason::FeatureNotSupported, ResultReason::UnknownMessageExtension)
+            }
             Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
             Self::Conflict | Self::Unavailable => ResultReason::GeneralFailure,
             Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),

@@ -14,11 +14,15 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod constraining;
 mod contained;
 mod curves;
 mod keeping;
+mod locating;
+mod logging_in;
 mod messages;
 mod refusals;
+mod validating;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

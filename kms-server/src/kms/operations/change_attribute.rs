@@ -27,6 +27,7 @@ impl Kms {
         let kind = change(&mut object)?;
         check_size(&object.attributes)?;
         lifecycle::check_dates(&object)?;
+        self.check_constraints(&object, Some(kind), now)?;
         object.set(Attribute::LastChangeDate(now));
         // A date that was set may have come already.
         events.extend(Event::settle(&mut object, now));
