@@ -11,6 +11,13 @@ pub const RSA_MAX_BITS: usize = 8192;
 /// The longest encoded key looked at, in bytes. PKCS#8 of RSA-8192 is under 5 KiB.
 pub const ENCODED_KEY_BYTES: usize = 16 * 1024;
 
+/// The longest PKCS#12 container looked at, in bytes. A key and a chain of certificates take 4 to 10 KiB; each key in it may
+/// take a million rounds of its password.
+pub const CONTAINER_BYTES: usize = 32 * 1024;
+
+/// Certificates of a chain in a PKCS#12 container, at most: chains in use have two to four.
+pub const CHAIN: usize = 16;
+
 /// The longest OAEP label (P Source), in bytes: a label is a short constant; without a limit every request could
 /// make the server hash a whole message.
 pub const OAEP_LABEL_BYTES: usize = 4096;

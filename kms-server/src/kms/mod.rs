@@ -8,6 +8,7 @@ mod batch;
 mod certificates;
 pub mod check;
 mod constraints;
+mod contained;
 mod content;
 mod due;
 mod event;

@@ -76,6 +76,8 @@ pub enum Reason {
     NotQuantumSafe,
     /// The initialization vector is missing.
     MissingIv,
+    /// There is no password to a PKCS#12 container, or it is not the one.
+    BadPassword,
     /// The ticket of a request is void, expired, used up or unknown.
     InvalidTicket,
     /// An object does not keep to a constraint on it.
@@ -153,6 +155,7 @@ impl Reason {
             }
             Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::MissingIv => ResultReason::InvalidMessage,
+            Self::BadPassword => by_family(ResultReason::InvalidField, ResultReason::BadPassword),
             Self::InvalidTicket => {
                 by_family(ResultReason::AuthenticationNotSuccessful, ResultReason::InvalidTicket)
             }
@@ -207,6 +210,7 @@ impl From<CryptoError> for Refusal {
             CryptoError::Unsupported { .. } => Reason::UnsupportedParameters,
             CryptoError::Decryption => Reason::Cryptographic,
             CryptoError::TagLength(_) => Reason::TagLength,
+            CryptoError::Password => Reason::BadPassword,
             CryptoError::NotWholeBlocks(_) | CryptoError::IvLength { .. } => Reason::InvalidField,
             CryptoError::PlaintextTooLong { .. } | CryptoError::TooLong { .. } => Reason::InvalidField,
             CryptoError::KeyRejected { .. } | CryptoError::WrongAlgorithm { .. } => Reason::InvalidField,

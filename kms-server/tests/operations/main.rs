@@ -16,6 +16,7 @@ mod certifying;
 mod ciphers;
 mod compatibility;
 mod constraining;
+mod contained;
 mod curves;
 mod every;
 mod keeping;

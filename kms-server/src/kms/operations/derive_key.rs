@@ -186,6 +186,9 @@ impl Method<'_> {
             DerivationMethod::Nist800_108Dpi => {
                 derive::nist_800_108(Rounds::DoublePipeline, hash, &key, iv, &self.needed(bases)?, bytes)?
             }
+            DerivationMethod::AwsSignatureVersion4 => {
+                derive::aws_signature_4(&key, &self.parameters.derivation_data, bytes)?
+            }
             DerivationMethod::Encrypt => {
                 let how = self.cryptography();
                 let algorithm = base.algorithm().or(how.cryptographic_algorithm).ok_or_else(no_key_value)?;
