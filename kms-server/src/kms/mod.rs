@@ -9,6 +9,7 @@ mod certificates;
 pub mod check;
 mod constraints;
 mod content;
+pub mod credentials;
 mod due;
 mod event;
 mod explain;
@@ -61,6 +62,7 @@ pub use refusal::{Reason, Refusal};
 use access::Verdict;
 use adoption::Adoption;
 use constraints::Rules;
+use credentials::Proved;
 use model::{Material, Object};
 use notes::is_object;
 use operations::Seeds;
@@ -143,6 +145,8 @@ pub struct Kms {
     streams: Mutex<Streams>,
     /// What clients have given to the generator of random numbers.
     seeds: Mutex<Seeds>,
+    /// Passwords that were found right.
+    proved: Mutex<Proved>,
     /// What logins gave out.
     tickets: Mutex<Tickets>,
     /// Defaults and constraints, where they were read since they changed.
@@ -170,6 +174,7 @@ impl Kms {
             rekey: Mutex::default(),
             streams: Mutex::default(),
             seeds: Mutex::default(),
+            proved: Mutex::default(),
             tickets: Mutex::default(),
             rules: Mutex::default(),
         })
@@ -180,7 +185,9 @@ impl Kms {
     pub fn work(&self, request: &[u8]) -> Work {
         let mut items = 0;
         let work = operations(request).inspect(|_| items += 1).map(work_of).max().unwrap_or(Work::Inline);
-        if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
+        // A password takes its time.
+        let is_long = items > limits::INLINE || !self.policies.load().users.is_empty();
+        if work == Work::Inline && is_long { Work::Blocking } else { work }
     }
 
     /// The object that a request means, where the caller may do with it what the request asks.
