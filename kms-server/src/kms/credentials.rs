@@ -117,7 +117,7 @@ impl Kms {
                 None => proved.key.insert(Zeroizing::new(cipher::random(32)?)).clone(),
             };
             let digest = sha256(&Zeroizing::new(
-                [&key, user.password_hash.as_str().as_bytes(), &[0], password].concat(),
+                [key.as_slice(), user.password_hash.as_str().as_bytes(), &[0], password].concat(),
             ));
             if proved.digests.get(&user.name) == Some(&digest) {
                 return Ok(true);

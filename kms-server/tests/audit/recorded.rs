@@ -99,7 +99,7 @@ fn a_ticket_is_recorded_by_its_holder_and_never_shown() {
     let get = GetRequest { unique_identifier: Some(public.as_str().into()), ..GetRequest::default() };
     shown(&value).ask(&get).unwrap();
     shown(&[7; 32]).ask(&get).unwrap_err();
-    drop((shown, a));
+    drop(a);
     let all = told(folder.path());
     for expected in ["a Login: Success", "a Get: Success", "b Authentication: Invalid Ticket"] {
         assert!(all.iter().any(|one| one == expected), "{expected}: {all:?}");

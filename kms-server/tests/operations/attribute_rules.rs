@@ -71,7 +71,7 @@ fn is_piece(kind: Kind) -> bool {
 
 /// A value of an attribute.
 fn sample(kind: Kind) -> Attribute {
-    let (text, bytes) = (|| "text".to_owned(), || Bytes(vec![1]));
+    let text = || "text".to_owned();
     match kind {
         Kind::Name => Attribute::Name(Name::text("text")),
         Kind::Link => Attribute::Link(Link::to(LinkType::NextLink, "1")),
@@ -81,27 +81,6 @@ fn sample(kind: Kind) -> Attribute {
         Kind::CryptographicDomainParameters => {
             let none = CryptographicDomainParameters { qlength: None, recommended_curve: None };
             Attribute::CryptographicDomainParameters(none)
-        }
-        Kind::X509CertificateIdentifier => Attribute::X509CertificateIdentifier(X509CertificateIdentifier {
-            issuer: bytes(),
-            serial_number: bytes(),
-        }),
-        Kind::X509CertificateSubject => Attribute::X509CertificateSubject(X509CertificateSubject {
-            subject: bytes(),
-            alternative_names: vec![],
-        }),
-        Kind::X509CertificateIssuer => Attribute::X509CertificateIssuer(X509CertificateIssuer {
-            issuer: bytes(),
-            alternative_names: vec![],
-        }),
-        Kind::CertificateIdentifier => {
-            Attribute::CertificateIdentifier(CertificateIdentifier { issuer: text(), serial_number: None })
-        }
-        Kind::CertificateSubject => {
-            Attribute::CertificateSubject(CertificateSubject { subject: text(), alternative_names: vec![] })
-        }
-        Kind::CertificateIssuer => {
-            Attribute::CertificateIssuer(CertificateIssuer { issuer: text(), alternative_names: vec![] })
         }
         Kind::Digest => Attribute::Digest(Digest {
             hashing_algorithm: HashingAlgorithm::Sha256,
@@ -142,8 +121,37 @@ fn sample(kind: Kind) -> Attribute {
         Kind::RotateName => {
             Attribute::RotateName(RotateName { value: text(), name_type: RotateNameType::Uri })
         }
-        other => scalar(other),
+        other => of_a_certificate(other).unwrap_or_else(|| scalar(other)),
     }
+}
+
+/// A value of a structure that says what stands in a certificate.
+fn of_a_certificate(kind: Kind) -> Option<Attribute> {
+    let (text, bytes) = (|| "text".to_owned(), || Bytes(vec![1]));
+    Some(match kind {
+        Kind::X509CertificateIdentifier => Attribute::X509CertificateIdentifier(X509CertificateIdentifier {
+            issuer: bytes(),
+            serial_number: bytes(),
+        }),
+        Kind::X509CertificateSubject => Attribute::X509CertificateSubject(X509CertificateSubject {
+            subject: bytes(),
+            alternative_names: vec![],
+        }),
+        Kind::X509CertificateIssuer => Attribute::X509CertificateIssuer(X509CertificateIssuer {
+            issuer: bytes(),
+            alternative_names: vec![],
+        }),
+        Kind::CertificateIdentifier => {
+            Attribute::CertificateIdentifier(CertificateIdentifier { issuer: text(), serial_number: None })
+        }
+        Kind::CertificateSubject => {
+            Attribute::CertificateSubject(CertificateSubject { subject: text(), alternative_names: vec![] })
+        }
+        Kind::CertificateIssuer => {
+            Attribute::CertificateIssuer(CertificateIssuer { issuer: text(), alternative_names: vec![] })
+        }
+        _ => return None,
+    })
 }
 
 /// A value of an attribute that is no structure, of whatever type the attribute takes.

@@ -293,7 +293,7 @@ fn what_proves_nothing_is_passed_over_and_what_cannot_be_examined_is_refused() {
         username: "operator".into(),
         time_stamp: DateTimeExtended(1),
         hashing_algorithm: None,
-        hashed_password: Secret::from(&[7; 64][..]),
+        hashed_password: Secret::from(&[7_u8; 64][..]),
     });
     let users = Asker::start(USERS).speaking(Version::V2_1);
     let (reason, _) = get(&users.showing(vec![hashed]), "1").expect_err("only the slow hash is kept");
