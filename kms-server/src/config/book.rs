@@ -16,6 +16,7 @@ use super::source::{Source, explain, nearest};
 use super::{Config, read_bounded};
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
+use crate::kms::credentials::User;
 use crate::kms::policy::{Compatibility, Policies, Policy, Seeding};
 use crate::limits;
 
@@ -39,6 +40,7 @@ const HEAD: &str = "# Policies that were changed on the running server, over tho
 pub struct PolicyBook {
     written: Vec<Placed>,
     access: Access,
+    users: Vec<User>,
     random_seeds: Seeding,
     pkcs1_decryption: bool,
     compatibility: Compatibility,
@@ -59,6 +61,7 @@ impl PolicyBook {
         let mut book = Self {
             written: config.placed(),
             access: config.access.clone(),
+            users: config.users.clone(),
             random_seeds: config.random_seeds,
             pkcs1_decryption: config.pkcs1_decryption,
             compatibility: config.compatibility,
@@ -100,7 +103,8 @@ impl PolicyBook {
     pub fn policies(&self) -> Policies {
         let list = self.effective().into_iter().map(|placed| placed.policy).collect();
         let Self { random_seeds, pkcs1_decryption, compatibility, .. } = *self;
-        Policies { list, access: self.access.clone(), random_seeds, pkcs1_decryption, compatibility }
+        let (access, users) = (self.access.clone(), self.users.clone());
+        Policies { list, access, users, random_seeds, pkcs1_decryption, compatibility }
     }
 
     /// Sets settings of the policy `name`, which is made where there is none. `null` sets a setting back to its default.

@@ -27,6 +27,7 @@ use source::{Source, explain};
 use crate::crypto::limits::READY_PAIRS as READY_PAIRS_MOST;
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
+use crate::kms::credentials::User;
 use crate::kms::policy::{Compatibility, Policy, Seeding};
 use crate::limits;
 use crate::principal::Mapping;
@@ -81,6 +82,9 @@ pub struct Config {
     /// Who callers are, where it is not the name in their certificate; the first that matches counts.
     #[serde(rename = "principal", skip_serializing_if = "Vec::is_empty")]
     pub principals: Vec<Mapping>,
+    /// Who may prove himself by a Username and Password besides the connection's certificate, and then is whom.
+    #[serde(rename = "user", skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<User>,
     /// Who may do what.
     #[serde(skip_serializing_if = "is_default")]
     pub access: Access,
@@ -220,6 +224,11 @@ impl Config {
             let long = principal.subject.iter().chain(&principal.san).find_map(check::too_long);
             if let Some(found) = long.or_else(|| principal.mistake(earlier)) {
                 mistake(&format!("principal[{index}]"), found);
+            }
+        }
+        for (index, user) in self.users.iter().enumerate() {
+            if let Some(found) = user.mistake(self.users.get(..index).unwrap_or_default()) {
+                mistake(&format!("user[{index}]"), found);
             }
         }
         for (index, rule) in self.access.0.iter().enumerate() {
@@ -400,6 +409,12 @@ mod tests {
                 &["line 3", "`Destory`", "did you mean `Destroy`?"],
             ),
             ("[[principal]]\nname = \"a\"", &["line 1", "matches no certificate"]),
+            ("[[user]]\nname = \"a\"\npassword-hash = \"secret\"", &["line 3", "no hash of a password"]),
+            (
+                "[[user]]\nname = \"a\"\npassword-hash = \"$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$\
+                 rAjuexKlLdAHLvqk7TeeiWZjW4OPoRGwldJXdHbTuKI\"",
+                &["line 3", "KiB of memory"],
+            ),
             ("listen = ", &["line 1"]),
         ] {
             expect_mistake(text, expected);

@@ -44,3 +44,9 @@ pub const DERIVED_BYTES: usize = 64 * 1024;
 
 /// The most iterations of PBKDF2: ten million take some seconds, and a request that asks for more only ties up a core.
 pub const PBKDF2_ITERATIONS: u32 = 10_000_000;
+
+/// KiB of memory that a user's password may take at a login: 256 MiB, four times what is usual.
+pub const PASSWORD_MEMORY_KIB: u32 = 1 << 18;
+
+/// Passes over that memory: with 256 MiB they take seconds.
+pub const PASSWORD_PASSES: u32 = 16;

@@ -32,6 +32,7 @@ mod keyring;
 pub mod limits;
 pub mod mac;
 mod modes;
+pub mod password;
 pub mod pool;
 mod rsa;
 pub mod seal;

@@ -49,17 +49,22 @@ impl Kms {
             return unsupported(version, now);
         }
         let admitted = match unmeetable(&message) {
-            Some(refusal) => Err(refusal),
-            None => self.with_ticket(&message.header, caller, now),
+            Some(refusal) => Err((refusal, record.operation.clone())),
+            None => {
+                let authenticated = self.authenticated(&message.header, caller, now);
+                authenticated.map_err(|refusal| (refusal, "Authentication".into()))
+            }
         };
         let outcomes = match admitted {
-            Err(refusal) => {
-                self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
+            Err((refusal, operation)) => {
+                let refused = Record { operation, ..record.clone() };
+                self.trail.note(refused.refused(reason_name(refusal.reason.in_version(version))));
                 message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
             }
             Ok(None) => self.run(&message, caller, now, &record),
             Ok(Some(holder)) => {
-                let detail = Some(format!("with a ticket, over a connection of {:?}", caller.principal));
+                let detail =
+                    Some(format!("by its own credential, over a connection of {:?}", caller.principal));
                 let principal = Some(holder.principal.clone());
                 self.run(&message, &holder, now, &Record { principal, detail, ..record.clone() })
             }

@@ -58,7 +58,11 @@ impl Kms {
     ) -> Result<Object, Refusal> {
         let mut list = self.templated(attributes, context)?;
         self.with_defaults(object_type, &mut list, &taken.attributes, context)?;
-        let list = requested(&Attributes::default(), &Attributes::from(list))?;
+        // Who brings an object knows when it was made (1.4 section 3.43).
+        let made = list.iter().position(|one| one.kind() == AttributeKind::OriginalCreationDate);
+        let made = made.filter(|_| origin == Origin::Elsewhere).map(|at| list.remove(at));
+        let mut list = requested(&Attributes::default(), &Attributes::from(list))?;
+        list.extend(made);
         let id = new_id(context.now);
         let mut object = Object::new(id, &context.caller.principal, object_type, list);
         object.shares_names = self.policies.load().compatibility.shared_names;

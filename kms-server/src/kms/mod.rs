@@ -10,6 +10,7 @@ pub mod check;
 mod constraints;
 mod contained;
 mod content;
+pub mod credentials;
 mod due;
 mod event;
 mod explain;
@@ -63,6 +64,7 @@ pub use refusal::{Reason, Refusal};
 use access::Verdict;
 use adoption::Adoption;
 use constraints::Rules;
+use credentials::Proved;
 use model::{Material, Object};
 use notes::is_object;
 use operations::Seeds;
@@ -147,6 +149,8 @@ pub struct Kms {
     streams: Mutex<Streams>,
     /// What clients have given to the generator of random numbers.
     seeds: Mutex<Seeds>,
+    /// Passwords that were found right.
+    proved: Mutex<Proved>,
     /// What logins gave out.
     tickets: Mutex<Tickets>,
     /// Defaults and constraints, where they were read since they changed.
@@ -174,6 +178,7 @@ impl Kms {
             rekey: Mutex::default(),
             streams: Mutex::default(),
             seeds: Mutex::default(),
+            proved: Mutex::default(),
             tickets: Mutex::default(),
             rules: Mutex::default(),
         })
@@ -184,7 +189,9 @@ impl Kms {
     pub fn work(&self, request: &[u8]) -> Work {
         let mut items = 0;
         let work = operations(request).inspect(|_| items += 1).map(work_of).max().unwrap_or(Work::Inline);
-        if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
+        // A password takes its time.
+        let is_long = items > limits::INLINE || !self.policies.load().users.is_empty();
+        if work == Work::Inline && is_long { Work::Blocking } else { work }
     }
 
     /// The object that a request means, where the caller may do with it what the request asks.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wildmatch::WildMatch;
 
 use super::access::Access;
+use super::credentials::User;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
 use super::rotation::Pair;
@@ -257,6 +258,8 @@ pub struct Policies {
     pub list: Vec<Policy>,
     /// Who may do what.
     pub access: Access,
+    /// Who may prove himself by a password.
+    pub users: Vec<User>,
     /// What becomes of the seeds that clients give.
     pub random_seeds: Seeding,
     /// Whether private keys decrypt by PKCS#1 v1.5.

@@ -80,6 +80,14 @@ pub enum Reason {
     BadPassword,
     /// The ticket of a request is void, expired, used up or unknown.
     InvalidTicket,
+    /// A credential of a request does not hold.
+    Unauthenticated,
+    /// A request attests, and nothing here takes that.
+    Attestation,
+    /// A function of PKCS#11 that nobody knows.
+    Pkcs11Function,
+    /// An interface of PKCS#11 that is not known here.
+    Pkcs11Interface,
     /// An object does not keep to a constraint on it.
     Constraint,
     /// A critical Message Extension that is not known here.
@@ -159,6 +167,10 @@ impl Reason {
             Self::InvalidTicket => {
                 by_family(ResultReason::AuthenticationNotSuccessful, ResultReason::InvalidTicket)
             }
+            Self::Unauthenticated => ResultReason::AuthenticationNotSuccessful,
+            Self::Attestation => ResultReason::AttestationFailed,
+            Self::Pkcs11Function => ResultReason::Pkcs11InvalidFunction,
+            Self::Pkcs11Interface => ResultReason::Pkcs11InvalidInterface,
             Self::Constraint if version >= Version::V2_1 => ResultReason::ConstraintViolation,
             Self::Constraint => ResultReason::InvalidField,
             Self::UnknownExtension => {

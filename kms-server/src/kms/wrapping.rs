@@ -116,12 +116,12 @@ impl Kms {
                     data.iv_counter_nonce = iv.map(Bytes);
                 }
                 (Step::Authenticate, _, Some(key)) => {
-                    data.mac_signature = Some(Bytes(self.authenticated(key, &value, context)?));
+                    data.mac_signature = Some(Bytes(self.mac_or_signature(key, &value, context)?));
                 }
                 _ => {}
             }
         }
-        let is_structure = encoding == EncodingOption::NoEncoding
+        let is_structure = encoding == Some(EncodingOption::NoEncoding)
             && self.policies.load().compatibility.structured_wrapped_keys;
         block.key_value = Some(match is_structure {
             true => KeyValue::bytes(value),
@@ -162,7 +162,7 @@ impl Kms {
     }
 
     /// The MAC of a Key Value by a symmetric key, or its signature by a private one.
-    fn authenticated(
+    fn mac_or_signature(
         &self,
         key: &WrappingKey,
         value: &Secret,
@@ -214,7 +214,8 @@ impl Kms {
         let (encryption_key, mac_signature_key) =
             (data.encryption_key.as_ref(), data.mac_signature_key.as_ref());
         let steps = steps(data.wrapping_method, encryption_key, mac_signature_key)?;
-        let is_encrypted = steps.contains(&Step::Encrypt) || matches!(block.key_value, Some(KeyValue::Wrapped(_)));
+        let is_encrypted =
+            steps.contains(&Step::Encrypt) || matches!(block.key_value, Some(KeyValue::Wrapped(_)));
         let mut value = match &block.key_value {
             Some(KeyValue::Wrapped(wrapped)) => Secret::from(wrapped.0.as_slice()),
             // Some clients put what is wrapped with No Encoding into a structure.

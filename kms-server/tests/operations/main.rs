@@ -11,6 +11,7 @@
 
 #[path = "../asking/mod.rs"]
 mod asking;
+mod attribute_rules;
 mod attributes;
 mod certifying;
 mod ciphers;

@@ -235,7 +235,7 @@ attributes! {
     CertificateIssuerDnQualifier: String = CERTIFICATE_ISSUER_DN_QUALIFIER, "Certificate Issuer DN Qualifier", multi, V2_0;
     ShortUniqueIdentifier: Bytes = SHORT_UNIQUE_IDENTIFIER, "Short Unique Identifier", single, V2_0;
     KeyFormatType: KeyFormatType = KEY_FORMAT_TYPE, "Key Format Type", single, V2_0;
-    NistKeyType: NistKeyType = NIST_KEY_TYPE, "NIST Key Type", single, V2_0;
+    NistKeyType: NistKeyType = NIST_KEY_TYPE, "NIST Key Type", multi, V2_0;
     OpaqueDataType: OpaqueDataType = OPAQUE_DATA_TYPE, "Opaque Data Type", single, V2_0;
     ProtectionLevel: ProtectionLevel = PROTECTION_LEVEL, "Protection Level", single, V2_0;
     ProtectionPeriod: Interval = PROTECTION_PERIOD, "Protection Period", single, V2_0;

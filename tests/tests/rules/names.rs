@@ -276,6 +276,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/kms/wrapping.rs", "hands keys to be wrapped to the cryptography, and back"),
         ("kms-server/src/kms/operations/encrypt.rs", "hands the plaintext to the cryptography"),
         ("kms-server/src/kms/pairs.rs", "takes the digests of new keys"),
+        ("kms-server/src/kms/credentials.rs", "hands passwords to the cryptography"),
         ("kms-server/src/kms/tickets.rs", "takes the hashes of tickets"),
         (
             "kms-client/src/agreement.rs",

@@ -115,7 +115,7 @@ fn wrapped_keys() {
                 let is_opened = opened.is_ok_and(|opened| opened.expose() == &*test.pt);
                 if test.result == TestResult::Valid {
                     let wrapped = wrap::wrap(&kek, padded, &Secret::from(test.pt.as_ref()));
-                    assert_eq!(wrapped.unwrap(), &*test.ct, "{case}");
+                    assert_eq!(wrapped.unwrap(), *test.ct, "{case}");
                 }
                 count.take(&case, test.result, is_opened);
             }
