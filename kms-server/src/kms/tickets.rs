@@ -104,7 +104,12 @@ impl Kms {
         if let Some(left) = &mut granted.requests {
             *left = left.checked_sub(1).filter(|left| *left >= 0).ok_or_else(invalid)?;
         }
-        Ok(Some(Caller { principal: granted.holder.clone(), peer: caller.peer, ticket: Some(id) }))
+        Ok(Some(Caller {
+            principal: granted.holder.clone(),
+            peer: caller.peer,
+            serial: caller.serial.clone(),
+            ticket: Some(id),
+        }))
     }
 
     /// Whether the caller's ticket, if it has one, is for the operation at hand at all.
