@@ -9,7 +9,6 @@ use kms_protocol::encoding::Encoding;
 use serde_json::json;
 use tokio::runtime::Builder;
 
-use crate::Profile;
 use crate::backup::{BackupError, KmsError};
 use crate::conformance::{Case, Exchange, Https, Report, Runner, Verdict};
 
@@ -89,14 +88,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     let server = session.config.server(PROFILE_SERVER, options)?;
     let name = server.name.clone();
     let failed = |error| CommandError::from(BackupError::kms_failed(&name)(KmsError::from(error)));
-    let profile = Profile {
-        server: server.address,
-        standby: Vec::new(),
-        ca: server.ca,
-        certificate: server.certificate,
-        key: server.key,
-    };
-    let connector = profile.builder().connector().map_err(failed)?;
+    let connector = server.profile().builder().connector().map_err(failed)?;
     let mut runner: Box<dyn Exchange> = match https {
         true => Box::new(Https::new(connector, encoding.into())),
         false => Box::new(Runner::new(connector)),

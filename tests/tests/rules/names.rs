@@ -286,6 +286,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-client/src/endpoints.rs", "sends an encoded request, which a trial may outlive"),
         ("kms-client/src/keys.rs", "reads public keys, which objects hold as secrets too"),
         ("kms-client/src/message.rs", "puts encoded items into a message"),
+        ("kms-client/src/profile.rs", "takes a password from its file"),
         ("kms-client/src/tls.rs", "reads PEM, private keys among it"),
     ],
     reason: "secrets have one door, opened only where bytes are encoded or used as a key",
