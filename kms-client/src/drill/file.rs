@@ -91,6 +91,8 @@ verbs!(
     restart,
     rotate,
     advance,
+    expire_certificate,
+    renew_certificate,
     fill_disk,
     free_disk,
     partition,
@@ -331,6 +333,8 @@ impl File<'_> {
                 Some(by) if is_period(by) => Deed::Advance(by.to_owned()),
                 _ => return Err(lacks("it is not said by how much", "write by = \"90d\" (s, m, h, d)")),
             },
+            "expire-certificate" => Deed::ExpireCertificate,
+            "renew-certificate" => Deed::RenewCertificate,
             "fill-disk" => Deed::FillDisk,
             "free-disk" => Deed::FreeDisk,
             "partition" => Deed::Partition(cut(written.how.as_deref()).ok_or_else(|| {

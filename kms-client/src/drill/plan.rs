@@ -132,6 +132,10 @@ pub enum Deed {
     Rotate,
     /// Its clock is moved ahead by this.
     Advance(String),
+    /// It is started again with a certificate that has expired.
+    ExpireCertificate,
+    /// It is started again with a sound certificate.
+    RenewCertificate,
     /// Its disk is full.
     FillDisk,
     /// Its disk has room again.
@@ -172,6 +176,8 @@ impl Deed {
             Self::Restart => "restart",
             Self::Rotate => "rotate",
             Self::Advance(_) => "advance",
+            Self::ExpireCertificate => "expire-certificate",
+            Self::RenewCertificate => "renew-certificate",
             Self::FillDisk => "fill-disk",
             Self::FreeDisk => "free-disk",
             Self::Partition(_) => "partition",
@@ -190,6 +196,7 @@ impl Deed {
             Self::Stop
                 | Self::Kill
                 | Self::Freeze
+                | Self::ExpireCertificate
                 | Self::FillDisk
                 | Self::Partition(_)
                 | Self::Fault(_)

@@ -90,7 +90,7 @@ impl Process {
                     format!("kms-server ended with {status} instead of being ready: {}", self.log_end());
                 return Err(DrillError::run(
                     what,
-                    "does `kms-server dev --help` of that program know --standby?",
+                    "does `kms-server dev --help` of that program know --standby and --broken?",
                 ));
             }
             if Instant::now() > deadline {

@@ -17,7 +17,7 @@ macro_rules! ready {
     };
 }
 
-ready!("killed", "take-over", "partition", "rotation-storm", "full-disk");
+ready!("killed", "take-over", "partition", "rotation-storm", "certificate-and-disk");
 
 /// The one of that name.
 #[must_use]

@@ -31,6 +31,8 @@ pub enum Condition {
     Frozen,
     /// It runs and cannot be reached, or only later.
     Cut,
+    /// It serves, with a certificate that has expired.
+    Expired,
     /// It serves, with no room on its disk.
     Full,
     /// It does not run.
@@ -57,6 +59,7 @@ struct Host {
     role: Option<Role>,
     is_frozen: bool,
     is_cut: bool,
+    is_expired: bool,
     is_full: bool,
 }
 
@@ -206,11 +209,9 @@ impl<'a> Site<'a> {
                 ));
             }
             Deed::Start => self.start(server)?,
-            Deed::Restart => {
-                host.kill();
-                self.note(server);
-                self.start(server)?;
-            }
+            Deed::Restart => self.restart(server, None)?,
+            Deed::ExpireCertificate => self.restart(server, Some(true))?,
+            Deed::RenewCertificate => self.restart(server, Some(false))?,
             Deed::Stop => {
                 host.running()?;
                 if let Some(process) = host.process.take() {
@@ -251,6 +252,14 @@ impl<'a> Site<'a> {
         Ok(None)
     }
 
+    fn restart(&mut self, server: usize, is_expired: Option<bool>) -> Result<(), DrillError> {
+        let host = self.host(server)?;
+        host.kill();
+        host.is_expired = is_expired.unwrap_or(host.is_expired);
+        self.note(server);
+        self.start(server)
+    }
+
     fn start(&mut self, server: usize) -> Result<(), DrillError> {
         let setup = self.setup;
         let is_shared = self.hosts.iter().enumerate().any(|(other, host)| {
@@ -261,6 +270,9 @@ impl<'a> Site<'a> {
         // Whichever of them comes first serves; one that comes back waits for the other.
         if is_shared {
             options.push("--standby");
+        }
+        if host.is_expired {
+            options.extend(["--broken", "expired"]);
         }
         host.write_config()?;
         let mut process = Process::start(&setup.server_binary, &host.state, &host.folder, &options)?;
@@ -296,6 +308,7 @@ impl Host {
             role: None,
             is_frozen: false,
             is_cut: false,
+            is_expired: false,
             is_full: false,
         }
     }
@@ -306,6 +319,7 @@ impl Host {
             Some(_) if self.is_frozen => Condition::Frozen,
             Some(Role::Standby) => Condition::Standby,
             Some(Role::Active) if self.is_cut => Condition::Cut,
+            Some(Role::Active) if self.is_expired => Condition::Expired,
             Some(Role::Active) if self.is_full => Condition::Full,
             Some(Role::Active) => Condition::Up,
         }

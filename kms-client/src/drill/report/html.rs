@@ -28,7 +28,7 @@ table { border-collapse: collapse; width: 100%; } td, th { text-align: left; pad
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 svg .soft { fill: var(--soft); } svg line { stroke: var(--line); } svg .break { stroke: var(--bad); stroke-dasharray: 3 3; }
-.up { fill: var(--up); } .standby { fill: var(--standby); } .frozen, .cut, .full { fill: var(--trouble); }
+.up { fill: var(--up); } .standby { fill: var(--standby); } .frozen, .cut, .expired, .full { fill: var(--trouble); }
 .down { fill: var(--down); } .load { fill: var(--load); } .failed { fill: var(--bad); }
 .key span { display: inline-block; margin-right: 1rem; } .key svg { width: 12px; height: 12px; vertical-align: -1px; }
 ";
@@ -114,8 +114,12 @@ impl Report {
         }
         self.marks(out, bottom);
         out.push_str("</svg>\n<p class=\"key\">");
-        let key =
-            [("up", "up"), ("standby", "standby"), ("frozen", "frozen, cut off or full"), ("down", "down")];
+        let key = [
+            ("up", "up"),
+            ("standby", "standby"),
+            ("frozen", "frozen, cut off, expired or full"),
+            ("down", "down"),
+        ];
         for (class, words) in key.into_iter().chain([("load", "operations ended"), ("failed", "failed")]) {
             let _ = write!(
                 out,
@@ -228,6 +232,7 @@ const fn class(condition: Condition) -> &'static str {
         Condition::Standby => "standby",
         Condition::Frozen => "frozen",
         Condition::Cut => "cut",
+        Condition::Expired => "expired",
         Condition::Full => "full",
         Condition::Down => "down",
     }
