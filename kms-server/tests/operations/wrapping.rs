@@ -53,7 +53,7 @@ fn what_was_wrapped_is_unwrapped_by_the_same_key() {
         Some(mode(Mode::NistKeyWrap)),
         Some(mode(Mode::AesKeyWrapPadding)),
         Some(CryptographicParameters {
-            padding_method: Some(kms_protocol::enums::PaddingMethod::Pkcs5),
+            padding_method: Some(PaddingMethod::Pkcs5),
             ..mode(Mode::Cbc)
         }),
         Some(mode(Mode::Gcm)),
