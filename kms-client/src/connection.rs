@@ -78,6 +78,38 @@ impl<S: Stream> Connection<S> {
             return Err(self.last_words(&error).await);
         }
         *step = Step::Answer;
+        self.message().await
+    }
+
+    /// Receives what the other side sends of its own accord, until `deadline`.
+    pub(crate) async fn receive(&mut self, deadline: Instant) -> Result<Secret, Error> {
+        let started = Instant::now();
+        timeout_at(deadline, self.message()).await.unwrap_or_else(|_| {
+            let after = deadline.saturating_duration_since(started);
+            Err(Error::TimedOut { address: self.address.clone(), step: Step::Answer, after })
+        })
+    }
+
+    /// Sends the answer to what came so.
+    pub(crate) async fn reply(&mut self, answer: &[u8], deadline: Instant) -> Result<(), Error> {
+        match timeout_at(deadline, self.send(answer)).await {
+            Ok(sent) => {
+                sent.map_err(|error| self.broken(Step::Send, &error, "the server closed it".to_owned()))
+            }
+            Err(_) => {
+                let after = limits::CONNECT;
+                Err(Error::TimedOut { address: self.address.clone(), step: Step::Send, after })
+            }
+        }
+    }
+
+    /// How errors name the server.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Waits for one whole message.
+    async fn message(&mut self) -> Result<Secret, Error> {
         let mut header = [0; HEADER];
         self.stream.read_exact(&mut header).await.map_err(|error| {
             self.broken(Step::Answer, &error, "the server closed it without an answer".to_owned())

@@ -66,6 +66,13 @@ pub const ROUND: Duration = Duration::from_millis(250);
 /// second.
 pub const ROUND_MOST: Duration = Duration::from_secs(1);
 
+/// How long a server that tells what happens may say nothing, before it is asked for anew over another connection: a server
+/// of this project asks each minute whether its client is still there.
+pub const TOLD_SILENCE: Duration = Duration::from_secs(150);
+
+/// Notifications that wait for the caller to take them. The server waits with the next one.
+pub const TOLD_WAITING: usize = 64;
+
 /// TCP keep-alive: when the first probe is sent, and how far apart the others are. Well below the 30 s of HSMs.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 

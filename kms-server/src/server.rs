@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::admin::{self, Admin, Operator};
 use crate::clock::Clock;
+use crate::config::NotifiedClient;
 use crate::connection::Shared;
 use crate::crypto;
 use crate::expiry;
@@ -19,6 +20,7 @@ use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::listener;
 use crate::mock::Mock;
+use crate::notifier;
 use crate::rotator::Rotator;
 use crate::service::Service;
 use crate::shutdown::{self, Trigger};
@@ -31,6 +33,8 @@ pub struct Parts {
     pub listen: SocketAddr,
     /// The port of the admin API, if there shall be one; port 0 picks one.
     pub admin: Option<SocketAddr>,
+    /// Clients that are told of their objects where they listen.
+    pub notify: Vec<NotifiedClient>,
     /// How callers are proved.
     pub tls: ServerTls,
     /// What answers.
@@ -79,7 +83,11 @@ impl Server {
         };
         let tls = Arc::new(parts.tls.with_mock(parts.mock.clone()));
         tasks.spawn(expiry::watch(Arc::clone(&tls), Arc::clone(&shared.service), stop.clone()));
-        tasks.spawn(listener::run(kmip, tls, Arc::new(shared), stop.clone()));
+        let shared = Arc::new(shared);
+        for client in parts.notify {
+            tasks.spawn(notifier::tell(client, Arc::clone(&tls), Arc::clone(&shared), stop.clone()));
+        }
+        tasks.spawn(listener::run(kmip, tls, shared, stop.clone()));
         tasks.spawn(Arc::clone(&rotator).run());
         let mover = Arc::clone(&rotator);
         let admin_address = admin.as_ref().map(|(_, address)| *address);

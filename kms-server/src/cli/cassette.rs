@@ -84,6 +84,7 @@ fn serve(service: Arc<dyn Service>, here: &Here, started: Instant) -> Result<(),
     let parts = Parts {
         listen: here.listen,
         admin: None,
+        notify: Vec::new(),
         tls: ServerTls::new(&state.pki.identities(), &state.pki.authority())?,
         service,
         workers: Arc::new(Workers::one_per_core()?),

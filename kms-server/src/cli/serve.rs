@@ -103,9 +103,19 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         Some(persona) => persona.play(service),
         None => service,
     };
-    let (state_folder, mock) = (kept_at, Some(mock));
-    let parts =
-        Parts { listen, admin, tls, service, workers, operator, clock, state: state_folder, started, mock };
+    let parts = Parts {
+        listen,
+        admin,
+        notify: state.config.notify.clone(),
+        tls,
+        service,
+        workers,
+        operator,
+        clock,
+        state: kept_at,
+        started,
+        mock: Some(mock),
+    };
     remove_stale(&options.ready)?;
     on_threads(async {
         let mut signals = signals()?;
@@ -156,6 +166,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
             admin: opened.admin,
+            notify: config.notify.clone(),
             tls,
             service,
             workers,

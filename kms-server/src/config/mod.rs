@@ -3,6 +3,7 @@
 mod audit;
 mod book;
 mod check;
+mod notify;
 mod show;
 mod source;
 mod webhook;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 pub use audit::Audit;
 pub use book::PolicyBook;
 pub use check::Placed;
+pub use notify::{NotifiedClient, Spoken};
 pub use show::Setting;
 pub use webhook::{EventKind, Target, Webhook};
 
@@ -75,6 +77,9 @@ pub struct Config {
     /// Who is told of events.
     #[serde(rename = "webhook", skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<Webhook>,
+    /// Clients that are told of their objects where they listen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<NotifiedClient>,
     /// The file in which policies are kept that are changed on the running server; relative to the file. Without it
     /// `run` lets nobody change them.
     pub policy_changes: Option<PathBuf>,
@@ -205,6 +210,18 @@ impl Config {
         if let Some(many) = self.ready_pairs.filter(|many| *many > READY_PAIRS_MOST) {
             let what = format!("ready-pairs is {many}, and {READY_PAIRS_MOST} is the most");
             mistake("ready-pairs", (what, "lower it: pairs are kept ready of each kind in use"));
+        }
+        for (index, client) in self.notify.iter().enumerate() {
+            let earlier = self.notify.get(..index).unwrap_or_default();
+            let found = if index < limits::REACHED {
+                client.mistake(earlier)
+            } else {
+                let what = format!("one [[notify]] too many: there may be {}", limits::REACHED);
+                Some((what, "clients that speak KMIP 2.0 can ask for Set Endpoint Role instead"))
+            };
+            if let Some(found) = found {
+                mistake(&format!("notify[{index}]"), found);
+            }
         }
         for (index, webhook) in self.webhooks.iter().enumerate() {
             let earlier = self.webhooks.get(..index).unwrap_or_default();

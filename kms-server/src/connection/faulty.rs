@@ -4,19 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kms_protocol::ttlv::{Content, Reader};
-use kms_protocol::{Secret, Tag};
+use kms_protocol::{Secret, Tag, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{End, Line};
+use super::{End, Line, push};
 use crate::faults::{Ending, Fault, Fired, Moment, Plan, Sending};
 use crate::kms::Work;
 use crate::limits;
 use crate::mock::{self, Answered, Mock};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
-    /// Has a request worked and answered, as far as faults let it.
-    pub(super) async fn exchange_faulty(&mut self, mock: &Arc<Mock>, request: Bytes) -> Result<(), End> {
+    /// Has a request worked and answered, as far as faults let it; the version, where the sides change.
+    pub(super) async fn exchange_faulty(
+        &mut self,
+        mock: &Arc<Mock>,
+        request: Bytes,
+    ) -> Result<Option<Version>, End> {
         let begun = Instant::now();
         self.unless_stopped(mock.running()).await?;
         let now = self.shared.clock.now();
@@ -40,7 +44,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         if let Some((Moment::AfterCommit, ending)) = plan.ending {
             return Err(self.end(mock, ending, &plan.fired).await);
         }
-        self.send_as(&plan, spoilt(&plan, response)).await
+        let turned = push::turned(&request, response.expose());
+        self.send_as(&plan, spoilt(&plan, response)).await?;
+        Ok(turned)
     }
 
     async fn work(&self, mock: &Arc<Mock>, plan: &Plan, request: &Bytes) -> Result<Answered, End> {
@@ -142,7 +148,7 @@ fn counting(response: &Secret, count: i32) -> Secret {
 
 /// Where the value of the Batch Count stands.
 fn batch_count(bytes: &[u8]) -> Option<usize> {
-    let mut message = Reader::new(bytes, kms_protocol::Version::V2_1);
+    let mut message = Reader::new(bytes, Version::V2_1);
     let Content::Structure(mut inner) = message.next_item().ok()??.content else { return None };
     let Content::Structure(mut header) = inner.next_item().ok()??.content else { return None };
     let count = header.take(Tag::BATCH_COUNT).ok()??;

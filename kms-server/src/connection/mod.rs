@@ -1,6 +1,7 @@
 //! One connection: bytes to whole requests, each answered in order.
 
 mod faulty;
+mod push;
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -8,8 +9,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use kms_protocol::Secret;
 use kms_protocol::frame::{self, FrameError};
+use kms_protocol::{Secret, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,6 +23,8 @@ use crate::mock::{self, Mock};
 use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
+
+pub(crate) use push::Push;
 
 /// What every connection of a server shares.
 pub struct Shared {
@@ -129,6 +132,18 @@ pub enum End {
     /// The peer closed it in the middle of a message, or the network failed.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
+    /// The client, asked by the server, did not answer within [`limits::TOLD`].
+    #[error("the client did not answer what it was told within {:?}", limits::TOLD)]
+    NoAnswer,
+    /// The client, asked by the server, answered nonsense.
+    #[error("the client answered what it was told with nonsense: {0}")]
+    BadAnswer(String),
+    /// The client, which has made itself the server, sent something of its own accord.
+    #[error("the client has become the server here, and sent what nobody had asked for")]
+    Unasked,
+    /// A client that waits to be told cannot be reached.
+    #[error("it cannot be reached: {0}")]
+    Unreached(String),
     /// Something was armed to end it so.
     #[error("a fault was armed: {0:?}")]
     Fault(Ending),
@@ -187,20 +202,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         let shared = self.shared;
         loop {
             let length = self.message().await?;
-            match (self.rest.refusal(), &shared.mock) {
+            // What happens from the change of sides on is told.
+            let told = shared.service.trail().map_or(0, |trail| trail.last());
+            let turned = match (self.rest.refusal(), &shared.mock) {
                 (Some(refusal), _) => {
                     let request = self.buffer.split_to(length);
                     let response = kms::refuse_all(&request, &refusal, shared.clock.now());
                     self.send(response.expose()).await?;
+                    None
                 }
                 (None, None) => {
-                    let response = answer(&mut self.buffer, length, &self.caller, shared).await?;
+                    let (response, turned) = answer(&mut self.buffer, length, &self.caller, shared).await?;
                     self.send(response.expose()).await?;
+                    turned
                 }
                 (None, Some(mock)) => {
                     let request = self.buffer.split_to(length).freeze();
-                    self.exchange_faulty(mock, request).await?;
+                    self.exchange_faulty(mock, request).await?
                 }
+            };
+            if let Some(version) = turned
+                && let Some(kms) = Arc::clone(&shared.service).kms()
+            {
+                if !self.buffer.is_empty() {
+                    return Err(End::Unasked);
+                }
+                let mut push = Push { kms, principal: self.caller.principal.clone(), version, after: told };
+                return Err(push.serve(self.stream, shared, &mut self.stop).await);
             }
             self.rest.since = Instant::now();
             self.deadline = if self.buffer.is_empty() {
@@ -282,24 +310,27 @@ async fn changed(changes: &mut Option<watch::Receiver<()>>) {
     }
 }
 
-/// Answers the message in the first `length` bytes of `buffer` and removes it.
+/// Answers the message in the first `length` bytes of `buffer` and removes it; the version, where the sides change.
 async fn answer(
     buffer: &mut BytesMut,
     length: usize,
     caller: &Arc<Caller>,
     shared: &Shared,
-) -> Result<Secret, Panicked> {
+) -> Result<(Secret, Option<Version>), Panicked> {
     let now = shared.clock.now();
     let request = buffer.get(..length).unwrap_or_default();
     let work = shared.service.work(request);
     if work == Work::Inline {
         let response = shared.service.handle(request, caller, now);
         buffer.advance(length);
-        return Ok(response);
+        return Ok((response, None));
     }
     let request = buffer.split_to(length).freeze();
     let (service, caller) = (Arc::clone(&shared.service), Arc::clone(caller));
-    shared.workers.run(work, move || service.handle(&request, &caller, now)).await
+    let asked = request.clone();
+    let response = shared.workers.run(work, move || service.handle(&request, &caller, now)).await?;
+    let turned = push::turned(&asked, response.expose());
+    Ok((response, turned))
 }
 
 fn make_room(buffer: &mut BytesMut) {

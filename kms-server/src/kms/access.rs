@@ -109,10 +109,12 @@ fn is_for_everybody(operation: Operation) -> bool {
             | Operation::Hash
             | Operation::Interop
             | Operation::Log
+            | Operation::Notify
             | Operation::Ping
             | Operation::Pkcs11
             | Operation::Poll
             | Operation::Process
+            | Operation::Put
             | Operation::Query
             | Operation::QueryAsynchronousRequests
             | Operation::RngRetrieve

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kms_protocol::enums::{
-    AsynchronousIndicator, BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
+    BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
     UniqueIdentifierPlaceholder as Placeholder,
 };
 use kms_protocol::error::DecodeError;
@@ -48,13 +48,15 @@ impl Kms {
             self.trail.note(record.refused(reason_name(ResultReason::InvalidMessage)));
             return unsupported(version, now);
         }
-        let outcomes = match unmeetable(&message.header) {
-            Some(refusal) => {
-                self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
-                message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
-            }
-            None => self.run(&message, caller, now, &record),
+        let outcomes = match self.is_for_later(&message) {
+            Ok(false) => Ok(self.run(&message, caller, now, &record)),
+            Ok(true) => self.put_off(request, &message, caller, now, &record),
+            Err(refusal) => Err(refusal),
         };
+        let outcomes = outcomes.unwrap_or_else(|refusal| {
+            self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
+            message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
+        });
         let response = write_response(header.clone(), &outcomes);
         match message.header.maximum_response_size {
             Some(limit) if usize::try_from(limit).is_ok_and(|limit| response.len() > limit) => {
@@ -133,8 +135,11 @@ impl Kms {
         outcomes.collect()
     }
 
-    fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+    pub(super) fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
         let result = self.recorded(item.operation, context, |context| self.run_known(item, context));
+        if let Some(polled) = context.polled.take() {
+            return Outcome { unique_batch_item_id: item.unique_batch_item_id.clone(), ..polled };
+        }
         outcome(item.operation, item.unique_batch_item_id.clone(), result, context.version)
     }
 
@@ -207,6 +212,10 @@ impl Kms {
             Operation::SetEndpointRole => self.call(item, context, run::set_endpoint_role),
             Operation::Sign => self.call(item, context, run::sign),
             Operation::SignatureVerify => self.call(item, context, run::signature_verify),
+            Operation::Notify | Operation::Put => Err(Refusal::new(
+                Reason::OperationNotSupported,
+                "Notify and Put are what the server asks clients: ask for Set Endpoint Role to get them",
+            )),
             other => {
                 Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
             }
@@ -226,8 +235,8 @@ impl Kms {
     }
 }
 
-/// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 49] = [
+/// The operations that the server does: asked, as [`Kms::dispatch`] has them, and of its own accord, Notify and Put.
+pub(super) const OPERATIONS: [Operation; 51] = [
     Operation::Create,
     Operation::CreateKeyPair,
     Operation::Register,
@@ -253,6 +262,8 @@ pub(super) const OPERATIONS: [Operation; 49] = [
     Operation::Query,
     Operation::Cancel,
     Operation::Poll,
+    Operation::Notify,
+    Operation::Put,
     Operation::RekeyKeyPair,
     Operation::DiscoverVersions,
     Operation::Encrypt,
@@ -327,17 +338,6 @@ fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
         named.then_some(Apart { operation: item.operation, unique_batch_item_id, request })
     });
     each.collect()
-}
-
-/// What a header asks that the server cannot do: nothing is answered later here.
-fn unmeetable(header: &RequestHeader) -> Option<Refusal> {
-    let asked = header.asynchronous_indicator?.0;
-    (asked == AsynchronousIndicator::Mandatory).then(|| {
-        Refusal::new(
-            Reason::FeatureNotSupported,
-            "every request is answered at once: Asynchronous Indicator Mandatory cannot be met",
-        )
-    })
 }
 
 fn outcome(
@@ -424,7 +424,7 @@ fn unsupported(version: Version, now: DateTime) -> Secret {
 }
 
 /// The answer to an item that comes after too much was asked for already.
-fn too_much() -> Refusal {
+pub(super) fn too_much() -> Refusal {
     Refusal::new(
         Reason::ResponseTooLarge,
         format!(

@@ -13,6 +13,7 @@ mod event;
 mod explain;
 mod keep;
 mod keys;
+mod later;
 pub mod lifecycle;
 mod locate;
 pub mod model;
@@ -28,6 +29,7 @@ pub mod rekey;
 mod rotation;
 mod rotations;
 mod streams;
+mod tell;
 mod together;
 mod undo;
 mod wrapping;
@@ -40,7 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
 use kms_protocol::enums::Operation;
-use kms_protocol::message::operations;
+use kms_protocol::message::{Outcome, operations};
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::audit::{Record, Source, Trail};
@@ -55,9 +57,11 @@ pub use due::Round;
 pub use event::{Cause, Event, Fired, Ids};
 pub use keys::{KeyPage, KeyQuery, KeyView, Order, Rotated};
 pub use refusal::{Reason, Refusal};
+pub use tell::Telling;
 
 use access::Verdict;
 use adoption::Adoption;
+use later::Later;
 use model::{Material, Object};
 use notes::is_object;
 use operations::Seeds;
@@ -137,6 +141,8 @@ pub struct Kms {
     streams: Mutex<Streams>,
     /// What clients have given to the generator of random numbers.
     seeds: Mutex<Seeds>,
+    /// Requests whose answers come later.
+    later: Later,
 }
 
 impl Kms {
@@ -160,6 +166,7 @@ impl Kms {
             rekey: Mutex::default(),
             streams: Mutex::default(),
             seeds: Mutex::default(),
+            later: Later::default(),
         })
     }
 
@@ -399,7 +406,8 @@ fn work_of(operation: Operation) -> Work {
         | Operation::Query
         | Operation::Ping
         | Operation::DiscoverVersions => Work::Inline,
-        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
+        // Process does whatever was put off.
+        Operation::CreateKeyPair | Operation::RekeyKeyPair | Operation::Process => Work::Generating,
         _ => Work::Blocking,
     }
 }
@@ -423,6 +431,8 @@ struct Context<'a> {
     is_recorded: bool,
     /// What the items before have changed, where the client wants all or nothing.
     undo: Option<undo::Undo>,
+    /// The outcome that a Poll has fetched, which is its answer.
+    polled: Option<Outcome>,
 }
 
 impl<'a> Context<'a> {
@@ -438,6 +448,7 @@ impl<'a> Context<'a> {
             record: Record::new(request.time, Source::Request, ""),
             is_recorded: false,
             undo: None,
+            polled: None,
         }
     }
 

@@ -169,6 +169,7 @@ impl TestServer {
         Ok(Parts {
             listen: self.listen,
             admin: Some(self.admin),
+            notify: self.config.notify.clone(),
             tls: ServerTls::new(&[identity], &path("ca.pem"))?
                 .with_principals(crate::principal::Principals(self.config.principals.clone())),
             service: Arc::clone(&service) as Arc<dyn service::Service>,

@@ -1,5 +1,6 @@
 //! Mutual TLS: proves who calls, or says why not.
 
+mod outward;
 mod refusal;
 mod verifier;
 
@@ -224,8 +225,14 @@ impl KeyLog for KeyFile {
 
 /// Who is at the other end. A resumed session brings its certificate along, which may have expired since.
 fn caller<S>(stream: &TlsStream<S>, principals: &Principals, now: DateTime) -> Result<Caller, Refusal> {
-    let (_, connection) = stream.get_ref();
-    let leaf = connection.peer_certificates().and_then(<[_]>::first);
+    caller_of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first), principals, now)
+}
+
+fn caller_of(
+    leaf: Option<&CertificateDer<'_>>,
+    principals: &Principals,
+    now: DateTime,
+) -> Result<Caller, Refusal> {
     let Some(leaf) = leaf else { return Err(Refusal::no_certificate()) };
     let Some(certificate) = Certificate::read(leaf) else { return Err(Refusal::unreadable()) };
     if certificate.not_after < now {

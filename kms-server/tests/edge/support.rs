@@ -146,6 +146,7 @@ impl TestPki {
         let parts = Parts {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin: None,
+            notify: Vec::new(),
             tls: self.tls(),
             service: Arc::new(service),
             workers: crypto_workers(),

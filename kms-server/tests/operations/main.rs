@@ -15,8 +15,10 @@ mod attributes;
 mod certifying;
 mod ciphers;
 mod keeping;
+mod later;
 mod messages;
 mod refusals;
+mod telling;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

@@ -15,6 +15,7 @@ mod first;
 mod journal;
 mod lifetimes;
 mod messages;
+mod notifications;
 mod peer;
 mod seeds;
 mod side_by_side;

@@ -55,6 +55,7 @@ const TIME: &[Rule] = &[
                 "certificates live by the system's time, however far the clock was moved",
             ),
             ("kms-server/src/expiry.rs", "certificates expire by the system's time"),
+            ("kms-server/src/notifier.rs", "the certificates of listening clients live by the system's time"),
             ("kms-server/src/cli/", "the commands that make certificates pass the time down"),
             (
                 "kms-server/src/testing/",
@@ -119,6 +120,7 @@ const EDGES: &[Rule] = &[
         except: &[
             ("kms-client/src/tcp.rs", "it reaches servers"),
             ("kms-server/src/cassette/record.rs", "it reaches the server that it records"),
+            ("kms-server/src/notifier.rs", "it reaches clients that listen to be told"),
         ],
         reason: "peers are reached in one place",
     },
@@ -264,6 +266,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/persona/", "takes encoded requests and answers apart"),
         ("kms-server/src/service.rs", "hands the store's key to the cryptography"),
         ("kms-server/src/store_key.rs", "makes the store's key of what the operator gives"),
+        ("kms-server/src/kms/later.rs", "reads an encoded request that was put off"),
         ("kms-server/src/kms/content.rs", "turns key material from one format into another"),
         ("kms-server/src/kms/wrapping.rs", "hands keys to be wrapped to the cryptography, and back"),
         ("kms-server/src/kms/operations/encrypt.rs", "hands the plaintext to the cryptography"),
@@ -282,6 +285,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-client/src/endpoints.rs", "sends an encoded request, which a trial may outlive"),
         ("kms-client/src/keys.rs", "reads public keys, which objects hold as secrets too"),
         ("kms-client/src/message.rs", "puts encoded items into a message"),
+        ("kms-client/src/notifications.rs", "reads encoded requests of a server and sends the answers"),
         ("kms-client/src/tls.rs", "reads PEM, private keys among it"),
     ],
     reason: "secrets have one door, opened only where bytes are encoded or used as a key",
