@@ -40,6 +40,16 @@ pub const IDLE: Duration = Duration::from_secs(600);
 /// From a message's first byte to its last: 1 MiB at 35 KB/s.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
+/// Bytes of a request's body over HTTPS. XML takes about five times what TTLV does, whose limit holds for what is read from it.
+pub const HTTPS_BODY: usize = 8 << 20;
+
+/// From a connection's beginning, or from an answer, to the end of the next request's head over HTTPS. Clients keep one
+/// open between a few requests; a new one costs them 20 ms.
+pub const HTTPS_HEAD: Duration = Duration::from_secs(60);
+
+/// Bytes of a request's head, and of what is read at a time: a few hundred are usual.
+pub const HTTPS_BUFFER: usize = 64 << 10;
+
 /// For a peer to take a response.
 pub const WRITE: Duration = Duration::from_secs(30);
 

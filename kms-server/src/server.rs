@@ -18,7 +18,7 @@ use crate::crypto;
 use crate::expiry;
 use crate::failure::{Failure, Kind};
 use crate::limits;
-use crate::listener;
+use crate::listener::{self, Room, Speaks};
 use crate::mock::Mock;
 use crate::notifier;
 use crate::rotator::Rotator;
@@ -31,6 +31,8 @@ use crate::workers::Workers;
 pub struct Parts {
     /// The KMIP port; port 0 picks one.
     pub listen: SocketAddr,
+    /// The port of KMIP over HTTPS, if there shall be one; port 0 picks one.
+    pub https: Option<SocketAddr>,
     /// The port of the admin API, if there shall be one; port 0 picks one.
     pub admin: Option<SocketAddr>,
     /// Clients that are told of their objects where they listen.
@@ -56,6 +58,7 @@ pub struct Parts {
 /// A running server. Dropping it cuts everything off; [`Server::stop`] lets it finish.
 pub struct Server {
     listen: SocketAddr,
+    https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     clock: Arc<Clock>,
     rotator: Arc<Rotator>,
@@ -70,6 +73,7 @@ impl Server {
     /// [`Failure`] when a port cannot be opened.
     pub async fn start(parts: Parts) -> Result<Self, Failure> {
         let (kmip, listen) = open(parts.listen, "--listen")?;
+        let https = parts.https.map(|address| open(address, "--listen-https")).transpose()?;
         let admin = parts.admin.map(|address| open(address, "--admin")).transpose()?;
         let (trigger, stop) = shutdown::channel();
         let clock = Arc::new(parts.clock);
@@ -87,7 +91,14 @@ impl Server {
         for client in parts.notify {
             tasks.spawn(notifier::tell(client, Arc::clone(&tls), Arc::clone(&shared), stop.clone()));
         }
-        tasks.spawn(listener::run(kmip, tls, shared, stop.clone()));
+        let room = Room::measure();
+        let https_address = https.as_ref().map(|(_, address)| *address);
+        let ports = [(Speaks::Kmip, Some(kmip)), (Speaks::Https, https.map(|(port, _)| port))];
+        for (speaks, port) in ports {
+            let Some(port) = port else { continue };
+            let (room, tls, shared) = (room.clone(), Arc::clone(&tls), Arc::clone(&shared));
+            tasks.spawn(listener::run(port, speaks, room, tls, shared, stop.clone()));
+        }
         tasks.spawn(Arc::clone(&rotator).run());
         let mover = Arc::clone(&rotator);
         let admin_address = admin.as_ref().map(|(_, address)| *address);
@@ -103,13 +114,19 @@ impl Server {
             };
             tasks.spawn(admin::serve(port, Arc::new(admin), stop));
         }
-        Ok(Self { listen, admin: admin_address, clock, rotator: mover, trigger, tasks })
+        Ok(Self { listen, https: https_address, admin: admin_address, clock, rotator: mover, trigger, tasks })
     }
 
     /// Where KMIP is spoken.
     #[must_use]
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Where KMIP over HTTPS is, if it is anywhere.
+    #[must_use]
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.https
     }
 
     /// Where the admin API is, if there is one.

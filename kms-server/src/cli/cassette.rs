@@ -83,6 +83,7 @@ fn serve(service: Arc<dyn Service>, here: &Here, started: Instant) -> Result<(),
     let state = DevState::open(&here.state, &[], clock::system_time())?;
     let parts = Parts {
         listen: here.listen,
+        https: None,
         admin: None,
         notify: Vec::new(),
         tls: ServerTls::new(&state.pki.identities(), &state.pki.authority())?,

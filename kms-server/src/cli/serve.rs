@@ -41,6 +41,7 @@ use super::{Dev, Ready, Run, say, say_json};
 struct ReadyReport {
     role: Role,
     listen: Option<SocketAddr>,
+    https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     pid: u32,
     state: Option<PathBuf>,
@@ -58,8 +59,11 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     };
     let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
     let admin = options.admin.or(state.config.admin).unwrap_or(config::ADMIN);
+    let stated = options.listen_https.or(state.config.https.as_ref().map(|https| https.listen));
+    let https = stated.unwrap_or_else(|| config::https_beside(listen));
     if !options.allow_remote {
         only_loopback(listen, "--listen")?;
+        only_loopback(https, "--listen-https")?;
         only_loopback(admin, "--admin")?;
     }
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
@@ -105,6 +109,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     };
     let parts = Parts {
         listen,
+        https: Some(https),
         admin,
         notify: state.config.notify.clone(),
         tls,
@@ -165,6 +170,7 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         let operator = Some(Operator::new(Arc::clone(&service), book));
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
+            https: options.listen_https.or(config.https.as_ref().map(|https| https.listen)),
             admin: opened.admin,
             notify: config.notify.clone(),
             tls,
@@ -264,6 +270,7 @@ fn say_standby(
     let report = ReadyReport {
         role: Role::Standby,
         listen: None,
+        https: None,
         admin,
         pid: std::process::id(),
         state: Some(folder.to_owned()),
@@ -304,6 +311,7 @@ pub(super) async fn run_until_stopped(
     let report = ReadyReport {
         role: Role::Active,
         listen: Some(server.listen()),
+        https: server.https(),
         admin: server.admin(),
         pid: std::process::id(),
         state,

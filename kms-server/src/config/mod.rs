@@ -38,9 +38,18 @@ use crate::store_key::{self, Given};
 pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
 /// Where a development server is administered unless told otherwise.
 pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
+/// Where a development server speaks KMIP over HTTPS unless told otherwise.
+const HTTPS: SocketAddr = SocketAddr::new(LOOPBACK, 5698);
 /// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
 pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Where a development server speaks KMIP over HTTPS beside a KMIP port: a second server on the machine must not want the first
+/// one's port.
+#[must_use]
+pub fn https_beside(listen: SocketAddr) -> SocketAddr {
+    if listen == LISTEN { HTTPS } else { SocketAddr::new(listen.ip(), 0) }
+}
 
 /// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
 const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
@@ -60,6 +69,8 @@ pub fn store_key_of_environment() -> Result<Option<Given>, Failure> {
 pub struct Config {
     /// The KMIP port.
     pub listen: Option<SocketAddr>,
+    /// KMIP over HTTPS.
+    pub https: Option<Https>,
     /// The port of the admin API.
     pub admin: Option<SocketAddr>,
     /// The folder of the store; relative to the file.
@@ -101,6 +112,14 @@ pub struct Config {
     /// Where it all stands.
     #[serde(skip)]
     pub source: Arc<Source>,
+}
+
+/// KMIP over HTTPS, with the certificates and callers of the KMIP port.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Https {
+    /// Its port.
+    pub listen: SocketAddr,
 }
 
 /// Whom the server trusts and what it shows of itself.

@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
 }
 
 /// The answer with what the plan has wrong with it.
-fn spoilt(plan: &Plan, response: Secret) -> Secret {
+pub(super) fn spoilt(plan: &Plan, response: Secret) -> Secret {
     let response = match plan.batch_count {
         Some(count) => counting(&response, count),
         None => response,

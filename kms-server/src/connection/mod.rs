@@ -1,6 +1,7 @@
 //! One connection: bytes to whole requests, each answered in order.
 
 mod faulty;
+mod https;
 mod push;
 
 use core::convert::Infallible;
@@ -24,6 +25,7 @@ use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
 
+pub use https::serve as serve_https;
 pub(crate) use push::Push;
 
 /// What every connection of a server shares.
@@ -123,6 +125,9 @@ pub enum End {
     /// What came is no KMIP, or too long.
     #[error(transparent)]
     NotKmip(#[from] FrameError),
+    /// What came on the HTTPS port is no HTTP.
+    #[error("what came is no HTTP: {0}")]
+    NotHttp(String),
     /// A message was begun and not finished within [`limits::MESSAGE_TIME`].
     #[error("a message was begun and not finished within {:?}", limits::MESSAGE_TIME)]
     TooSlow,

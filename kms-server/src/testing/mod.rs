@@ -57,6 +57,7 @@ pub struct TestServer {
     mock: Arc<Mock>,
     pool: Arc<KeyPool>,
     listen: SocketAddr,
+    https: SocketAddr,
     admin: SocketAddr,
     state: Mutex<State>,
 }
@@ -140,6 +141,7 @@ impl TestServer {
             mock,
             pool: if how.own_keys { Arc::new(KeyPool::new(0)?) } else { keys::shared_pool()? },
             listen: any_port(),
+            https: any_port(),
             admin: any_port(),
             state: Mutex::default(),
         })
@@ -151,6 +153,7 @@ impl TestServer {
         let server = on_runtime(Server::start(parts)).await;
         let server = must("a test server", server);
         self.listen = server.listen();
+        self.https = server.https().unwrap_or(self.https);
         self.admin = server.admin().unwrap_or(self.admin);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         (state.server, state.kms) = (Some(server), kms);
@@ -168,6 +171,7 @@ impl TestServer {
             .map_err(|failure| failure.to_string())?;
         Ok(Parts {
             listen: self.listen,
+            https: Some(self.https),
             admin: Some(self.admin),
             notify: self.config.notify.clone(),
             tls: ServerTls::new(&[identity], &path("ca.pem"))?
@@ -186,6 +190,12 @@ impl TestServer {
     #[must_use]
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Where KMIP is spoken over HTTPS: `POST /kmip`.
+    #[must_use]
+    pub fn https(&self) -> SocketAddr {
+        self.https
     }
 
     /// Where the admin API is.

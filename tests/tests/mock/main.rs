@@ -12,6 +12,7 @@ mod admin;
 mod doors;
 mod faults;
 mod first;
+mod https;
 mod journal;
 mod lifetimes;
 mod messages;
