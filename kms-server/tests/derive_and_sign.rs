@@ -386,8 +386,8 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
     let (agreeing, agreeing_public) = active_pair(&ask, &agreeing);
     let good = || sign_request(&private, b"data");
     let digested = |length: usize| Some(Bytes(vec![0; length]));
-    let sha512 = CryptographicParameters {
-        hashing_algorithm: Some(HashingAlgorithm::Sha512),
+    let md5 = CryptographicParameters {
+        hashing_algorithm: Some(HashingAlgorithm::Md5),
         ..CryptographicParameters::default()
     };
     use ResultReason as Why;
@@ -398,7 +398,7 @@ fn what_cannot_be_signed_is_refused_with_its_reason() {
         ("no data", SignRequest { data: None, ..good() }, Why::MissingData),
         ("both", SignRequest { digested_data: digested(32), ..good() }, Why::InvalidField),
         ("no digest", SignRequest { data: None, digested_data: digested(31), ..good() }, Why::InvalidField),
-        ("hash", SignRequest { cryptographic_parameters: Some(sha512), ..good() }, Why::InvalidField),
+        ("hash", SignRequest { cryptographic_parameters: Some(md5), ..good() }, Why::InvalidField),
         (
             "begun and gone on with",
             SignRequest { init_indicator: Some(true), correlation_value: Some(Bytes(vec![1])), ..good() },

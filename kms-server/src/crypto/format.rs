@@ -4,22 +4,21 @@
 //! for what clients send and ask for. Converting what came from outside does not prove it: parse the result with
 //! [`PrivateKey`](super::PrivateKey) or [`PublicKey`](super::PublicKey).
 
-use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use kms_protocol::Secret;
-use p256::elliptic_curve::sec1::ToSec1Point;
+use kms_protocol::enums::{CryptographicAlgorithm, RecommendedCurve};
 use rsa::BoxedUint;
 use rsa::pkcs1::der::asn1::{BitStringRef, OctetStringRef, UintRef};
 use rsa::pkcs1::der::{Decode, Encode};
 use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::{
-    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, PrivateKeyInfoRef, SecretDocument,
-    SubjectPublicKeyInfoRef,
+    EncodePrivateKey, EncodePublicKey, PrivateKeyInfoRef, SecretDocument, SubjectPublicKeyInfoRef,
 };
 use rsa::traits::PublicKeyParts;
 
 use super::CryptoError;
-use super::key::{RSA_OID, within_limit};
+use super::curve25519::Use;
+use super::ec::{self, Curve};
+use super::key::{Kind, RSA_OID, kind_of_private, kind_of_public, within_limit};
 use super::limits::{RSA_MAX_BITS, RSA_MIN_BITS};
 
 /// The public exponent of practically every RSA key, assumed where a Transparent RSA Private Key states none.
@@ -135,25 +134,20 @@ pub fn pkcs1_to_spki(pkcs1: &[u8]) -> Result<Vec<u8>, CryptoError> {
 /// PKCS#8 to SEC1, KMIP's EC Private Key format (RFC 5915), with its curve and public half.
 ///
 /// # Errors
-/// [`CryptoError::KeyRejected`] for anything but a P-256 key in PKCS#8.
+/// [`CryptoError::KeyRejected`] for a key that is none of SEC1's.
 pub fn pkcs8_to_sec1(pkcs8: &Secret) -> Result<Secret, CryptoError> {
-    // The same bytes as the crate p256 writes, in a tenth of its time: each new pair's digest is of these.
-    let key = EcdsaKeyPair::from_pkcs8(
-        &ECDSA_P256_SHA256_ASN1_SIGNING,
-        within_limit("the private key", pkcs8.expose())?,
-    )
-    .map_err(|_| not_p256())?;
-    let der: EcPrivateKeyRfc5915Der<'_> = key.private_key().as_der().map_err(|_| not_p256())?;
-    Ok(Secret::from(der.as_ref()))
+    match kind_of_private(pkcs8)? {
+        Kind::Ec(curve) => curve.to_sec1(pkcs8.expose()),
+        Kind::Rsa | Kind::Curve25519(_) => Err(ec::refused()),
+    }
 }
 
-/// SEC1 to PKCS#8.
+/// SEC1 to PKCS#8. A key that does not name its curve is on NIST's of its length.
 ///
 /// # Errors
-/// [`CryptoError::KeyRejected`] for anything but a P-256 key in SEC1.
+/// [`CryptoError::KeyRejected`] for anything but a key on a supported curve in SEC1.
 pub fn sec1_to_pkcs8(sec1: &Secret) -> Result<Secret, CryptoError> {
-    let bytes = within_limit("the private key", sec1.expose())?;
-    p256_to_pkcs8(&p256::SecretKey::from_sec1_der(bytes).map_err(|_| not_p256())?)
+    ec::sec1_to_pkcs8(within_limit("the private key", sec1.expose())?)
 }
 
 /// The parts of an RSA private key in PKCS#8, for a Transparent RSA Private Key.
@@ -262,46 +256,66 @@ pub fn rsa_public_from_parts(parts: &RsaPublicParts) -> Result<Vec<u8>, CryptoEr
     Ok(key.to_public_key_der().map_err(|_| refused())?.into_vec())
 }
 
-/// D of a Transparent EC Private Key on P-256: 32 bytes.
+/// The curve and D of a Transparent EC Private Key: as long as the curve's order, or the 32 bytes of RFC 8032 or RFC 7748 in
+/// their own order.
 ///
 /// # Errors
-/// [`CryptoError::KeyRejected`] for anything but a P-256 key in PKCS#8.
-pub fn ec_private_scalar(pkcs8: &Secret) -> Result<Secret, CryptoError> {
-    let mut scalar = p256_from_pkcs8(pkcs8)?.to_bytes();
-    let out = Secret::from(scalar.as_slice());
-    zeroize::Zeroize::zeroize(scalar.as_mut_slice());
-    Ok(out)
+/// [`CryptoError::KeyRejected`] for an RSA key, and for what is no PKCS#8.
+pub fn ec_private_scalar(pkcs8: &Secret) -> Result<(RecommendedCurve, Secret), CryptoError> {
+    match kind_of_private(pkcs8)? {
+        Kind::Rsa => Err(ec::refused()),
+        Kind::Ec(curve) => Ok((curve.recommended(), curve.scalar(pkcs8.expose())?)),
+        Kind::Curve25519(does) => Ok((RecommendedCurve::Curve25519, does.private_bytes(pkcs8.expose())?)),
+    }
 }
 
-/// PKCS#8 of D on P-256. Leading zeros may be absent or too many, as a Big Integer has them.
+/// PKCS#8 of D on a curve, `None` for a curve that is not supported. Leading zeros may be absent or too many, as a Big
+/// Integer has them. The algorithm tells Ed25519 from X25519.
 ///
 /// # Errors
 /// [`CryptoError::KeyRejected`] unless D is between 1 and the curve's order.
-pub fn ec_private_from_scalar(scalar: &Secret) -> Result<Secret, CryptoError> {
-    let significant = without_leading_zeros(scalar.expose());
-    let start = 32_usize.checked_sub(significant.len()).ok_or_else(not_p256)?;
-    let mut padded = zeroize::Zeroizing::new([0; 32]);
-    padded.get_mut(start..).ok_or_else(not_p256)?.copy_from_slice(significant);
-    p256_to_pkcs8(&p256::SecretKey::from_slice(&*padded).map_err(|_| not_p256())?)
+pub fn ec_private_from_scalar(
+    algorithm: Option<CryptographicAlgorithm>,
+    curve: RecommendedCurve,
+    scalar: &Secret,
+) -> Result<Option<Secret>, CryptoError> {
+    match (curve, Curve::of(curve)) {
+        (RecommendedCurve::Curve25519, _) => {
+            let padded = ec::left_padded(scalar, 32).ok_or_else(ec::refused)?;
+            Use::of(algorithm).private_from_bytes(padded.expose()).map(Some)
+        }
+        (_, Some(curve)) => curve.private_from_scalar(scalar).map(Some),
+        (_, None) => Ok(None),
+    }
 }
 
-/// Q String of a Transparent EC Public Key on P-256: the uncompressed point, 65 bytes.
+/// The curve and Q String of a Transparent EC Public Key: the uncompressed point, or the 32 bytes of RFC 8032 or RFC 7748.
 ///
 /// # Errors
-/// [`CryptoError::KeyRejected`] for anything but a P-256 key in SubjectPublicKeyInfo.
-pub fn ec_public_point(spki: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let bytes = within_limit("the public key", spki)?;
-    let key = p256::PublicKey::from_public_key_der(bytes).map_err(|_| not_p256())?;
-    Ok(key.to_sec1_point(false).as_bytes().to_vec())
+/// [`CryptoError::KeyRejected`] for an RSA key, and for what is no `SubjectPublicKeyInfo`.
+pub fn ec_public_point(spki: &[u8]) -> Result<(RecommendedCurve, Vec<u8>), CryptoError> {
+    match kind_of_public(spki)? {
+        Kind::Rsa => Err(ec::refused()),
+        Kind::Ec(curve) => Ok((curve.recommended(), curve.point(spki)?)),
+        Kind::Curve25519(does) => Ok((RecommendedCurve::Curve25519, does.public_bytes(spki)?)),
+    }
 }
 
-/// SubjectPublicKeyInfo of a point on P-256, compressed or not.
+/// `SubjectPublicKeyInfo` of a point on a curve, compressed or not; `None` for a curve that is not supported. The algorithm
+/// tells Ed25519 from X25519.
 ///
 /// # Errors
 /// [`CryptoError::KeyRejected`] for bytes that are no point of the curve.
-pub fn ec_public_from_point(point: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let key = p256::PublicKey::from_sec1_bytes(point).map_err(|_| not_p256())?;
-    Ok(key.to_public_key_der().map_err(|_| not_p256())?.into_vec())
+pub fn ec_public_from_point(
+    algorithm: Option<CryptographicAlgorithm>,
+    curve: RecommendedCurve,
+    point: &[u8],
+) -> Result<Option<Vec<u8>>, CryptoError> {
+    match (curve, Curve::of(curve)) {
+        (RecommendedCurve::Curve25519, _) => Use::of(algorithm).public_from_bytes(point).map(Some),
+        (_, Some(curve)) => curve.public_from_point(point).map(Some),
+        (_, None) => Ok(None),
+    }
 }
 
 fn rsa_inside_pkcs8(pkcs8: &Secret) -> Result<&[u8], CryptoError> {
@@ -325,15 +339,6 @@ fn rsa_inside_spki(spki: &[u8]) -> Result<&[u8], CryptoError> {
 /// Two primes only: aws-lc takes no more, and nobody makes such keys.
 fn read_pkcs1(bytes: &[u8]) -> Result<RsaPrivateKeyRef<'_>, CryptoError> {
     RsaPrivateKeyRef::from_der(bytes).ok().filter(|key| key.other_prime_infos.is_none()).ok_or_else(not_pkcs1)
-}
-
-fn p256_from_pkcs8(pkcs8: &Secret) -> Result<p256::SecretKey, CryptoError> {
-    let bytes = within_limit("the private key", pkcs8.expose())?;
-    p256::SecretKey::from_pkcs8_der(bytes).map_err(|_| not_p256())
-}
-
-fn p256_to_pkcs8(key: &p256::SecretKey) -> Result<Secret, CryptoError> {
-    Ok(Secret::from(key.to_pkcs8_der().map_err(|_| not_p256())?.as_bytes()))
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
@@ -373,13 +378,5 @@ fn not_spki() -> CryptoError {
         what: "the public key",
         why: "it is not an RSA key in SubjectPublicKeyInfo DER",
         hint: "convert it with `openssl pkey -pubin -pubout -outform DER`",
-    }
-}
-
-fn not_p256() -> CryptoError {
-    CryptoError::KeyRejected {
-        what: "the EC key",
-        why: "it is not a valid P-256 key in the encoding that was stated",
-        hint: "check it with `openssl pkey -check -noout -in FILE`; other curves are not supported",
     }
 }

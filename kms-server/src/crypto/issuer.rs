@@ -125,6 +125,6 @@ fn refused(what: &'static str, why: &'static str) -> CryptoError {
     CryptoError::KeyRejected {
         what,
         why,
-        hint: "RSA keys of 2048 bits and more and keys on P-256 are certified",
+        hint: "RSA keys of 2048 bits and more, keys on P-256, P-384 and P-521, and Ed25519 keys are certified",
     }
 }

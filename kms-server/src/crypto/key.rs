@@ -1,19 +1,18 @@
 //! Parsed keys, ready to work.
 
 use kms_protocol::Secret;
-use kms_protocol::enums::CryptographicAlgorithm;
+use kms_protocol::enums::{CryptographicAlgorithm, RecommendedCurve};
 use rsa::pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 
-use super::CryptoError;
-use super::ec::{EcPrivateKey, EcPublicKey};
+use super::curve25519::{self, Use};
+use super::ec::{Curve, EcPrivateKey, EcPublicKey};
 use super::limits::ENCODED_KEY_BYTES;
 use super::rsa::{Oaep, RsaPrivateKey, RsaPublicKey};
 use super::signature::Scheme;
+use super::{CryptoError, SUPPORTED_KEYS};
 
 /// id-ecPublicKey (RFC 5480 section 2.1.1).
 const EC_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-/// secp256r1 (RFC 5480 section 2.1.1.1), also called P-256.
-const P256_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 /// rsaEncryption (RFC 8017 appendix A.1).
 pub(super) const RSA_OID: ObjectIdentifier = rsa::pkcs1::ALGORITHM_OID;
 
@@ -24,7 +23,8 @@ pub struct PrivateKey(Private);
 
 enum Private {
     Rsa(Box<RsaPrivateKey>),
-    P256(Box<EcPrivateKey>),
+    Ec(Box<EcPrivateKey>),
+    Curve25519(Box<curve25519::PrivateKey>),
 }
 
 impl PrivateKey {
@@ -36,15 +36,13 @@ impl PrivateKey {
     /// curve that is not offered here.
     pub fn from_pkcs8(pkcs8: &Secret) -> Result<Self, CryptoError> {
         let bytes = within_limit("the private key", pkcs8.expose())?;
-        let info = PrivateKeyInfoRef::try_from(bytes).map_err(|_| CryptoError::KeyRejected {
-            what: "the private key",
-            why: "it is not PKCS#8 DER",
-            hint: "convert it with `openssl pkcs8 -topk8 -nocrypt -outform DER`",
-        })?;
-        match kind(&info.algorithm)? {
-            Kind::Rsa => Ok(Self(Private::Rsa(Box::new(RsaPrivateKey::from_pkcs8(bytes)?)))),
-            Kind::P256 => Ok(Self(Private::P256(Box::new(EcPrivateKey::from_pkcs8(bytes)?)))),
-        }
+        Ok(Self(match kind_of_private(pkcs8)? {
+            Kind::Rsa => Private::Rsa(Box::new(RsaPrivateKey::from_pkcs8(bytes)?)),
+            Kind::Ec(curve) => Private::Ec(Box::new(EcPrivateKey::from_pkcs8(curve, bytes)?)),
+            Kind::Curve25519(does) => {
+                Private::Curve25519(Box::new(curve25519::PrivateKey::from_pkcs8(does, bytes)?))
+            }
+        }))
     }
 
     /// Shows that the key works, by using both halves once. Costs one public and one private operation and, for
@@ -72,18 +70,29 @@ impl PrivateKey {
                 }
                 Ok(())
             }
-            // aws-lc compares the halves of an EC key whenever it parses one.
-            Private::P256(key) => key.public().map(drop),
+            // The halves of these are compared whenever one is parsed.
+            Private::Ec(_) | Private::Curve25519(_) => self.public().map(drop),
         }
     }
 
-    /// Its algorithm: RSA or EC.
+    fn kind(&self) -> Kind {
+        match &self.0 {
+            Private::Rsa(_) => Kind::Rsa,
+            Private::Ec(key) => Kind::Ec(key.curve()),
+            Private::Curve25519(key) => Kind::Curve25519(key.does()),
+        }
+    }
+
+    /// Its algorithm: RSA, EC or Ed25519.
     #[must_use]
     pub fn algorithm(&self) -> CryptographicAlgorithm {
-        match &self.0 {
-            Private::Rsa(_) => CryptographicAlgorithm::Rsa,
-            Private::P256(_) => CryptographicAlgorithm::Ec,
-        }
+        self.kind().algorithm()
+    }
+
+    /// Its curve, of a key that has one to name.
+    #[must_use]
+    pub fn curve(&self) -> Option<RecommendedCurve> {
+        self.kind().curve()
     }
 
     /// Its length in bits.
@@ -91,7 +100,8 @@ impl PrivateKey {
     pub fn bits(&self) -> usize {
         match &self.0 {
             Private::Rsa(key) => key.bits(),
-            Private::P256(_) => 256,
+            Private::Ec(key) => key.curve().bits(),
+            Private::Curve25519(_) => 256,
         }
     }
 
@@ -102,7 +112,8 @@ impl PrivateKey {
     pub fn public(&self) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
             Private::Rsa(key) => key.public(),
-            Private::P256(key) => key.public(),
+            Private::Ec(key) => key.public(),
+            Private::Curve25519(key) => key.public(),
         }
     }
 
@@ -114,7 +125,7 @@ impl PrivateKey {
     pub fn decrypt(&self, oaep: &Oaep, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
         match &self.0 {
             Private::Rsa(key) => key.decrypt(oaep, ciphertext),
-            Private::P256(_) => Err(wrong_algorithm("Decrypt", "RSA", "EC")),
+            _ => Err(wrong_algorithm("Decrypt", "RSA", self.kind().name())),
         }
     }
 
@@ -125,30 +136,44 @@ impl PrivateKey {
     pub fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Secret, CryptoError> {
         match &self.0 {
             Private::Rsa(key) => key.decrypt_pkcs1(ciphertext),
-            Private::P256(_) => Err(wrong_algorithm("Decrypt", "RSA", "EC")),
+            _ => Err(wrong_algorithm("Decrypt", "RSA", self.kind().name())),
         }
     }
 
-    /// Signs the digest of what is to be signed.
+    /// Signs what [`Message::finish`](super::signature::Message::finish) gives: the digest of the data, or for Ed25519 the
+    /// data.
     ///
     /// # Errors
     /// [`CryptoError::Unsupported`] for a hash that the scheme does not take here, [`CryptoError::KeyRejected`] for a
-    /// digest of another length.
+    /// digest of another length, [`CryptoError::WrongAlgorithm`] for a scheme of another kind of key.
     pub fn sign(&self, scheme: &Scheme, digest: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
             Private::Rsa(key) => key.sign(scheme, digest),
-            Private::P256(key) => key.sign(scheme.hash(), digest),
+            Private::Ec(key) => key.sign(scheme.ecdsa_hash()?, digest),
+            Private::Curve25519(key) => {
+                scheme.check_ed25519()?;
+                key.sign(digest)
+            }
         }
     }
 
-    /// The secret that this key and a peer's public key share, by ECDH: 32 bytes for P-256.
+    /// The secret that this key and a peer's public key share, by ECDH: as long as a coordinate of their curve.
     ///
     /// # Errors
-    /// [`CryptoError::WrongAlgorithm`] unless both keys are EC.
+    /// [`CryptoError::WrongAlgorithm`] for keys that agree on nothing, [`CryptoError::KeyRejected`] for a peer on another
+    /// curve.
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret, CryptoError> {
         match (&self.0, &peer.0) {
-            (Private::P256(key), Public::P256(peer)) => key.agree(peer),
-            _ => Err(wrong_algorithm("a key agreement", "EC", "RSA")),
+            (Private::Ec(key), Public::Ec(peer)) => key.agree(peer),
+            (Private::Curve25519(key), Public::Curve25519(peer)) => key.agree(peer),
+            (Private::Rsa(_), _) | (_, Public::Rsa(_)) => {
+                Err(wrong_algorithm("a key agreement", "EC", "RSA"))
+            }
+            _ => Err(CryptoError::KeyRejected {
+                what: "the peer's public key",
+                why: "it is on another curve than the private key",
+                hint: "both keys of an agreement are on one curve",
+            }),
         }
     }
 }
@@ -164,7 +189,8 @@ pub struct PublicKey(Public);
 
 enum Public {
     Rsa(Box<RsaPublicKey>),
-    P256(EcPublicKey),
+    Ec(EcPublicKey),
+    Curve25519(curve25519::PublicKey),
 }
 
 impl PublicKey {
@@ -174,16 +200,11 @@ impl PublicKey {
     /// [`CryptoError::KeyRejected`], [`CryptoError::TooLong`], or [`CryptoError::Unsupported`] for an algorithm or
     /// curve that is not offered here.
     pub fn from_spki(spki: &[u8]) -> Result<Self, CryptoError> {
-        let bytes = within_limit("the public key", spki)?;
-        let info = SubjectPublicKeyInfoRef::try_from(bytes).map_err(|_| CryptoError::KeyRejected {
-            what: "the public key",
-            why: "it is not SubjectPublicKeyInfo DER",
-            hint: "convert it with `openssl pkey -pubin -pubout -outform DER`",
-        })?;
-        match kind(&info.algorithm)? {
-            Kind::Rsa => Ok(Self(Public::Rsa(Box::new(RsaPublicKey::from_spki(bytes)?)))),
-            Kind::P256 => Ok(Self(Public::P256(EcPublicKey::from_spki(bytes)?))),
-        }
+        Ok(Self(match kind_of_public(spki)? {
+            Kind::Rsa => Public::Rsa(Box::new(RsaPublicKey::from_spki(spki)?)),
+            Kind::Ec(curve) => Public::Ec(EcPublicKey::from_spki(curve, spki)?),
+            Kind::Curve25519(does) => Public::Curve25519(curve25519::PublicKey::from_spki(does, spki)?),
+        }))
     }
 
     /// The same of bytes that came where secrets may stand.
@@ -194,13 +215,24 @@ impl PublicKey {
         Self::from_spki(spki.expose())
     }
 
-    /// Its algorithm: RSA or EC.
+    fn kind(&self) -> Kind {
+        match &self.0 {
+            Public::Rsa(_) => Kind::Rsa,
+            Public::Ec(key) => Kind::Ec(key.curve()),
+            Public::Curve25519(key) => Kind::Curve25519(key.does()),
+        }
+    }
+
+    /// Its algorithm: RSA, EC or Ed25519.
     #[must_use]
     pub fn algorithm(&self) -> CryptographicAlgorithm {
-        match &self.0 {
-            Public::Rsa(_) => CryptographicAlgorithm::Rsa,
-            Public::P256(_) => CryptographicAlgorithm::Ec,
-        }
+        self.kind().algorithm()
+    }
+
+    /// Its curve, of a key that has one to name.
+    #[must_use]
+    pub fn curve(&self) -> Option<RecommendedCurve> {
+        self.kind().curve()
     }
 
     /// Its length in bits.
@@ -208,7 +240,8 @@ impl PublicKey {
     pub fn bits(&self) -> usize {
         match &self.0 {
             Public::Rsa(key) => key.bits(),
-            Public::P256(_) => 256,
+            Public::Ec(key) => key.curve().bits(),
+            Public::Curve25519(_) => 256,
         }
     }
 
@@ -219,7 +252,7 @@ impl PublicKey {
     pub fn encrypt(&self, oaep: &Oaep, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
             Public::Rsa(key) => key.encrypt(oaep, plaintext),
-            Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
+            _ => Err(wrong_algorithm("Encrypt", "RSA", self.kind().name())),
         }
     }
 
@@ -230,7 +263,7 @@ impl PublicKey {
     pub fn encrypt_pkcs1(&self, plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         match &self.0 {
             Public::Rsa(key) => key.encrypt_pkcs1(plaintext),
-            Public::P256(_) => Err(wrong_algorithm("Encrypt", "RSA", "EC")),
+            _ => Err(wrong_algorithm("Encrypt", "RSA", self.kind().name())),
         }
     }
 
@@ -241,7 +274,11 @@ impl PublicKey {
     pub fn verify(&self, scheme: &Scheme, digest: &[u8], signature: &[u8]) -> Result<bool, CryptoError> {
         match &self.0 {
             Public::Rsa(key) => key.verify(scheme, digest, signature),
-            Public::P256(key) => key.verify(scheme.hash(), digest, signature),
+            Public::Ec(key) => key.verify(scheme.ecdsa_hash()?, digest, signature),
+            Public::Curve25519(key) => {
+                scheme.check_ed25519()?;
+                key.verify(digest, signature)
+            }
         }
     }
 }
@@ -260,27 +297,80 @@ pub(super) fn within_limit<'a>(what: &'static str, bytes: &'a [u8]) -> Result<&'
     Ok(bytes)
 }
 
-enum Kind {
+/// What kind a key is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
     Rsa,
-    P256,
+    Ec(Curve),
+    Curve25519(Use),
+}
+
+impl Kind {
+    pub(super) fn algorithm(self) -> CryptographicAlgorithm {
+        match self {
+            Self::Rsa => CryptographicAlgorithm::Rsa,
+            Self::Ec(_) => CryptographicAlgorithm::Ec,
+            Self::Curve25519(does) => does.algorithm(),
+        }
+    }
+
+    /// Ed25519 says it by its name.
+    pub(super) fn curve(self) -> Option<RecommendedCurve> {
+        match self {
+            Self::Rsa | Self::Curve25519(Use::Sign) => None,
+            Self::Ec(curve) => Some(curve.recommended()),
+            Self::Curve25519(Use::Agree) => Some(RecommendedCurve::Curve25519),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rsa => "RSA",
+            Self::Ec(_) => "EC",
+            Self::Curve25519(Use::Sign) => "Ed25519",
+            Self::Curve25519(Use::Agree) => "X25519",
+        }
+    }
+}
+
+/// What kind a private key in PKCS#8 is.
+pub(super) fn kind_of_private(pkcs8: &Secret) -> Result<Kind, CryptoError> {
+    let bytes = within_limit("the private key", pkcs8.expose())?;
+    let info = PrivateKeyInfoRef::try_from(bytes).map_err(|_| CryptoError::KeyRejected {
+        what: "the private key",
+        why: "it is not PKCS#8 DER",
+        hint: "convert it with `openssl pkcs8 -topk8 -nocrypt -outform DER`",
+    })?;
+    kind(&info.algorithm)
+}
+
+/// What kind a public key in `SubjectPublicKeyInfo` is.
+pub(super) fn kind_of_public(spki: &[u8]) -> Result<Kind, CryptoError> {
+    let bytes = within_limit("the public key", spki)?;
+    let info = SubjectPublicKeyInfoRef::try_from(bytes).map_err(|_| CryptoError::KeyRejected {
+        what: "the public key",
+        why: "it is not SubjectPublicKeyInfo DER",
+        hint: "convert it with `openssl pkey -pubin -pubout -outform DER`",
+    })?;
+    kind(&info.algorithm)
 }
 
 /// A curve is taken by its name only: aws-lc also takes explicit parameters, which have been used for forgeries
 /// (CVE-2020-0601) and by nobody else.
 fn kind(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Kind, CryptoError> {
-    match (algorithm.oid, algorithm.parameters_oid()) {
-        (RSA_OID, _) => Ok(Kind::Rsa),
-        (EC_OID, Ok(P256_OID)) => Ok(Kind::P256),
-        (EC_OID, curve) => Err(CryptoError::Unsupported {
-            what: "the key's curve",
-            asked: curve.map_or_else(|_| "(not named by an OID)".to_owned(), |oid| oid.to_string()),
-            supported: format!("P-256 ({P256_OID})"),
-        }),
-        (other, _) => Err(CryptoError::Unsupported {
-            what: "the key's algorithm",
-            asked: other.to_string(),
-            supported: format!("RSA ({RSA_OID}), or EC ({EC_OID}) on P-256"),
-        }),
+    let unsupported =
+        |what, asked| CryptoError::Unsupported { what, asked, supported: SUPPORTED_KEYS.to_owned() };
+    match algorithm.oid {
+        RSA_OID => Ok(Kind::Rsa),
+        EC_OID => match algorithm.parameters_oid() {
+            Ok(curve) => Curve::of_oid(curve)
+                .map(Kind::Ec)
+                .ok_or_else(|| unsupported("the key's curve", curve.to_string())),
+            Err(_) => Err(unsupported("the key's curve", "(not named by an OID)".to_owned())),
+        },
+        other => Use::of_oid(other)
+            .map(Kind::Curve25519)
+            .ok_or_else(|| unsupported("the key's algorithm", other.to_string())),
     }
 }
 

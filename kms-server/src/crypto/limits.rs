@@ -29,7 +29,7 @@ pub const WAITING_JOBS: usize = 16 * 1024;
 /// Crypto workers, at most: more than the cores of any machine in sight only cost memory.
 pub const WORKERS: usize = 512;
 
-/// The longest stream that is authenticated as a whole, in bytes: it is held until its end.
+/// The longest stream that is authenticated, or signed by Ed25519, as a whole, in bytes: it is held until its end.
 pub const SEALED_STREAM_BYTES: usize = 4 * 1024 * 1024;
 
 /// The longest key that is derived, in bytes: none in use is longer, and each takes another round of the work.

@@ -1,8 +1,8 @@
 //! Cryptography with private keys: the only place where they exist in the clear.
 //!
 //! Key material enters and leaves as a [`Secret`] in PKCS#8 DER; public keys are SubjectPublicKeyInfo DER. The work
-//! is done by aws-lc-rs. The `rsa` crate converts structures and decrypts OAEP whose mask hash is not its hash, which
-//! aws-lc-rs lacks.
+//! is done by aws-lc-rs. Crates of the RustCrypto project convert structures and do what aws-lc-rs lacks: OAEP whose mask
+//! hash is not its hash, PSS with any salt, ECDSA with another hash than the curve's own, ECDH on secp256k1.
 //!
 //! What is zeroized: every `Secret`, every buffer of this module, and all memory that aws-lc frees (its allocator
 //! cleanses on free). What is not, because the crates do not: temporary numbers inside the `rsa` crate while it parses
@@ -18,6 +18,7 @@
 mod aead;
 pub mod cache;
 pub mod cipher;
+mod curve25519;
 pub mod derive;
 mod ec;
 pub mod format;
@@ -64,6 +65,10 @@ pub type Allocator = ZeroAlloc<MiMalloc>;
 /// Zeroizes what is freed. Below that mimalloc: the store makes and frees small pieces by the million, which the C library's
 /// allocator scatters.
 pub const ALLOCATOR: Allocator = ZeroAlloc(MiMalloc);
+
+/// The kinds of asymmetric key that work here, for whoever brings another.
+const SUPPORTED_KEYS: &str =
+    "RSA of 2048 to 8192 bits, EC on P-256, P-384, P-521 or secp256k1, Ed25519 or X25519";
 
 /// Why key work was not done.
 ///

@@ -20,6 +20,7 @@ use rsa::traits::PublicKeyParts;
 use sha1::Sha1;
 use sha2::digest::{Digest, FixedOutputReset};
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
+use sha3::{Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 use zeroize::Zeroizing;
 
 use super::CryptoError;
@@ -402,7 +403,13 @@ fn by_signing_hash<W: ByHash>(scheme: &Scheme, work: &W) -> Result<W::Output, Cr
         HashingAlgorithm::Sha256 => work.run::<Sha256>(),
         HashingAlgorithm::Sha384 => work.run::<Sha384>(),
         HashingAlgorithm::Sha512 => work.run::<Sha512>(),
-        other => Err(unsupported("Hashing Algorithm", &other, "SHA-1, SHA-224, SHA-256, SHA-384 or SHA-512")),
+        HashingAlgorithm::Sha512_224 => work.run::<Sha512_224>(),
+        HashingAlgorithm::Sha512_256 => work.run::<Sha512_256>(),
+        HashingAlgorithm::Sha3_224 => work.run::<Sha3_224>(),
+        HashingAlgorithm::Sha3_256 => work.run::<Sha3_256>(),
+        HashingAlgorithm::Sha3_384 => work.run::<Sha3_384>(),
+        HashingAlgorithm::Sha3_512 => work.run::<Sha3_512>(),
+        other => Err(unsupported("Hashing Algorithm", &other, "SHA-1, a SHA-2 or a SHA-3")),
     }
 }
 

@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use p256::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
+use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
 use rsa::rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest as _, Sha256};
 
@@ -39,16 +39,8 @@ impl Source {
 
 fn pair(spec: KeySpec, stream: &mut Stream) -> Result<KeyPair, CryptoError> {
     let failed = || CryptoError::Library("a pair could not be made from its seed");
-    if spec == KeySpec::P256 {
-        loop {
-            let mut scalar = [0; 32];
-            stream.fill(&mut scalar);
-            // One in four billion is no scalar of the curve.
-            let Ok(key) = p256::SecretKey::from_slice(&scalar) else { continue };
-            let private = key.to_pkcs8_der().map_err(|_| failed())?;
-            let public = key.public_key().to_public_key_der().map_err(|_| failed())?;
-            return Ok(KeyPair { private: Secret::from(private.as_bytes()), public: public.into_vec() });
-        }
+    if let Some(pair) = spec.pair_of(|bytes| stream.fill(bytes)) {
+        return pair;
     }
     let bits = usize::try_from(spec.bits()).map_err(|_| failed())?;
     let key = rsa::PrivateKey::new(stream, bits).map_err(|_| failed())?;

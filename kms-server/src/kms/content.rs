@@ -83,8 +83,8 @@ fn take_key(block: KeyBlock, object_type: ObjectType) -> Result<Taken, Refusal> 
     };
     let content = match object_type {
         ObjectType::SymmetricKey => symmetric_content(block.key_format_type, material)?,
-        ObjectType::PublicKey => public_content(block.key_format_type, material)?,
-        _ => private_content(block.key_format_type, material)?,
+        ObjectType::PublicKey => public_content(&block, material)?,
+        _ => private_content(&block, material)?,
     };
     let Some((content, follows)) = content else { return take_whole(made(block)) };
     check_kind(&stated, &follows)?;
@@ -115,7 +115,8 @@ fn stated_in(block: &KeyBlock) -> Vec<Attribute> {
 fn check_kind(stated: &[Attribute], follows: &[Attribute]) -> Result<(), Refusal> {
     let family = |algorithm: &Attribute| match algorithm {
         Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Rsa) => 0,
-        _ => 1,
+        Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Ed25519) => 1,
+        _ => 2,
     };
     for attribute in follows.iter().filter(|one| one.kind() == AttributeKind::CryptographicAlgorithm) {
         let differs = |other: &&Attribute| {
@@ -152,7 +153,8 @@ fn symmetric_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Kn
     Ok(Some((Content::Key(bytes), vec![Attribute::CryptographicLength(length)])))
 }
 
-fn public_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Known, Refusal> {
+fn public_content(block: &KeyBlock, material: &KeyMaterial) -> Result<Known, Refusal> {
+    let format = block.key_format_type;
     let spki = match (format, material) {
         (KeyFormatType::X509, KeyMaterial::Bytes(bytes)) => bytes.expose().to_vec(),
         (KeyFormatType::Pkcs1, KeyMaterial::Bytes(bytes)) => format::pkcs1_to_spki(bytes.expose())?,
@@ -165,8 +167,12 @@ fn public_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Known
                 };
                 format::rsa_public_from_parts(&parts)?
             }
-            TransparentKey::EcPublic(key) if key.recommended_curve == RecommendedCurve::P256 => {
-                format::ec_public_from_point(&key.q_string.0)?
+            TransparentKey::EcPublic(key) => {
+                let (algorithm, curve) = (block.cryptographic_algorithm, key.recommended_curve);
+                match format::ec_public_from_point(algorithm, curve, &key.q_string.0)? {
+                    Some(spki) => spki,
+                    None => return Ok(None),
+                }
             }
             _ => return Ok(None),
         },
@@ -177,14 +183,15 @@ fn public_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Known
     };
     Ok(match usable(PublicKey::from_spki(&spki), format::spki_to_pkcs1(&spki).is_ok())? {
         Some(key) => {
-            let attributes = kind_of(key.algorithm(), key.bits());
+            let attributes = kind_of(key.algorithm(), key.bits(), key.curve());
             Some((Content::Public(spki), attributes))
         }
         None => None,
     })
 }
 
-fn private_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Known, Refusal> {
+fn private_content(block: &KeyBlock, material: &KeyMaterial) -> Result<Known, Refusal> {
+    let format = block.key_format_type;
     let pkcs8 = match (format, material) {
         (KeyFormatType::Pkcs8, KeyMaterial::Bytes(bytes)) => Secret::from(bytes.expose()),
         (KeyFormatType::Pkcs1, KeyMaterial::Bytes(bytes)) => format::pkcs1_to_pkcs8(bytes)?,
@@ -199,8 +206,12 @@ fn private_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Know
                 Ok(pkcs8) => pkcs8,
                 Err(_) => return Ok(None),
             },
-            TransparentKey::EcPrivate(key) if key.recommended_curve == RecommendedCurve::P256 => {
-                format::ec_private_from_scalar(&secret_of(&key.d))?
+            TransparentKey::EcPrivate(key) => {
+                let (algorithm, curve) = (block.cryptographic_algorithm, key.recommended_curve);
+                match format::ec_private_from_scalar(algorithm, curve, &secret_of(&key.d))? {
+                    Some(pkcs8) => pkcs8,
+                    None => return Ok(None),
+                }
             }
             _ => return Ok(None),
         },
@@ -213,7 +224,7 @@ fn private_content(format: KeyFormatType, material: &KeyMaterial) -> Result<Know
         return Ok(None);
     };
     key.prove()?;
-    Ok(Some((Content::Key(pkcs8), kind_of(key.algorithm(), key.bits()))))
+    Ok(Some((Content::Key(pkcs8), kind_of(key.algorithm(), key.bits(), key.curve()))))
 }
 
 fn rsa_private(key: &TransparentRsaPrivateKey) -> Result<Secret, CryptoError> {
@@ -242,16 +253,20 @@ fn usable<K>(parsed: Result<K, CryptoError>, is_sound_rsa: bool) -> Result<Optio
     }
 }
 
-fn kind_of(algorithm: CryptographicAlgorithm, bits: usize) -> Vec<Attribute> {
+fn kind_of(
+    algorithm: CryptographicAlgorithm,
+    bits: usize,
+    curve: Option<RecommendedCurve>,
+) -> Vec<Attribute> {
     let length = i32::try_from(bits).unwrap_or(i32::MAX);
     let mut attributes =
         vec![Attribute::CryptographicAlgorithm(algorithm), Attribute::CryptographicLength(length)];
-    if algorithm != CryptographicAlgorithm::Rsa {
-        attributes.push(Attribute::CryptographicDomainParameters(CryptographicDomainParameters {
+    attributes.extend(curve.map(|curve| {
+        Attribute::CryptographicDomainParameters(CryptographicDomainParameters {
             qlength: None,
-            recommended_curve: Some(RecommendedCurve::P256),
-        }));
-    }
+            recommended_curve: Some(curve),
+        })
+    }));
     attributes
 }
 
@@ -422,19 +437,20 @@ fn in_format(object: &Object, material: &Secret, wanted: KeyFormatType) -> Resul
             Format::TransparentEcPrivateKey
             | Format::TransparentEcdsaPrivateKey
             | Format::TransparentEcdhPrivateKey,
-        ) if !rsa => TransparentKey::EcPrivate(TransparentEcPrivateKey {
-            recommended_curve: RecommendedCurve::P256,
-            d: BigInteger::from_magnitude(format::ec_private_scalar(material)?.expose()),
-        }),
+        ) if !rsa => {
+            let (recommended_curve, d) = format::ec_private_scalar(material)?;
+            let d = BigInteger::from_magnitude(d.expose());
+            TransparentKey::EcPrivate(TransparentEcPrivateKey { recommended_curve, d })
+        }
         (
             ObjectType::PublicKey,
             Format::TransparentEcPublicKey
             | Format::TransparentEcdsaPublicKey
             | Format::TransparentEcdhPublicKey,
-        ) if !rsa => TransparentKey::EcPublic(TransparentEcPublicKey {
-            recommended_curve: RecommendedCurve::P256,
-            q_string: Bytes(format::ec_public_point(material.expose())?),
-        }),
+        ) if !rsa => {
+            let (recommended_curve, point) = format::ec_public_point(material.expose())?;
+            TransparentKey::EcPublic(TransparentEcPublicKey { recommended_curve, q_string: Bytes(point) })
+        }
         _ => return Ok(KeyMaterial::Bytes(bytes_in(object, material, wanted)?)),
     };
     Ok(key.to_material())
@@ -448,7 +464,9 @@ pub(super) fn bytes_in(object: &Object, material: &Secret, wanted: KeyFormatType
         (ObjectType::SymmetricKey, KeyFormatType::Raw) => copy(),
         (ObjectType::PrivateKey, KeyFormatType::Pkcs8) => copy(),
         (ObjectType::PrivateKey, KeyFormatType::Pkcs1) if rsa => Ok(format::pkcs8_to_pkcs1(material)?),
-        (ObjectType::PrivateKey, KeyFormatType::EcPrivateKey) if !rsa => Ok(format::pkcs8_to_sec1(material)?),
+        (ObjectType::PrivateKey, KeyFormatType::EcPrivateKey) if object.is_of_sec1() => {
+            Ok(format::pkcs8_to_sec1(material)?)
+        }
         (ObjectType::PublicKey, KeyFormatType::X509) => copy(),
         (ObjectType::PublicKey, KeyFormatType::Pkcs1) if rsa => {
             Ok(Secret::new(format::spki_to_pkcs1(material.expose())?))

@@ -115,11 +115,28 @@ fn merge(object: &mut Object, follows: &[Attribute]) -> Result<(), Refusal> {
                     format!("the {} stated is not that of the object", kind.name()),
                 ));
             }
+            (AttributeKind::CryptographicDomainParameters, Some(stated))
+                if is_other_curve(stated, attribute) =>
+            {
+                return Err(Refusal::new(
+                    Reason::InvalidField,
+                    "the Recommended Curve stated is not that of the object",
+                ));
+            }
             (_, Some(_)) if !kind.is_multi_valued() => {}
             _ => object.attributes.push(attribute.clone()),
         }
     }
     Ok(())
+}
+
+/// Whether both name a curve, and not the same.
+fn is_other_curve(one: &Attribute, other: &Attribute) -> bool {
+    let curve = |attribute: &Attribute| match attribute {
+        Attribute::CryptographicDomainParameters(parameters) => parameters.recommended_curve,
+        _ => None,
+    };
+    curve(one).zip(curve(other)).is_some_and(|(one, other)| one != other)
 }
 
 /// EC, ECDSA and ECDH are names of one kind of key, and a key may be used for HMAC whatever it was made for.
@@ -148,8 +165,7 @@ pub(super) fn complete(object: &mut Object, taken: &Taken, origin: Origin, now: 
         }));
     }
     if object.algorithm().is_some() && object.object_type != ObjectType::Certificate {
-        let rsa = object.algorithm() == Some(CryptographicAlgorithm::Rsa);
-        object.set_default(Attribute::CryptographicUsageMask(usual_usage(object.object_type, rsa)));
+        object.set_default(Attribute::CryptographicUsageMask(usual_usage(object)));
     }
     if origin == Origin::Here {
         object.set(Attribute::RandomNumberGenerator(generator()));

@@ -200,6 +200,13 @@ impl Object {
         })
     }
 
+    /// Whether it is on a curve whose private keys are encoded as SEC1 has it: all but Curve25519.
+    #[must_use]
+    pub fn is_of_sec1(&self) -> bool {
+        use CryptographicAlgorithm::{Ed25519, Rsa};
+        !matches!(self.algorithm(), Some(Rsa | Ed25519)) && self.curve() != Some(RecommendedCurve::Curve25519)
+    }
+
     /// Its Names.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.attributes.iter().filter_map(|attribute| match attribute {
@@ -272,14 +279,18 @@ impl Object {
     /// The format in which the object is served where the client names none (2.1 section 4.26).
     #[must_use]
     pub fn default_format(&self) -> KeyFormatType {
-        let rsa = self.algorithm() == Some(CryptographicAlgorithm::Rsa);
         let own = self.attributes.iter().find_map(|attribute| match attribute {
             Attribute::KeyFormatType(format) => Some(*format),
             _ => None,
         });
         own.unwrap_or(match self.object_type {
-            ObjectType::PrivateKey | ObjectType::PublicKey if rsa => KeyFormatType::Pkcs1,
-            ObjectType::PrivateKey => KeyFormatType::EcPrivateKey,
+            ObjectType::PrivateKey | ObjectType::PublicKey
+                if self.algorithm() == Some(CryptographicAlgorithm::Rsa) =>
+            {
+                KeyFormatType::Pkcs1
+            }
+            ObjectType::PrivateKey if self.is_of_sec1() => KeyFormatType::EcPrivateKey,
+            ObjectType::PrivateKey => KeyFormatType::Pkcs8,
             ObjectType::PublicKey => KeyFormatType::X509,
             _ => KeyFormatType::Raw,
         })

@@ -5,7 +5,8 @@ use kms_protocol::attribute::{
     RngParameters, write_stored,
 };
 use kms_protocol::enums::{
-    CryptographicAlgorithm, DrbgAlgorithm, HashingAlgorithm, KeyFormatType, ObjectType, RngAlgorithm,
+    CryptographicAlgorithm, DrbgAlgorithm, HashingAlgorithm, KeyFormatType, ObjectType, RecommendedCurve,
+    RngAlgorithm,
 };
 use kms_protocol::ttlv::{Bytes, Interval, Writer};
 use kms_protocol::{DateTime, Version};
@@ -158,9 +159,7 @@ pub fn pair_spec(private: &[Attribute], public: &[Attribute]) -> Result<KeySpec,
 
 /// Fills in what the server knows of a key that it has just made, and its first state.
 pub fn complete(object: &mut Object, spec: KeySpec, digest: [u8; 32], now: DateTime) {
-    let rsa = spec.curve().is_none();
-    let default = if rsa { CryptographicAlgorithm::Rsa } else { CryptographicAlgorithm::Ec };
-    object.set_default(Attribute::CryptographicAlgorithm(default));
+    object.set_default(Attribute::CryptographicAlgorithm(spec.algorithm()));
     object.set_default(Attribute::CryptographicLength(spec.bits()));
     if let Some(curve) = spec.curve() {
         object.set(Attribute::CryptographicDomainParameters(CryptographicDomainParameters {
@@ -168,7 +167,7 @@ pub fn complete(object: &mut Object, spec: KeySpec, digest: [u8; 32], now: DateT
             recommended_curve: Some(curve),
         }));
     }
-    object.set_default(Attribute::CryptographicUsageMask(usual_usage(object.object_type, rsa)));
+    object.set_default(Attribute::CryptographicUsageMask(usual_usage(object)));
     let format = object.default_format();
     describe_material(object, format, digest);
     let stated = object.attributes.clone();
@@ -212,13 +211,21 @@ pub fn generator() -> RngParameters {
 }
 
 /// What a key may do where the client does not say.
-pub(super) fn usual_usage(object_type: ObjectType, rsa: bool) -> CryptographicUsageMask {
+pub(super) fn usual_usage(object: &Object) -> CryptographicUsageMask {
     use CryptographicUsageMask as Mask;
-    match (object_type, rsa) {
-        (ObjectType::SymmetricKey | ObjectType::SecretData | ObjectType::SplitKey, _) => Mask::default(),
-        (ObjectType::PrivateKey, true) => Mask::DECRYPT.with(Mask::UNWRAP_KEY).with(Mask::SIGN),
-        (ObjectType::PrivateKey, false) => Mask::SIGN.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
-        (_, true) => Mask::ENCRYPT.with(Mask::WRAP_KEY).with(Mask::VERIFY),
-        (_, false) => Mask::VERIFY.with(Mask::KEY_AGREEMENT).with(Mask::DERIVE_KEY),
+    let agrees = Mask::KEY_AGREEMENT.with(Mask::DERIVE_KEY);
+    let (of_private, of_public) = match object.algorithm() {
+        Some(CryptographicAlgorithm::Rsa) => (
+            Mask::DECRYPT.with(Mask::UNWRAP_KEY).with(Mask::SIGN),
+            Mask::ENCRYPT.with(Mask::WRAP_KEY).with(Mask::VERIFY),
+        ),
+        Some(CryptographicAlgorithm::Ed25519) => (Mask::SIGN, Mask::VERIFY),
+        _ if object.curve() == Some(RecommendedCurve::Curve25519) => (agrees, agrees),
+        _ => (Mask::SIGN.with(agrees), Mask::VERIFY.with(agrees)),
+    };
+    match object.object_type {
+        ObjectType::SymmetricKey | ObjectType::SecretData | ObjectType::SplitKey => Mask::default(),
+        ObjectType::PrivateKey => of_private,
+        _ => of_public,
     }
 }

@@ -2,7 +2,7 @@
 
 use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, Attributes};
-use kms_protocol::enums::{LinkType, ObjectType};
+use kms_protocol::enums::{CryptographicAlgorithm, LinkType, ObjectType};
 use kms_protocol::ttlv::Bytes;
 
 use super::model::{Material, Object};
@@ -28,6 +28,12 @@ impl Kms {
         let private = requested(common, private)?;
         let public = requested(common, public)?;
         let spec = pair_spec(&private, &public)?;
+        if matches!(spec, KeySpec::Ed25519 | KeySpec::X25519) && !context.version.is_2x() {
+            return Err(Refusal::new(
+                Reason::UnsupportedParameters,
+                format!("{spec} came with KMIP 2.0: ask in that version, or for P-256"),
+            ));
+        }
         let mut pair = Pair {
             private: Object::new(new_id(now), owner, ObjectType::PrivateKey, private),
             public: Object::new(new_id(now), owner, ObjectType::PublicKey, public),
@@ -122,11 +128,14 @@ impl Kms {
     /// of their default formats.
     pub(super) fn fill(&self, pair: &mut Pair, spec: KeySpec) -> Result<(Secret, [[u8; 32]; 2]), Refusal> {
         let KeyPair { private, public } = self.pool.take(spec)?;
-        let digests = match spec.curve() {
-            None => {
+        let digests = match spec.algorithm() {
+            CryptographicAlgorithm::Rsa => {
                 [sha256(format::pkcs8_to_pkcs1(&private)?.expose()), sha256(&format::spki_to_pkcs1(&public)?)]
             }
-            Some(_) => [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)],
+            _ if pair.private.is_of_sec1() => {
+                [sha256(format::pkcs8_to_sec1(&private)?.expose()), sha256(&public)]
+            }
+            _ => [sha256(private.expose()), sha256(&public)],
         };
         pair.public.material = Some(Material::Public(Bytes(public)));
         Ok((private, digests))

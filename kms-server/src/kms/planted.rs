@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use kms_protocol::DateTime;
-use kms_protocol::attribute::{Attribute, CustomAttribute, Name, RevocationReason};
-use kms_protocol::enums::{CryptographicAlgorithm, LinkType, ObjectType, RevocationReasonCode, State};
+use kms_protocol::attribute::{
+    Attribute, CryptographicDomainParameters, CustomAttribute, Name, RevocationReason,
+};
+use kms_protocol::enums::{LinkType, ObjectType, RevocationReasonCode, State};
 use kms_protocol::ttlv::{Interval, RawValue};
 
 use super::model::Object;
@@ -214,9 +216,12 @@ fn fresh(planted: &Planted, generation: &Generation, is_first: bool) -> Pair {
     let half = |id: &str, object_type, name: &Option<String>| {
         let mut attributes = Vec::new();
         if is_first {
-            attributes.push(Attribute::CryptographicAlgorithm(match planted.spec.curve() {
-                None => CryptographicAlgorithm::Rsa,
-                Some(_) => CryptographicAlgorithm::Ec,
+            attributes.push(Attribute::CryptographicAlgorithm(planted.spec.algorithm()));
+            attributes.extend(planted.spec.curve().map(|curve| {
+                Attribute::CryptographicDomainParameters(CryptographicDomainParameters {
+                    qlength: None,
+                    recommended_curve: Some(curve),
+                })
             }));
             attributes.push(Attribute::CryptographicLength(planted.spec.bits()));
             attributes.extend(name.iter().map(|name| Attribute::Name(Name::text(name))));

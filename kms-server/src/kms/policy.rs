@@ -105,7 +105,7 @@ pub enum Algorithm {
     /// RSA.
     #[serde(rename = "RSA")]
     Rsa,
-    /// Elliptic curves.
+    /// Elliptic curves, Ed25519 among them.
     #[serde(rename = "EC")]
     Ec,
 }
@@ -125,6 +125,21 @@ pub enum Pairs {
     /// The curve P-256.
     #[serde(rename = "P-256")]
     P256,
+    /// The curve P-384.
+    #[serde(rename = "P-384")]
+    P384,
+    /// The curve P-521.
+    #[serde(rename = "P-521")]
+    P521,
+    /// The curve secp256k1.
+    #[serde(rename = "secp256k1")]
+    Secp256k1,
+    /// Ed25519.
+    #[serde(rename = "Ed25519")]
+    Ed25519,
+    /// X25519.
+    #[serde(rename = "X25519")]
+    X25519,
 }
 
 impl Pairs {
@@ -133,7 +148,7 @@ impl Pairs {
     pub fn algorithm(self) -> Algorithm {
         match self {
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => Algorithm::Rsa,
-            Self::P256 => Algorithm::Ec,
+            _ => Algorithm::Ec,
         }
     }
 
@@ -145,6 +160,11 @@ impl Pairs {
             Self::Rsa3072 => "RSA-3072",
             Self::Rsa4096 => "RSA-4096",
             Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+            Self::Secp256k1 => "secp256k1",
+            Self::Ed25519 => "Ed25519",
+            Self::X25519 => "X25519",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::refusal::{Reason, Refusal};
 use super::{Context, Kms};
 use crate::crypto::hash::Hasher;
 use crate::crypto::mac::Coder;
-use crate::crypto::signature::Scheme;
+use crate::crypto::signature::{Message, Scheme};
 use crate::crypto::{Stream, cipher};
 use crate::limits;
 
@@ -39,7 +39,7 @@ pub(super) enum Work {
     /// MAC, or MAC Verify with the code that it stated.
     Code(Coder, Option<Bytes>),
     /// Sign, or Signature Verify with the signature that it stated.
-    Signature(Hasher, Scheme, Option<Bytes>),
+    Signature(Message, Scheme, Option<Bytes>),
 }
 
 /// Where a request stands in its stream.

@@ -14,6 +14,7 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod curves;
 mod keeping;
 mod later;
 mod messages;

@@ -24,7 +24,7 @@ pub fn of_private_key(name: &str, pkcs8: &Secret) -> Vec<Needle> {
             ("d mod (q - 1)", parts.prime_exponent_q),
             ("1/q mod p", parts.crt_coefficient),
         ],
-        Err(_) => vec![("the scalar", format::ec_private_scalar(pkcs8).unwrap())],
+        Err(_) => vec![("the scalar", format::ec_private_scalar(pkcs8).unwrap().1)],
     };
     let dressed =
         |(what, number): &(&str, Secret)| in_every_dress(&format!("{what} of {name}"), number.expose());

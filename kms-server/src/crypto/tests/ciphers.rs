@@ -382,14 +382,28 @@ fn nist_800_108_is_what_another_library_makes_of_it() {
 fn what_a_private_key_signs_its_public_half_verifies() {
     let digest = |hash| hash::digest(hash, b"message").unwrap();
     let rsa = super::rsa_2048();
-    let ec = generate(crate::crypto::KeySpec::P256).unwrap();
+    let ec = |spec| generate(spec).unwrap();
+    use crate::crypto::KeySpec;
+    let (p256, p384, p521, k256) =
+        (ec(KeySpec::P256), ec(KeySpec::P384), ec(KeySpec::P521), ec(KeySpec::Secp256k1));
     for (pair, algorithm, padding, hash, salt) in [
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha256, None),
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha256, Some(222)),
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha1, Some(0)),
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pkcs1V1_5), Hash::Sha512, None),
         (rsa, Algorithm::Rsa, Some(PaddingMethod::Pkcs1V1_5), Hash::Sha224, None),
-        (&ec, Algorithm::Ecdsa, None, Hash::Sha256, None),
+        (rsa, Algorithm::Rsa, Some(PaddingMethod::Pkcs1V1_5), Hash::Sha3_256, None),
+        (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha3_512, None),
+        (rsa, Algorithm::Rsa, Some(PaddingMethod::Pss), Hash::Sha512_256, None),
+        (&p256, Algorithm::Ecdsa, None, Hash::Sha256, None),
+        (&p256, Algorithm::Ecdsa, None, Hash::Sha512, None),
+        (&p256, Algorithm::Ecdsa, None, Hash::Sha1, None),
+        (&p384, Algorithm::Ecdsa, None, Hash::Sha384, None),
+        (&p384, Algorithm::Ecdsa, None, Hash::Sha256, None),
+        (&p521, Algorithm::Ecdsa, None, Hash::Sha512, None),
+        (&p521, Algorithm::Ecdsa, None, Hash::Sha256, None),
+        (&k256, Algorithm::Ecdsa, None, Hash::Sha256, None),
+        (&k256, Algorithm::Ecdsa, None, Hash::Sha3_256, None),
     ] {
         let parameters = CryptographicParameters {
             padding_method: padding,
@@ -397,7 +411,7 @@ fn what_a_private_key_signs_its_public_half_verifies() {
             salt_length: salt,
             ..CryptographicParameters::default()
         };
-        let scheme = Scheme::new(algorithm, &parameters).unwrap();
+        let scheme = Scheme::new(algorithm, None, &parameters).unwrap();
         let (private, public) = super::parsed(pair);
         let mut signature = private.sign(&scheme, &digest(hash)).unwrap();
         assert!(public.verify(&scheme, &digest(hash), &signature).unwrap(), "{scheme:?}");
@@ -410,6 +424,59 @@ fn what_a_private_key_signs_its_public_half_verifies() {
     }
 }
 
+/// What this server signs by one library, another verifies, whatever the hash.
+#[test]
+fn aws_lc_verifies_what_is_signed_with_a_hash_that_is_not_the_curves_own() {
+    use crate::crypto::KeySpec;
+    use aws_lc_rs::signature as aws;
+    for (spec, hash, with) in [
+        (KeySpec::P256, Hash::Sha384, &aws::ECDSA_P256_SHA384_ASN1),
+        (KeySpec::P256, Hash::Sha512, &aws::ECDSA_P256_SHA512_ASN1),
+        (KeySpec::P384, Hash::Sha256, &aws::ECDSA_P384_SHA256_ASN1),
+        (KeySpec::P521, Hash::Sha256, &aws::ECDSA_P521_SHA256_ASN1),
+        (KeySpec::P521, Hash::Sha224, &aws::ECDSA_P521_SHA224_ASN1),
+        (KeySpec::Secp256k1, Hash::Sha3_256, &aws::ECDSA_P256K1_SHA3_256_ASN1),
+    ] {
+        let pair = generate(spec).unwrap();
+        let stated = CryptographicParameters { hashing_algorithm: Some(hash), ..parameters(None) };
+        let scheme = Scheme::new(Algorithm::Ec, Some(spec.bits()), &stated).unwrap();
+        let digest = hash::digest(hash, b"message").unwrap();
+        let signature = super::parsed(&pair).0.sign(&scheme, &digest).unwrap();
+        let key = aws::UnparsedPublicKey::new(with, &pair.public);
+        key.verify(b"message", &signature).unwrap_or_else(|_| panic!("{spec} {hash}"));
+    }
+}
+
+/// RFC 8032 section 7.1, test 2.
+#[test]
+fn ed25519_signs_the_message_itself_in_one_and_in_parts() {
+    let private = crate::crypto::format::ec_private_from_scalar(
+        Some(Algorithm::Ed25519),
+        kms_protocol::enums::RecommendedCurve::Curve25519,
+        &secret("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"),
+    );
+    let private = crate::crypto::PrivateKey::from_pkcs8(&private.unwrap().unwrap()).unwrap();
+    let scheme = Scheme::new(private.algorithm(), Some(256), &parameters(None)).unwrap();
+    assert!(!scheme.takes_digest());
+    let mut message = scheme.start().unwrap();
+    message.update(b"").unwrap();
+    message.update(&[0x72]).unwrap();
+    let signature = private.sign(&scheme, &message.finish()).unwrap();
+    assert_eq!(
+        hex::encode(&signature),
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aee\
+         b00d291612bb0c00"
+    );
+    let mut long = scheme.start().unwrap();
+    long.update(&vec![0; 4 * 1024 * 1024]).unwrap();
+    assert!(matches!(long.update(&[0]), Err(CryptoError::TooLong { .. })));
+    let hashed = CryptographicParameters { hashing_algorithm: Some(Hash::Sha512), ..parameters(None) };
+    assert!(matches!(Scheme::new(Algorithm::Ed25519, None, &hashed), Err(CryptoError::Unsupported { .. })));
+    let (agreeing, _) = super::parsed(&generate(crate::crypto::KeySpec::X25519).unwrap());
+    let ecdsa = Scheme::new(Algorithm::Ec, Some(256), &parameters(None)).unwrap();
+    assert!(matches!(agreeing.sign(&ecdsa, &[0; 32]), Err(CryptoError::WrongAlgorithm { .. })));
+}
+
 #[test]
 fn a_scheme_of_another_kind_of_key_or_a_salt_that_does_not_fit_is_refused() {
     let with = |change: fn(&mut CryptographicParameters)| {
@@ -419,17 +486,17 @@ fn a_scheme_of_another_kind_of_key_or_a_salt_that_does_not_fit_is_refused() {
     };
     use kms_protocol::enums::DigitalSignatureAlgorithm as Signature;
     let ecdsa = with(|all| all.digital_signature_algorithm = Some(Signature::EcdsaWithSha256));
-    assert!(matches!(Scheme::new(Algorithm::Rsa, &ecdsa), Err(CryptoError::WrongAlgorithm { .. })));
+    assert!(matches!(Scheme::new(Algorithm::Rsa, None, &ecdsa), Err(CryptoError::WrongAlgorithm { .. })));
     let rsa = with(|all| all.digital_signature_algorithm = Some(Signature::Sha256WithRsaEncryption));
-    assert!(matches!(Scheme::new(Algorithm::Ec, &rsa), Err(CryptoError::WrongAlgorithm { .. })));
+    assert!(matches!(Scheme::new(Algorithm::Ec, None, &rsa), Err(CryptoError::WrongAlgorithm { .. })));
     let negative = with(|all| all.salt_length = Some(-1));
-    assert!(matches!(Scheme::new(Algorithm::Rsa, &negative), Err(CryptoError::Unsupported { .. })));
+    assert!(matches!(Scheme::new(Algorithm::Rsa, None, &negative), Err(CryptoError::Unsupported { .. })));
     let long = with(|all| {
         all.padding_method = Some(PaddingMethod::Pss);
         all.hashing_algorithm = Some(Hash::Sha256);
         all.salt_length = Some(223);
     });
-    let scheme = Scheme::new(Algorithm::Rsa, &long).unwrap();
+    let scheme = Scheme::new(Algorithm::Rsa, None, &long).unwrap();
     let (private, _) = super::parsed(super::rsa_2048());
     assert!(matches!(private.sign(&scheme, &[0; 32]), Err(CryptoError::Unsupported { .. })));
 }

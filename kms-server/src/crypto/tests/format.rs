@@ -1,3 +1,4 @@
+use kms_protocol::enums::{CryptographicAlgorithm, RecommendedCurve};
 use proptest::prelude::*;
 use rsa::BoxedUint;
 use rsa::pkcs8::EncodePrivateKey;
@@ -84,38 +85,84 @@ fn transparent_parts_that_do_not_fit_are_refused() {
     }
 }
 
-#[test]
-fn p256_survives_every_format() {
-    let pair = generate(KeySpec::P256).unwrap();
-    let sec1 = format::pkcs8_to_sec1(&pair.private).unwrap();
-    let back = format::sec1_to_pkcs8(&sec1).unwrap();
-    let scalar = format::ec_private_scalar(&pair.private).unwrap();
-    assert_eq!(scalar.len(), 32);
-    let rebuilt = format::ec_private_from_scalar(&scalar).unwrap();
-    for private in [&back, &rebuilt] {
-        assert_eq!(PrivateKey::from_pkcs8(private).unwrap().public().unwrap(), pair.public);
-    }
+const CURVES: [(KeySpec, RecommendedCurve, usize); 4] = [
+    (KeySpec::P256, RecommendedCurve::P256, 32),
+    (KeySpec::P384, RecommendedCurve::P384, 48),
+    (KeySpec::P521, RecommendedCurve::P521, 66),
+    (KeySpec::Secp256k1, RecommendedCurve::Secp256K1, 32),
+];
 
-    let point = format::ec_public_point(&pair.public).unwrap();
-    assert_eq!((point.len(), point[0]), (65, 4));
-    assert_eq!(format::ec_public_from_point(&point).unwrap(), pair.public);
-    let compressed = [&[2 + (point[64] & 1)], &point[1..33]].concat();
-    assert_eq!(format::ec_public_from_point(&compressed).unwrap(), pair.public);
+#[test]
+fn every_curve_survives_every_format() {
+    for (spec, curve, bytes) in CURVES {
+        let pair = generate(spec).unwrap();
+        let sec1 = format::pkcs8_to_sec1(&pair.private).unwrap();
+        let back = format::sec1_to_pkcs8(&sec1).unwrap();
+        let (named, scalar) = format::ec_private_scalar(&pair.private).unwrap();
+        assert_eq!((named, scalar.len()), (curve, bytes), "{spec}");
+        let rebuilt = format::ec_private_from_scalar(None, curve, &scalar).unwrap().unwrap();
+        for private in [&back, &rebuilt] {
+            assert_eq!(PrivateKey::from_pkcs8(private).unwrap().public().unwrap(), pair.public, "{spec}");
+        }
+
+        let (named, point) = format::ec_public_point(&pair.public).unwrap();
+        assert_eq!((named, point.len(), point[0]), (curve, 2 * bytes + 1, 4), "{spec}");
+        let from_point = |point: &[u8]| format::ec_public_from_point(None, curve, point).unwrap().unwrap();
+        assert_eq!(from_point(&point), pair.public, "{spec}");
+        let compressed = [&[2 + (point[2 * bytes] & 1)], &point[1..=bytes]].concat();
+        assert_eq!(from_point(&compressed), pair.public, "{spec}");
+    }
+}
+
+#[test]
+fn keys_on_curve25519_are_their_bytes() {
+    let curve = RecommendedCurve::Curve25519;
+    for (spec, algorithm) in
+        [(KeySpec::Ed25519, Some(CryptographicAlgorithm::Ed25519)), (KeySpec::X25519, None)]
+    {
+        let pair = generate(spec).unwrap();
+        let (named, bytes) = format::ec_private_scalar(&pair.private).unwrap();
+        assert_eq!((named, bytes.len()), (curve, 32), "{spec}");
+        assert_eq!(format::ec_private_from_scalar(algorithm, curve, &bytes).unwrap().unwrap(), pair.private);
+        let (named, point) = format::ec_public_point(&pair.public).unwrap();
+        assert_eq!((named, point.len()), (curve, 32), "{spec}");
+        assert_eq!(format::ec_public_from_point(algorithm, curve, &point).unwrap().unwrap(), pair.public);
+        assert!(format::pkcs8_to_sec1(&pair.private).is_err(), "SEC1 has no such keys");
+        assert!(format::ec_public_from_point(algorithm, curve, &point[1..]).is_err());
+        assert!(format::ec_private_from_scalar(algorithm, curve, &Secret::new(vec![1; 33])).is_err());
+    }
+    // RFC 8410 section 10.3, with the public half: its own, and another's.
+    let whole = "3072020101300506032b657004220420d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842a01f301d060a\
+                 2a864886f70d01090914310f0c0d437572646c65204368616972738121";
+    let public = "0019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+    let whole = |public: &str| Secret::new(hex::decode(format!("{whole}{public}")).unwrap());
+    PrivateKey::from_pkcs8(&whole(public)).unwrap().prove().unwrap();
+    let other = public.replace("19bf", "19be");
+    assert!(PrivateKey::from_pkcs8(&whole(&other)).is_err(), "the halves do not fit");
+}
+
+#[test]
+fn a_curve_that_is_not_supported_is_none() {
+    let curve = RecommendedCurve::Brainpoolp256R1;
+    assert_eq!(format::ec_private_from_scalar(None, curve, &Secret::new(vec![1; 32])).unwrap(), None);
+    assert_eq!(format::ec_public_from_point(None, curve, &[4; 65]).unwrap(), None);
 }
 
 #[test]
 fn a_scalar_may_be_padded_or_short_but_not_out_of_range() {
-    let one = format::ec_private_from_scalar(&Secret::new(vec![1])).unwrap();
-    let padded = format::ec_private_from_scalar(&Secret::new([vec![0; 40], vec![1]].concat())).unwrap();
-    assert_eq!(one, padded);
+    let from = |bytes: Vec<u8>| {
+        format::ec_private_from_scalar(None, RecommendedCurve::P256, &Secret::new(bytes)).map(Option::unwrap)
+    };
+    let one = from(vec![1]).unwrap();
+    assert_eq!(from([vec![0; 40], vec![1]].concat()).unwrap(), one);
     // With D = 1 the public half is the base point (SEC 2 section 2.4.2).
     let public = PrivateKey::from_pkcs8(&one).unwrap().public().unwrap();
     assert_eq!(
-        hex::encode(&format::ec_public_point(&public).unwrap()[1..33]),
+        hex::encode(&format::ec_public_point(&public).unwrap().1[1..33]),
         "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
     );
     for bad in [vec![], vec![0; 32], vec![0xFF; 32], vec![1; 33]] {
-        assert!(format::ec_private_from_scalar(&Secret::new(bad)).is_err());
+        assert!(from(bad).is_err());
     }
 }
 
@@ -133,7 +180,7 @@ fn the_wrong_kind_of_key_is_refused_by_name() {
     refused(format::rsa_public_parts(&ec.public).unwrap_err());
     refused(format::ec_private_scalar(&rsa.private).unwrap_err());
     refused(format::ec_public_point(&rsa.public).unwrap_err());
-    refused(format::ec_public_from_point(&[4; 65]).unwrap_err());
+    refused(format::ec_public_from_point(None, RecommendedCurve::P256, &[4; 65]).unwrap_err());
 }
 
 /// The arithmetic of such a key is consistent, so that no parser notices: only using it does.

@@ -31,10 +31,25 @@ fn a_request_names_a_specification() {
         check(algorithm, Some(256), None, Some(KeySpec::P256));
         check(algorithm, None, Some(Curve::P256), Some(KeySpec::P256));
         check(algorithm, Some(256), Some(Curve::P256), Some(KeySpec::P256));
+        check(algorithm, Some(384), None, Some(KeySpec::P384));
+        check(algorithm, None, Some(Curve::P384), Some(KeySpec::P384));
+        check(algorithm, Some(521), Some(Curve::P521), Some(KeySpec::P521));
+        check(algorithm, Some(256), Some(Curve::Secp256K1), Some(KeySpec::Secp256k1));
         check(algorithm, Some(384), Some(Curve::P256), None);
         check(algorithm, Some(256), Some(Curve::P384), None);
+        check(algorithm, Some(512), None, None);
+        check(algorithm, None, Some(Curve::Brainpoolp256R1), None);
         check(algorithm, None, None, None);
     }
+    for algorithm in [Algorithm::Ec, Algorithm::Ecdh] {
+        check(algorithm, None, Some(Curve::Curve25519), Some(KeySpec::X25519));
+    }
+    check(Algorithm::Ecdsa, None, Some(Curve::Curve25519), None);
+    check(Algorithm::Ed25519, None, None, Some(KeySpec::Ed25519));
+    check(Algorithm::Ed25519, Some(256), Some(Curve::Curve25519), Some(KeySpec::Ed25519));
+    check(Algorithm::Ed25519, None, Some(Curve::P256), None);
+    check(Algorithm::Ed25519, Some(512), None, None);
+    check(Algorithm::Ed448, None, None, None);
     check(Algorithm::Aes, Some(256), None, None);
     check(Algorithm::Other(0x8000_0000), Some(256), None, None);
 }
@@ -46,8 +61,11 @@ fn a_refusal_names_what_would_do() {
         error.to_string(),
         "Cryptographic Length 1024 for RSA is not supported\nhint: use 2048, 3072 or 4096"
     );
-    let error = KeySpec::new(Algorithm::Ec, None, Some(Curve::P384)).unwrap_err();
-    assert_eq!(error.to_string(), "Recommended Curve P-384 is not supported\nhint: use P-256");
+    let error = KeySpec::new(Algorithm::Ec, None, Some(Curve::Brainpoolp384R1)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Recommended Curve BRAINPOOLP384R1 is not supported\nhint: use P-256, P-384, P-521, SECP256K1 or CURVE25519"
+    );
 }
 
 #[test]

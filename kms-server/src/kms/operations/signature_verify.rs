@@ -6,9 +6,9 @@ use kms_protocol::operation::{SignatureVerifyRequest, SignatureVerifyResponse};
 
 use super::decrypt::may_process;
 use super::encrypt::{allowed, missing_data, of_type};
-use super::sign::{digested, scheme};
+use super::sign::{digested, scheme, scheme_of_digest};
+use crate::crypto::PublicKey;
 use crate::crypto::signature::Scheme;
-use crate::crypto::{PublicKey, hash as hashes};
 use crate::kms::model::{Material, Object};
 use crate::kms::streams::{Indicators, Work};
 use crate::kms::{Context, Kms, Reason, Refusal, no_key_value};
@@ -23,7 +23,7 @@ pub(in crate::kms) fn signature_verify(
     may_process(kms, &object, context)?;
     allowed(&object, CryptographicUsageMask::VERIFY, "Verify")?;
     if let Some(digest) = digested(request.digested_data.as_ref(), request.data.is_some())? {
-        let scheme = scheme(&object, request.cryptographic_parameters)?;
+        let scheme = scheme_of_digest(&object, request.cryptographic_parameters)?;
         let signature = request.signature_data.ok_or_else(missing_signature)?;
         return verdict(&object, &scheme, &digest.0, &signature.0);
     }
@@ -35,10 +35,10 @@ pub(in crate::kms) fn signature_verify(
     let data = request.data.as_ref().ok_or_else(missing_data)?;
     let mut part = kms.part(&indicators, &object.id, context, || {
         let scheme = scheme(&object, request.cryptographic_parameters)?;
-        Ok(Work::Signature(hashes::start(scheme.hash())?, scheme, None))
+        Ok(Work::Signature(scheme.start()?, scheme, None))
     })?;
-    let Work::Signature(hasher, _, signature) = &mut part.work else { return Err(missing_data()) };
-    hasher.update(&data.0);
+    let Work::Signature(message, _, signature) = &mut part.work else { return Err(missing_data()) };
+    message.update(&data.0)?;
     if request.signature_data.is_some() {
         *signature = request.signature_data;
     }
@@ -52,8 +52,8 @@ pub(in crate::kms) fn signature_verify(
         });
     }
     match part.work {
-        Work::Signature(hasher, scheme, signature) => {
-            verdict(&object, &scheme, &hasher.finalize(), &signature.ok_or_else(missing_signature)?.0)
+        Work::Signature(message, scheme, signature) => {
+            verdict(&object, &scheme, &message.finish(), &signature.ok_or_else(missing_signature)?.0)
         }
         _ => Err(missing_data()),
     }
