@@ -57,15 +57,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     } else {
         DevState::open(&options.state, &options.host, now)?
     };
-    let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
-    let admin = options.admin.or(state.config.admin).unwrap_or(config::ADMIN);
-    let stated = options.listen_https.or(state.config.https.as_ref().map(|https| https.listen));
-    let https = stated.unwrap_or_else(|| config::https_beside(listen));
-    if !options.allow_remote {
-        only_loopback(listen, "--listen")?;
-        only_loopback(https, "--listen-https")?;
-        only_loopback(admin, "--admin")?;
-    }
+    let [listen, https, admin] = addresses(options, &state.config)?;
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     state.config.audit.accept_loss = options.accept_audit_loss;
     let mock = Arc::new(Mock::new(options.journal));
@@ -82,18 +74,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let book = PolicyBook::open(&state.config, state.config.policy_changes.as_deref())?;
     let pool = pool(options, &state.config, &*store)?;
     let service = service::start_from(store, &state.store_key, &state.config, &book, &workers, pool)?;
-    let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
-        .with_principals(Principals(state.config.principals.clone()));
-    if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
-        tls = tls.with_suites(suites);
-    }
-    if let Some(file) = &options.key_log {
-        warn!(file = %file.display(), "the secrets of every TLS session are written down");
-        tls = tls.with_key_log(file).map_err(|error| {
-            Failure::new(Kind::State, format!("cannot write {}: {error}", file.display()))
-                .hint("name another --key-log")
-        })?;
-    }
+    let tls = tls(options, &state)?;
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
@@ -133,6 +114,36 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         })
         .await
     })
+}
+
+/// Where a development server listens: for KMIP, for KMIP over HTTPS, and for its operator.
+fn addresses(options: &Dev, config: &Config) -> Result<[SocketAddr; 3], Failure> {
+    let listen = options.listen.or(config.listen).unwrap_or(config::LISTEN);
+    let https = options.listen_https.or(config.https.as_ref().map(|https| https.listen));
+    let https = https.unwrap_or_else(|| config::https_beside(listen));
+    let admin = options.admin.or(config.admin).unwrap_or(config::ADMIN);
+    if !options.allow_remote {
+        only_loopback(listen, "--listen")?;
+        only_loopback(https, "--listen-https")?;
+        only_loopback(admin, "--admin")?;
+    }
+    Ok([listen, https, admin])
+}
+
+fn tls(options: &Dev, state: &DevState) -> Result<ServerTls, Failure> {
+    let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
+        .with_principals(Principals(state.config.principals.clone()));
+    if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
+        tls = tls.with_suites(suites);
+    }
+    if let Some(file) = &options.key_log {
+        warn!(file = %file.display(), "the secrets of every TLS session are written down");
+        tls = tls.with_key_log(file).map_err(|error| {
+            Failure::new(Kind::State, format!("cannot write {}: {error}", file.display()))
+                .hint("name another --key-log")
+        })?;
+    }
+    Ok(tls)
 }
 
 pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {

@@ -139,6 +139,10 @@ impl Line<'_> {
                 "say how the message is encoded, by the Content-Type: application/octet-stream (TTLV), text/xml or application/json",
             );
         };
+        if hyper::body::Body::size_hint(request.body()).lower() > limits::HTTPS_BODY as u64 {
+            let text = format!("send at most {} bytes", limits::HTTPS_BODY).into();
+            return Err(Problem { status: StatusCode::PAYLOAD_TOO_LARGE, text });
+        }
         let body = to_bytes(Body::new(request.into_body()), limits::HTTPS_BODY);
         match timeout(limits::MESSAGE_TIME, body).await {
             Ok(Ok(body)) => Ok((encoding, body)),

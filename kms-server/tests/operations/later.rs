@@ -294,7 +294,7 @@ fn what_is_about_requests_themselves_is_never_put_off() {
     assert_eq!(items(&answer)[0].result_reason, UNKNOWN.1, "answered at once");
     let mut mixed = mandatory();
     mixed.push(&unknown(), Some(Bytes(vec![1])));
-    mixed.push(&CreateRequest { ..aes_request() }, Some(Bytes(vec![2])));
+    mixed.push(&aes_request(), Some(Bytes(vec![2])));
     let answer = send(&ask, "a", mixed);
     assert_eq!(items(&answer)[0].result_reason, Some(ResultReason::FeatureNotSupported));
     let mut header = RequestHeader::new(Version::V2_1);

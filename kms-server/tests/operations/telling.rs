@@ -55,7 +55,7 @@ fn a_rotation_hands_the_new_public_key_over_and_announces_the_rest() {
     let (private, public) = ask.pair(&pair_request("nightly", 2_048));
     let made = &since(&ask, 0)[0];
     let created = tell(&ask, made, "a", Version::V2_1).expect("told");
-    let [first, second] = items(&created.message).try_into().expect("two items");
+    let [first, second]: [RequestItem<'_>; 2] = items(&created.message).try_into().expect("two items");
     assert_eq!(notified(&first).unique_identifier, private);
     assert_eq!(
         (put(&second).put_function, put(&second).replaced_unique_identifier),
@@ -76,10 +76,10 @@ fn a_rotation_hands_the_new_public_key_over_and_announces_the_rest() {
         let header = &message.header;
         assert_eq!(header.protocol_version, version);
         assert!(header.maximum_response_size.is_none() && header.batch_order_option.is_none());
-        let ids: Vec<_> = telling.items.iter().map(|(_, id)| id.clone()).collect();
+        let ids: Vec<&str> = telling.items.iter().map(|(_, id)| id.as_str()).collect();
         let (new_private, new_public) =
             (&new.private_key_unique_identifier, &new.public_key_unique_identifier);
-        assert_eq!(ids, [&private, &public, new_private, new_public]);
+        assert_eq!(ids, [&private, &public, new_private, new_public].map(String::as_str));
         let old = notified(&message.items[1]);
         assert!(
             old.deleted.0.contains(&AttributeReference::Standard(AttributeKind::Name)),
