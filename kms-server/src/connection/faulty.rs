@@ -8,19 +8,20 @@ use kms_protocol::{Secret, Tag, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{End, Line, push};
+use super::push::Turned;
+use super::{End, Line};
 use crate::faults::{Ending, Fault, Fired, Moment, Plan, Sending};
 use crate::kms::Work;
 use crate::limits;
 use crate::mock::{self, Answered, Mock};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
-    /// Has a request worked and answered, as far as faults let it; the version, where the sides change.
+    /// Has a request worked and answered, as far as faults let it; and whether the sides change then.
     pub(super) async fn exchange_faulty(
         &mut self,
         mock: &Arc<Mock>,
         request: Bytes,
-    ) -> Result<Option<Version>, End> {
+    ) -> Result<Option<Turned>, End> {
         let begun = Instant::now();
         self.unless_stopped(mock.running()).await?;
         let now = self.shared.clock.now();
@@ -44,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         if let Some((Moment::AfterCommit, ending)) = plan.ending {
             return Err(self.end(mock, ending, &plan.fired).await);
         }
-        let turned = push::turned(&request, response.expose());
+        let turned = Turned::by(&request, response.expose(), self.shared);
         self.send_as(&plan, spoilt(&plan, response)).await?;
         Ok(turned)
     }

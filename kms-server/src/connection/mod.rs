@@ -10,8 +10,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
+use kms_protocol::Secret;
 use kms_protocol::frame::{self, FrameError};
-use kms_protocol::{Secret, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -27,6 +27,7 @@ use crate::workers::{Panicked, Workers};
 
 pub use https::serve as serve_https;
 pub(crate) use push::Push;
+use push::Turned;
 
 /// What every connection of a server shares.
 pub struct Shared {
@@ -207,8 +208,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         let shared = self.shared;
         loop {
             let length = self.message().await?;
-            // What happens from the change of sides on is told.
-            let told = shared.service.trail().map_or(0, |trail| trail.last());
             let turned = match (self.rest.refusal(), &shared.mock) {
                 (Some(refusal), _) => {
                     let request = self.buffer.split_to(length);
@@ -226,13 +225,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
                     self.exchange_faulty(mock, request).await?
                 }
             };
-            if let Some(version) = turned
+            if let Some(turned) = turned
                 && let Some(kms) = Arc::clone(&shared.service).kms()
             {
                 if !self.buffer.is_empty() {
                     return Err(End::Unasked);
                 }
-                let mut push = Push { kms, principal: self.caller.principal.clone(), version, after: told };
+                let mut push = turned.push(kms, &self.caller.principal);
                 return Err(push.serve(self.stream, shared, &mut self.stop).await);
             }
             self.rest.since = Instant::now();
@@ -315,13 +314,13 @@ async fn changed(changes: &mut Option<watch::Receiver<()>>) {
     }
 }
 
-/// Answers the message in the first `length` bytes of `buffer` and removes it; the version, where the sides change.
+/// Answers the message in the first `length` bytes of `buffer` and removes it; and whether the sides change then.
 async fn answer(
     buffer: &mut BytesMut,
     length: usize,
     caller: &Arc<Caller>,
     shared: &Shared,
-) -> Result<(Secret, Option<Version>), Panicked> {
+) -> Result<(Secret, Option<Turned>), Panicked> {
     let now = shared.clock.now();
     let request = buffer.get(..length).unwrap_or_default();
     let work = shared.service.work(request);
@@ -334,7 +333,7 @@ async fn answer(
     let (service, caller) = (Arc::clone(&shared.service), Arc::clone(caller));
     let asked = request.clone();
     let response = shared.workers.run(work, move || service.handle(&request, &caller, now)).await?;
-    let turned = push::turned(&asked, response.expose());
+    let turned = Turned::by(&asked, response.expose(), shared);
     Ok((response, turned))
 }
 

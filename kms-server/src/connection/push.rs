@@ -18,17 +18,34 @@ use crate::kms::{Event, Kms, Telling, Work};
 use crate::limits;
 use crate::shutdown::Stop;
 
-/// The version to ask in from now on, where a request has made the server the client (KMIP 2.1 section 6.1.54).
-pub(super) fn turned(request: &[u8], response: &[u8]) -> Option<Version> {
-    if !operations(request).any(|operation| operation == Operation::SetEndpointRole) {
-        return None;
+/// A request has made the server the client (KMIP 2.1 section 6.1.54).
+#[derive(Debug)]
+pub(super) struct Turned {
+    /// The version to ask in from now on.
+    version: Version,
+    /// The number of the last event before.
+    after: u64,
+}
+
+impl Turned {
+    /// Whether the sides change once this answer is sent.
+    pub(super) fn by(request: &[u8], response: &[u8], shared: &Shared) -> Option<Self> {
+        if !operations(request).any(|operation| operation == Operation::SetEndpointRole) {
+            return None;
+        }
+        let answer = ResponseMessage::read(response).ok()?;
+        let set = answer.items.iter().filter(|item| {
+            item.operation == Some(Operation::SetEndpointRole) && item.result_status == ResultStatus::Success
+        });
+        let role = SetEndpointRoleResponse::read(set.last()?.payload.clone()?).ok()?.endpoint_role;
+        let after = shared.service.trail()?.last();
+        (role == EndpointRole::Client).then_some(Self { version: answer.header.protocol_version, after })
     }
-    let answer = ResponseMessage::read(response).ok()?;
-    let set = answer.items.iter().filter(|item| {
-        item.operation == Some(Operation::SetEndpointRole) && item.result_status == ResultStatus::Success
-    });
-    let role = SetEndpointRoleResponse::read(set.last()?.payload.clone()?).ok()?.endpoint_role;
-    (role == EndpointRole::Client).then_some(answer.header.protocol_version)
+
+    /// What tells `principal` from now on.
+    pub(super) fn push(self, kms: Arc<Kms>, principal: &str) -> Push {
+        Push { kms, principal: principal.to_owned(), version: self.version, after: self.after }
+    }
 }
 
 /// Who is told, and how far.

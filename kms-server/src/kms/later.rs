@@ -51,6 +51,8 @@ struct Item {
     operation: Operation,
     since: DateTime,
     stage: Stage,
+    /// Whether Process was asked for it.
+    processed: bool,
 }
 
 enum Stage {
@@ -159,7 +161,9 @@ impl Kms {
         }
         for (item, correlation) in message.items.iter().zip(&correlations) {
             let principal = caller.principal.clone();
-            let waiting = Item { principal, operation: item.operation, since: now, stage: Stage::Submitted };
+            let operation = item.operation;
+            let waiting =
+                Item { principal, operation, since: now, stage: Stage::Submitted, processed: false };
             all.items.insert(correlation.clone(), waiting);
         }
         let outcomes = message.items.iter().zip(&correlations).map(|(item, correlation)| Outcome {
@@ -249,19 +253,19 @@ impl Kms {
     /// answered by Pending.
     ///
     /// # Errors
-    /// When nothing of the caller's is known by this value, or it is done already.
+    /// When nothing of the caller's is known by this value, or this was asked for before.
     pub(super) fn processed(&self, correlation: &Bytes, context: &Context<'_>) -> Result<(), Refusal> {
         let mut all = self.later.lock();
         all.forget_old(context.now);
-        match all.own(correlation, &context.caller.principal).map(|item| &item.stage) {
-            None => return Err(unknown()),
-            Some(Stage::Done(_) | Stage::Canceled) => {
-                return Err(Refusal::new(
-                    Reason::ProcessedAlready,
-                    "it is done already, or was canceled: ask for its outcome by Poll",
-                ));
-            }
-            Some(Stage::Submitted | Stage::InProcess) => {}
+        let item = all.own_mut(correlation, &context.caller.principal).ok_or_else(unknown)?;
+        if std::mem::replace(&mut item.processed, true) {
+            return Err(Refusal::new(
+                Reason::ProcessedAlready,
+                "Process was asked for this already: its outcome is there, ask for it by Poll",
+            ));
+        }
+        if !item.is_open() {
+            return Ok(());
         }
         let at = all.queue.iter().position(|message| message.correlations.contains(&correlation.0));
         if let Some(message) = at.and_then(|at| all.queue.remove(at)) {

@@ -72,7 +72,7 @@ pub enum Reason {
     NothingPending,
     /// The client has canceled it.
     Canceled,
-    /// It was put off and is done already.
+    /// It was put off, and Process was asked for it before.
     ProcessedAlready,
     /// A Tag Length that the cipher does not have; the standard's cases call that a General Failure.
     TagLength,
