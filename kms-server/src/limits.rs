@@ -147,6 +147,31 @@ pub const LOCATED: usize = 10_000;
 /// its caller has; a batch of 1,000 of them would keep a thread for hours, whether or not anybody waits.
 pub const LOOKED_AT: usize = 100_000;
 
+/// Certificates of one chain that Validate examines: the longest in use have five.
+pub const CHAIN: usize = 16;
+
+/// Seconds that a ticket is good for where its Login does not say: a working step of a script.
+pub const TICKET_LEASE: i64 = 3_600;
+
+/// Seconds that a ticket is good for at most: a day's work. Who needs longer has a certificate.
+pub const TICKET_LEASE_MOST: i64 = 86_400;
+
+/// Tickets of one principal at once: one for each of its programs, so that one that never logs out shuts out no other
+/// principal.
+pub const TICKETS_EACH: usize = 100;
+
+/// Tickets at once. The largest has some 100 KiB of rights; the usual one has 200 bytes.
+pub const TICKETS: usize = 10_000;
+
+/// Rights of one ticket: each is looked at for each object.
+pub const RIGHTS: usize = 32;
+
+/// Operations, objects and groups that one right lists.
+pub const RIGHT_LISTS: usize = 64;
+
+/// Principals that have set defaults or constraints: all are looked at for each new object.
+pub const RULES: usize = 256;
+
 /// Records looked at between two looks at the store, so that a long walk holds little memory.
 pub const PAGE: usize = 256;
 

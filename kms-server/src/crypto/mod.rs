@@ -17,6 +17,7 @@
 
 mod aead;
 pub mod cache;
+pub mod chain;
 pub mod cipher;
 mod curve25519;
 pub mod derive;

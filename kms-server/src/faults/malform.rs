@@ -127,7 +127,7 @@ impl Broken {
                 }
             }
             Malformation::Unexpected => {
-                let unknown = item(Tag(0x54_7777), ItemType::Integer, &7u32.to_be_bytes());
+                let unknown = item(Tag(0x42_7777), ItemType::Integer, &7u32.to_be_bytes());
                 self.insert_after(status, &unknown);
             }
             Malformation::Repeated => {

@@ -109,6 +109,8 @@ fn is_for_everybody(operation: Operation) -> bool {
             | Operation::Hash
             | Operation::Interop
             | Operation::Log
+            | Operation::Login
+            | Operation::Logout
             | Operation::Notify
             | Operation::Ping
             | Operation::Pkcs11

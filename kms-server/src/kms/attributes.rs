@@ -5,11 +5,11 @@ use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, AttributeKind, ProtectionStorageMask, UsageLimits};
 use kms_protocol::enums::State;
 use kms_protocol::ttlv::{Bytes, Interval};
-use uuid::Uuid;
 
 use super::lifecycle;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
+use crate::crypto::sha256;
 use crate::limits;
 
 /// When a client may do something with an attribute.
@@ -142,12 +142,12 @@ pub fn all(object: &Object, now: DateTime) -> Vec<Attribute> {
             all.push(given);
         }
     }
-    all.extend(short_id(object).map(Attribute::ShortUniqueIdentifier));
+    all.push(Attribute::ShortUniqueIdentifier(short_id(object)));
     all.sort_by_key(Attribute::kind);
     all
 }
 
-/// The identifier as 16 bytes (2.1 section 4.55).
-fn short_id(object: &Object) -> Option<Bytes> {
-    Uuid::try_parse(&object.id).ok().map(|id| Bytes(id.as_bytes().to_vec()))
+/// The SHA-256 of the identifier (2.1 section 4.56).
+fn short_id(object: &Object) -> Bytes {
+    Bytes(sha256(object.id.as_bytes()).to_vec())
 }

@@ -48,11 +48,19 @@ impl Kms {
             self.trail.note(record.refused(reason_name(ResultReason::InvalidMessage)));
             return unsupported(version, now);
         }
-        let outcomes = match self.is_for_later(&message) {
-            Ok(false) => Ok(self.run(&message, caller, now, &record)),
-            Ok(true) => self.put_off(request, &message, caller, now, &record),
-            Err(refusal) => Err(refusal),
+        let admitted = match unmeetable(&message) {
+            Some(refusal) => Err(refusal),
+            None => self.with_ticket(&message.header, caller, now),
         };
+        let outcomes = admitted.and_then(|holder| match holder {
+            None => self.run_or_put_off(request, &message, caller, now, &record),
+            Some(holder) => {
+                let detail = Some(format!("with a ticket, over a connection of {:?}", caller.principal));
+                let principal = Some(holder.principal.clone());
+                let record = Record { principal, detail, ..record.clone() };
+                self.run_or_put_off(request, &message, &holder, now, &record)
+            }
+        });
         let outcomes = outcomes.unwrap_or_else(|refusal| {
             self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
             message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
@@ -66,6 +74,20 @@ impl Kms {
             }
             _ => response,
         }
+    }
+
+    fn run_or_put_off(
+        &self,
+        request: &[u8],
+        message: &RequestMessage<'_>,
+        caller: &Caller,
+        now: DateTime,
+        record: &Record,
+    ) -> Result<Vec<Outcome>, Refusal> {
+        if self.is_for_later(message)? {
+            return self.put_off(request, message, caller, now, record);
+        }
+        Ok(self.run(message, caller, now, record))
     }
 
     fn run(
@@ -145,17 +167,13 @@ impl Kms {
 
     fn run_known(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Result<Secret, Refusal> {
         let since = brought_by(item.operation);
-        match item.extensions.iter().find(|extension| extension.criticality_indicator) {
-            Some(extension) => Err(Refusal::new(
-                Reason::FeatureNotSupported,
-                format!("the critical extension of {:?} is not known here", extension.vendor_identification),
-            )),
-            None if context.version < since => Err(Refusal::new(
+        if context.version < since {
+            return Err(Refusal::new(
                 Reason::OperationNotSupported,
                 format!("KMIP {} has no {}: ask in {since} or later", context.version, item.operation),
-            )),
-            None => self.dispatch(item, context),
+            ));
         }
+        self.dispatch(item, context)
     }
 
     /// The one table from operations to the code that does them.
@@ -172,6 +190,7 @@ impl Kms {
             Operation::CreateKeyPair => self.call(item, context, run::create_key_pair),
             Operation::CreateSplitKey => self.call(item, context, run::create_split_key),
             Operation::Decrypt => self.call(item, context, run::decrypt),
+            Operation::DelegatedLogin => self.call(item, context, run::delegated_login),
             Operation::DeleteAttribute => self.call(item, context, run::delete_attribute),
             Operation::DeriveKey => self.call(item, context, run::derive_key),
             Operation::Destroy => self.call(item, context, run::destroy),
@@ -181,6 +200,7 @@ impl Kms {
             Operation::Get => self.call(item, context, run::get),
             Operation::GetAttributeList => self.call(item, context, run::get_attribute_list),
             Operation::GetAttributes => self.call(item, context, run::get_attributes),
+            Operation::GetConstraints => self.call(item, context, run::get_constraints),
             Operation::GetUsageAllocation => self.call(item, context, run::get_usage_allocation),
             Operation::Hash => self.call(item, context, run::hash),
             Operation::Import => self.call(item, context, run::import),
@@ -188,6 +208,8 @@ impl Kms {
             Operation::JoinSplitKey => self.call(item, context, run::join_split_key),
             Operation::Locate => self.call(item, context, run::locate),
             Operation::Log => self.call(item, context, run::log),
+            Operation::Login => self.call(item, context, run::login),
+            Operation::Logout => self.call(item, context, run::logout),
             Operation::Mac => self.call(item, context, run::mac),
             Operation::MacVerify => self.call(item, context, run::mac_verify),
             Operation::ModifyAttribute => self.call(item, context, run::modify_attribute),
@@ -209,12 +231,19 @@ impl Kms {
             Operation::RngRetrieve => self.call(item, context, run::rng_retrieve),
             Operation::RngSeed => self.call(item, context, run::rng_seed),
             Operation::SetAttribute => self.call(item, context, run::set_attribute),
+            Operation::SetConstraints => self.call(item, context, run::set_constraints),
+            Operation::SetDefaults => self.call(item, context, run::set_defaults),
             Operation::SetEndpointRole => self.call(item, context, run::set_endpoint_role),
             Operation::Sign => self.call(item, context, run::sign),
             Operation::SignatureVerify => self.call(item, context, run::signature_verify),
             Operation::Notify | Operation::Put => Err(Refusal::new(
                 Reason::OperationNotSupported,
                 "Notify and Put are what the server asks clients: ask for Set Endpoint Role to get them",
+            )),
+            Operation::Validate => self.call(item, context, run::validate),
+            Operation::ReProvision => Err(Refusal::new(
+                Reason::OperationNotSupported,
+                "who a client is follows from its certificate, and the operator decides who signs those: ask there for a new one",
             )),
             other => {
                 Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
@@ -236,7 +265,7 @@ impl Kms {
 }
 
 /// The operations that the server does: asked, as [`Kms::dispatch`] has them, and of its own accord, Notify and Put.
-pub(super) const OPERATIONS: [Operation; 51] = [
+pub(super) const OPERATIONS: [Operation; 58] = [
     Operation::Create,
     Operation::CreateKeyPair,
     Operation::Register,
@@ -259,6 +288,7 @@ pub(super) const OPERATIONS: [Operation; 51] = [
     Operation::Destroy,
     Operation::Archive,
     Operation::Recover,
+    Operation::Validate,
     Operation::Query,
     Operation::Cancel,
     Operation::Poll,
@@ -280,11 +310,17 @@ pub(super) const OPERATIONS: [Operation; 51] = [
     Operation::Import,
     Operation::Export,
     Operation::Log,
+    Operation::Login,
+    Operation::Logout,
+    Operation::DelegatedLogin,
     Operation::AdjustAttribute,
     Operation::SetAttribute,
     Operation::SetEndpointRole,
     Operation::Pkcs11,
     Operation::Interop,
+    Operation::SetDefaults,
+    Operation::SetConstraints,
+    Operation::GetConstraints,
     Operation::QueryAsynchronousRequests,
     Operation::Process,
     Operation::Ping,
@@ -338,6 +374,17 @@ fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
         named.then_some(Apart { operation: item.operation, unique_batch_item_id, request })
     });
     each.collect()
+}
+
+/// What a message asks that the server cannot do.
+fn unmeetable(message: &RequestMessage<'_>) -> Option<Refusal> {
+    // One that is not understood makes the whole message void (1.4 section 6.16, 2.1 section 9.13).
+    let mut extensions = message.items.iter().flat_map(|item| &item.extensions);
+    let critical = extensions.find(|extension| extension.criticality_indicator)?;
+    Some(Refusal::new(
+        Reason::UnknownExtension,
+        format!("the critical extension of {:?} is not known here", critical.vendor_identification),
+    ))
 }
 
 fn outcome(

@@ -56,13 +56,15 @@ impl Kms {
         origin: Origin,
         context: &Context<'_>,
     ) -> Result<Object, Refusal> {
-        let list = self.templated(attributes, context)?;
+        let mut list = self.templated(attributes, context)?;
+        self.with_defaults(object_type, &mut list, &taken.attributes, context)?;
         let list = requested(&Attributes::default(), &Attributes::from(list))?;
         let id = new_id(context.now);
         let mut object = Object::new(id, &context.caller.principal, object_type, list);
         merge(&mut object, &taken.attributes)?;
         complete(&mut object, taken, origin, context.now);
         check_new(&object)?;
+        self.admit(&object, context)?;
         Ok(object)
     }
 

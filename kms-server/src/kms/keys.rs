@@ -5,10 +5,10 @@ use core::net::SocketAddr;
 use kms_protocol::DateTime;
 use kms_protocol::attribute::Attributes;
 use kms_protocol::enums::{LinkType, ObjectType, State};
-use uuid::Uuid;
 use wildmatch::WildMatch;
 
 use super::model::{self, Object};
+use super::notes::is_object;
 use super::policy::Policy;
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
@@ -271,7 +271,7 @@ impl KeyPage {
     pub fn place(cursor: &str) -> Option<Hit> {
         let (key, id) = cursor.split_once('.')?;
         let key = hex::decode(key).ok()?;
-        Uuid::try_parse(id).ok()?;
+        is_object(id).then_some(())?;
         model::date_in(&key)?;
         Some(Hit { key, id: id.to_owned() })
     }

@@ -7,6 +7,7 @@ mod authority;
 mod batch;
 mod certificates;
 pub mod check;
+mod constraints;
 mod content;
 mod due;
 mod event;
@@ -30,6 +31,7 @@ mod rotation;
 mod rotations;
 mod streams;
 mod tell;
+mod tickets;
 mod together;
 mod undo;
 mod wrapping;
@@ -61,6 +63,7 @@ pub use tell::Telling;
 
 use access::Verdict;
 use adoption::Adoption;
+use constraints::Rules;
 use later::Later;
 use model::{Material, Object};
 use notes::is_object;
@@ -68,6 +71,7 @@ use operations::Seeds;
 use policy::{Policies, Policy};
 use recorded::By;
 use streams::Streams;
+use tickets::{TicketId, Tickets};
 
 /// The versions that the server speaks, its favourite first: all of a family, since who speaks one of them has to
 /// speak those before it (1.4 section 6.1).
@@ -81,13 +85,15 @@ pub struct Caller {
     pub principal: String,
     /// From where, if that is known.
     pub peer: Option<SocketAddr>,
+    /// The ticket that a request shows: then the principal is its holder, with its rights.
+    ticket: Option<TicketId>,
 }
 
 impl Caller {
     /// A caller of whom no more than the name is known.
     #[must_use]
     pub fn named(principal: impl Into<String>) -> Self {
-        Self { principal: principal.into(), peer: None }
+        Self { principal: principal.into(), peer: None, ticket: None }
     }
 }
 
@@ -143,6 +149,10 @@ pub struct Kms {
     seeds: Mutex<Seeds>,
     /// Requests whose answers come later.
     later: Later,
+    /// What logins gave out.
+    tickets: Mutex<Tickets>,
+    /// Defaults and constraints, where they were read since they changed.
+    rules: Mutex<Option<Arc<Vec<Rules>>>>,
 }
 
 impl Kms {
@@ -167,6 +177,8 @@ impl Kms {
             streams: Mutex::default(),
             seeds: Mutex::default(),
             later: Later::default(),
+            tickets: Mutex::default(),
+            rules: Mutex::default(),
         })
     }
 
@@ -219,7 +231,11 @@ impl Kms {
     }
 
     fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
-        self.policies.load().access.judge(&context.caller.principal, &object.owner, context.operation)
+        let access = &self.policies.load().access;
+        match access.judge(&context.caller.principal, &object.owner, context.operation) {
+            Verdict::Allowed => self.verdict_of_ticket(object, context),
+            other => other,
+        }
     }
 
     /// Whether the caller may make objects of its own.

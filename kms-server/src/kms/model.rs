@@ -328,7 +328,7 @@ impl Object {
         let material = read_material(&mut reader)?;
         let attributes = reader.take(Tag::ATTRIBUTES)?.ok_or_else(|| reader.missing(Tag::ATTRIBUTES))?;
         let attributes = read_stored(attributes)?;
-        reader.finish()?;
+        reader.finish_whole()?;
         Ok(Self {
             id: id.to_owned(),
             owner,
@@ -509,7 +509,7 @@ fn read_withheld(item: Item<'_>) -> Result<Withheld, DecodeError> {
     let mut reader = item.structure()?;
     let material = read_material(&mut reader)?.ok_or_else(|| reader.missing(tags::MATERIAL))?;
     let withheld = Withheld { material, until: reader.field(tags::UNTIL)?, state: reader.field(Tag::STATE)? };
-    reader.finish()?;
+    reader.finish_whole()?;
     Ok(withheld)
 }
 

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::model::{Material, Object};
 use crate::crypto::seal::sealed_with;
-use crate::store::limits::COPY_PAGE;
+use crate::store::limits::{COPY_PAGE, MAX_ID_BYTES};
 use crate::store::{Store, StoreError};
 
 /// The note that says which store key is needed.
@@ -195,10 +194,10 @@ pub fn has_reproducible_keys(store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.notes()?.contains_key(REPRODUCIBLE))
 }
 
-/// Whether a record of this ID is a managed object. Their identifiers are UUIDs; what else the server keeps is not.
+/// Whether a record of this ID is, or could be, a managed object. What else the server keeps begins with a tilde.
 #[must_use]
 pub fn is_object(id: &str) -> bool {
-    Uuid::try_parse(id).is_ok()
+    (1..=MAX_ID_BYTES).contains(&id.len()) && !id.starts_with('~') && !id.chars().any(char::is_control)
 }
 
 fn write(store: &dyn Store, name: &str, note: &impl Serialize) -> Result<(), StoreError> {

@@ -25,8 +25,10 @@ impl Kms {
         context: &mut Context<'_>,
     ) -> Result<Pair, Refusal> {
         let (owner, now) = (context.caller.principal.as_str(), context.now);
-        let private = requested(common, private)?;
-        let public = requested(common, public)?;
+        let mut private = requested(common, private)?;
+        let mut public = requested(common, public)?;
+        self.with_defaults(ObjectType::PrivateKey, &mut private, &[], context)?;
+        self.with_defaults(ObjectType::PublicKey, &mut public, &[], context)?;
         let spec = pair_spec(&private, &public)?;
         if matches!(spec, KeySpec::Ed25519 | KeySpec::X25519) && !context.version.is_2x() {
             return Err(Refusal::new(
@@ -50,6 +52,9 @@ impl Kms {
         pair.private.set_link(LinkType::PublicKeyLink, &pair.public.id);
         pair.public.set_link(LinkType::PrivateKeyLink, &pair.private.id);
         policies.file(&mut pair.private, &mut pair.public);
+        for half in [&pair.private, &pair.public] {
+            self.admit(half, context)?;
+        }
         let sealing = self.keyring.sealing();
         seal(&mut pair.private, &secret, &sealing)?;
         let batch = Batch::new().put(pair.private.put()).put(pair.public.put());
@@ -75,6 +80,11 @@ impl Kms {
         let policies = self.policies.load_full();
         let how = by(&policies, &pair);
         let (mut rotation, secret) = self.plan_rotation(&policies, pair, attributes, how, who.now())?;
+        if let By::Client(context) = &who {
+            // What falls due by itself is due whatever constraints were set since.
+            self.check_constraints(&rotation.new.private, None, context.now)?;
+            self.check_constraints(&rotation.new.public, None, context.now)?;
+        }
         let sealing = self.keyring.sealing();
         seal(&mut rotation.new.private, &secret, &sealing)?;
         let events = Event::of_rotation(&rotation, cause);

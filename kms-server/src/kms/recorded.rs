@@ -7,6 +7,7 @@ use kms_protocol::message::RequestHeader;
 use kms_protocol::{DateTime, Version};
 
 use super::event::Event;
+use super::notes::is_object;
 use super::refusal::{Reason, Refusal, UNRECORDED};
 use super::{Caller, Context, Kms, Order};
 use crate::audit::{Access, Record, Shut, Source, bounded};
@@ -46,7 +47,7 @@ impl Kms {
         context.record = Record { time, operation: operation_name(operation), ..context.request.clone() };
         context.is_recorded = false;
         context.operation = operation;
-        let result = work(context);
+        let result = self.permitted(context).and_then(|()| work(context));
         // What the item changed is recorded with its commit already.
         if !(context.is_recorded && result.is_ok()) {
             let nothing = Record::new(time, Source::Request, "");
@@ -85,7 +86,7 @@ impl Kms {
         context: &mut Context<'_>,
     ) -> Result<(), StoreError> {
         let mut whole = context.record.clone();
-        batch.puts.iter().for_each(|put| whole.touch(&put.id));
+        batch.puts.iter().filter(|put| is_object(&put.id)).for_each(|put| whole.touch(&put.id));
         let mut events = events.into_iter();
         let first = match events.next() {
             Some(event) => whole.with(event),
@@ -128,6 +129,12 @@ impl By<'_, '_> {
 }
 
 impl Context<'_> {
+    /// Adds to what the audit log will say of the item.
+    pub(super) fn say(&mut self, what: String) {
+        let before = self.record.detail.take();
+        self.record.detail = Some(before.map_or(what.clone(), |before| format!("{before}; {what}")));
+    }
+
     /// Says that an item touches an object, and whose that is.
     pub(super) fn touch(&mut self, id: &str, owner: Option<&str>) {
         self.record.touch(id);
@@ -152,6 +159,7 @@ fn access(operation: Operation) -> Access {
         | Operation::Encrypt
         | Operation::Export
         | Operation::Get
+        | Operation::GetConstraints
         | Operation::GetAttributeList
         | Operation::GetAttributes
         | Operation::Hash
@@ -163,7 +171,8 @@ fn access(operation: Operation) -> Access {
         | Operation::Query
         | Operation::RngRetrieve
         | Operation::Sign
-        | Operation::SignatureVerify => Access::Read,
+        | Operation::SignatureVerify
+        | Operation::Validate => Access::Read,
         _ => Access::Change,
     }
 }

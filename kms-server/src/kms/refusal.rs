@@ -80,6 +80,12 @@ pub enum Reason {
     NotQuantumSafe,
     /// The initialization vector is missing.
     MissingIv,
+    /// The ticket of a request is void, expired, used up or unknown.
+    InvalidTicket,
+    /// An object does not keep to a constraint on it.
+    Constraint,
+    /// A critical Message Extension that is not known here.
+    UnknownExtension,
     /// A limit of the server is reached.
     Limit,
     /// Another request changed the object at the same moment. The core tries again before anybody hears of it.
@@ -154,6 +160,14 @@ impl Reason {
             Self::ProcessedAlready => ResultReason::DuplicateProcessRequest,
             Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::MissingIv => ResultReason::InvalidMessage,
+            Self::InvalidTicket => {
+                by_family(ResultReason::AuthenticationNotSuccessful, ResultReason::InvalidTicket)
+            }
+            Self::Constraint if version >= Version::V2_1 => ResultReason::ConstraintViolation,
+            Self::Constraint => ResultReason::InvalidField,
+            Self::UnknownExtension => {
+                by_family(ResultReason::FeatureNotSupported, ResultReason::UnknownMessageExtension)
+            }
             Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
             Self::Conflict | Self::Unavailable => ResultReason::GeneralFailure,
             Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),

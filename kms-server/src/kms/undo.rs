@@ -54,7 +54,9 @@ impl Kms {
         self.keys.forget(id);
         context.record = AuditRecord { operation: "Undo".into(), ..context.request.clone() };
         context.touch(id, None);
-        Ok(self.commit(batch, Vec::new(), By::Client(context))?)
+        self.commit(batch, Vec::new(), By::Client(context))?;
+        self.forget_rules();
+        Ok(())
     }
 }
 

@@ -16,7 +16,8 @@ pub const CHUNK_BYTES: usize = 8 * 1024;
 /// A record's value. KMIP messages end at 1 MiB, so no object arrives that is larger.
 pub const MAX_VALUE_BYTES: usize = 1024 * 1024;
 
-/// A record's ID. KMIP's Unique Identifiers here are UUIDs of 36; the rest is room for the server's own.
+/// A record's ID. Unique Identifiers made here are UUIDs of 36; imported ones are what another server made, and the longest
+/// of those known are 64.
 pub const MAX_ID_BYTES: usize = 128;
 
 /// A term's key, bytes 0 and 1 counted twice, as the database writes them: an owner and a Name of 255

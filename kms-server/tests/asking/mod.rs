@@ -7,11 +7,12 @@ use kms_protocol::attribute::{
     Attribute, AttributeKind, AttributeReference, AttributeReferences, CryptographicParameters,
     CryptographicUsageMask, Name,
 };
+use kms_protocol::credential::Credential;
 use kms_protocol::enums::{
     BatchErrorContinuationOption, CryptographicAlgorithm, HashingAlgorithm, LinkType, ResultReason,
     ResultStatus, State,
 };
-use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseItem, ResponseMessage};
+use kms_protocol::message::{Authentication, RequestBuilder, RequestHeader, ResponseItem, ResponseMessage};
 use kms_protocol::operation::{
     ActivateRequest, CreateKeyPairRequest, DecryptRequest, EncryptRequest, GetAttributesRequest, Request,
 };
@@ -35,6 +36,7 @@ pub struct Asker {
     caller: Caller,
     now: i64,
     version: Version,
+    authentication: Option<Arc<Authentication>>,
 }
 
 impl Asker {
@@ -60,7 +62,7 @@ impl Asker {
 
     /// Asks a server that is there.
     pub fn on(service: Arc<Kms>) -> Self {
-        Self { service, caller: Caller::named("a"), now: NOW, version: Version::V1_4 }
+        Self { service, caller: Caller::named("a"), now: NOW, version: Version::V1_4, authentication: None }
     }
 
     /// Where what happens is recorded.
@@ -79,6 +81,12 @@ impl Asker {
 
     pub fn speaking(&self, version: Version) -> Self {
         Self { version, ..self.clone() }
+    }
+
+    /// The same, showing what proves who asks.
+    #[allow(dead_code, reason = "few tests need it")]
+    pub fn showing(&self, credentials: Vec<Credential>) -> Self {
+        Self { authentication: Some(Arc::new(Authentication { credentials })), ..self.clone() }
     }
 
     pub fn next_due(&self) -> Option<i64> {
@@ -100,6 +108,7 @@ impl Asker {
         let mut header = RequestHeader::new(self.version);
         header.batch_error_continuation_option = Some(BatchErrorContinuationOption::Continue);
         header.batch_order_option = Some(false);
+        header.authentication.clone_from(&self.authentication);
         let mut builder = RequestBuilder::new(header);
         for (at, request) in requests.iter().enumerate() {
             builder.push(request, Some(Bytes(at.to_be_bytes().to_vec())));

@@ -1,8 +1,8 @@
 //! Objects of every type come in and go out as they were.
 
 use kms_protocol::attribute::{
-    Attribute, AttributeKind, AttributeList, CryptographicParameters, CryptographicUsageMask as Mask, Name,
-    UsageLimits,
+    Attribute, AttributeKind, AttributeList, CryptographicParameters, CryptographicUsageMask as Mask, Link,
+    Name, UsageLimits,
 };
 use kms_protocol::enums::{
     CertificateType, CryptographicAlgorithm, DerivationMethod, HashingAlgorithm, KeyFormatType, LinkType,
@@ -19,9 +19,9 @@ use kms_protocol::operation::{
     RekeyRequest,
 };
 use kms_protocol::ttlv::Bytes;
-use kms_protocol::{Secret, Version};
+use kms_protocol::{DateTime, Secret, Version};
 
-use crate::asking::{Asker, pair_request};
+use crate::asking::{Asker, NOW, pair_request};
 use crate::{KEY, aes, get, key, key_with, opaque, password, raw, register, revoke};
 
 fn create(algorithm: CryptographicAlgorithm, length: Option<i32>) -> CreateRequest {
@@ -422,10 +422,59 @@ fn an_object_moves_to_another_server_with_its_history() {
     there.ask(&import(Some(true))).expect("replaced");
     let foreign = there.by("b").ask(&import(Some(true))).expect_err("someone else's");
     assert_eq!(foreign.0, ResultReason::ObjectAlreadyExists);
-    let odd = ImportRequest { unique_identifier: "no UUID".into(), ..import(None) };
-    assert_eq!(there.ask(&odd).expect_err("no UUID").0, ResultReason::InvalidField);
+    for name in ["~audit/1", "", "two\nlines", "\u{e9}".repeat(65).as_str()] {
+        let odd = ImportRequest { unique_identifier: name.into(), ..import(None) };
+        assert_eq!(there.ask(&odd).expect_err(name).0, ResultReason::InvalidField, "{name:?}");
+    }
     let odd = ImportRequest { object_type: Some(ObjectType::PublicKey), ..import(Some(true)) };
     assert_eq!(there.ask(&odd).expect_err("type").0, ResultReason::InvalidField);
+}
+
+#[test]
+fn an_object_keeps_the_identifier_that_another_vendors_server_gave_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ids = ["1", "key/with=odd&signs?%20", "CN=k\u{e9}y, \u{4e2d}\u{6587}"];
+    {
+        let ask = Asker::keeping(folder.path(), "").speaking(Version::V2_1);
+        for (at, id) in ids.into_iter().enumerate() {
+            let next = ids[(at + 1) % ids.len()];
+            let attributes = vec![
+                Attribute::Name(Name::text(format!("name of {id}"))),
+                Attribute::Link(Link::to(LinkType::NextLink, next)),
+                Attribute::ActivationDate(DateTime(NOW - 1)),
+            ];
+            let request = ImportRequest {
+                unique_identifier: id.into(),
+                object_type: Some(ObjectType::SymmetricKey),
+                replace_existing: None,
+                key_wrap_type: None,
+                attributes: AttributeList(attributes),
+                object: aes(&KEY),
+            };
+            assert_eq!(ask.ask(&request).expect("imported").unique_identifier, id);
+        }
+    }
+    // A new start reads them from the disk.
+    let ask = Asker::keeping(folder.path(), "").speaking(Version::V2_1);
+    for (at, id) in ids.into_iter().enumerate() {
+        let next = ids[(at + 1) % ids.len()];
+        let found = |attribute| {
+            let request =
+                LocateRequest { attributes: AttributeList(vec![attribute]), ..LocateRequest::default() };
+            ask.ask(&request).expect("looked").unique_identifiers
+        };
+        assert!(get(&ask, id).is_ok(), "{id}");
+        assert_eq!(found(Attribute::Name(Name::text(format!("name of {id}")))), [id]);
+        assert_eq!(found(Attribute::Link(Link::to(LinkType::NextLink, next))), [id]);
+        let short = ask.attributes(id, &[AttributeKind::ShortUniqueIdentifier]);
+        assert!(matches!(&short[..], [Attribute::ShortUniqueIdentifier(short)] if short.0.len() == 32));
+        revoke(&ask, id, RevocationReasonCode::KeyCompromise);
+        let destroy = DestroyRequest { unique_identifier: Some(id.into()) };
+        ask.ask(&destroy).expect("destroyed");
+    }
+    let listed =
+        ask.service.keys(&kms_server::kms::KeyQuery { limit: 9, ..Default::default() }, DateTime(NOW));
+    assert_eq!(listed.expect("listed").keys.len(), ids.len());
 }
 
 #[test]

@@ -14,12 +14,16 @@ mod asking;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod constraining;
 mod curves;
 mod keeping;
 mod later;
+mod locating;
+mod logging_in;
 mod messages;
 mod refusals;
 mod telling;
+mod validating;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

@@ -10,8 +10,8 @@ use kms_protocol::operation::{
     ActivateRequest, AddAttributeRequest, GetRequest, InteropRequest, LogRequest, PingRequest, QueryRequest,
     SetEndpointRoleRequest,
 };
-use kms_protocol::ttlv::Bytes;
-use kms_protocol::{DateTime, Version};
+use kms_protocol::ttlv::{Bytes, Writer};
+use kms_protocol::{DateTime, Tag, Version};
 use kms_server::kms::Caller;
 
 use crate::asking::{Asker, NOW};
@@ -110,10 +110,62 @@ fn each_version_is_told_of_its_own_operations_and_types() {
         (Version::V1_2, Operation::Encrypt, Operation::Import, 9),
         (Version::V1_4, Operation::Import, Operation::Log, 9),
         (Version::V2_0, Operation::Log, Operation::Ping, 9),
-        (Version::V2_1, Operation::Ping, Operation::Validate, 9),
+        (Version::V2_1, Operation::Ping, Operation::ReProvision, 9),
     ] {
         let (operations, object_types) = told(version);
         assert!(operations.contains(&has) && !operations.contains(&lacks), "{version}: {operations:?}");
         assert_eq!(object_types, types, "{version}");
+    }
+}
+
+/// Asks for an object with items of a vendor's in the payload, in the item and, critical or not, as an extension.
+fn extended(id: &str, version: Version, unknown: Tag, critical: Option<bool>) -> Vec<u8> {
+    let mut header = RequestHeader::new(version);
+    header.batch_count = 1;
+    let mut writer = Writer::new(version);
+    writer.structure(Tag::REQUEST_MESSAGE, |writer| {
+        writer.field(Tag::REQUEST_HEADER, &header);
+        writer.structure(Tag::BATCH_ITEM, |writer| {
+            writer.field(Tag::OPERATION, &Operation::Get);
+            writer.structure(Tag::REQUEST_PAYLOAD, |writer| {
+                writer.field(unknown, &7_i32);
+                writer.field(Tag::UNIQUE_IDENTIFIER, &id.to_owned());
+                writer.structure(unknown, |writer| writer.field(unknown, &"text".to_owned()));
+            });
+            if let Some(critical) = critical {
+                writer.structure(Tag::MESSAGE_EXTENSION, |writer| {
+                    writer.field(Tag::VENDOR_IDENTIFICATION, &"vendor.example".to_owned());
+                    writer.field(Tag::CRITICALITY_INDICATOR, &critical);
+                    writer.structure(Tag::VENDOR_EXTENSION, |writer| writer.field(unknown, &true));
+                });
+            }
+        });
+    });
+    writer.into_bytes()
+}
+
+#[test]
+fn what_vendors_add_is_passed_over_unless_it_is_critical() {
+    let ask = Asker::start("");
+    let id = register(&ask, aes(&KEY), vec![]).expect("registered");
+    for version in [Version::V1_0, Version::V1_4, Version::V2_0, Version::V2_1] {
+        let result = |unknown, critical| {
+            let request = extended(&id, version, unknown, critical);
+            let bytes = ask.service.handle(&request, &Caller::named("a"), DateTime(NOW));
+            let message = ResponseMessage::read(bytes.expose()).expect("a response");
+            (message.items[0].result_status, message.items[0].result_reason)
+        };
+        let vendors = Tag(0x54_1234);
+        let refused = |reason| (ResultStatus::OperationFailed, Some(reason));
+        assert_eq!(result(vendors, None), (ResultStatus::Success, None), "{version}");
+        assert_eq!(result(vendors, Some(false)), (ResultStatus::Success, None), "{version}");
+        let critical = if version.is_2x() {
+            ResultReason::UnknownMessageExtension
+        } else {
+            ResultReason::FeatureNotSupported
+        };
+        assert_eq!(result(vendors, Some(true)), refused(critical), "{version}");
+        let standards = Tag(0x42_7777);
+        assert_eq!(result(standards, None), refused(ResultReason::InvalidField), "{version}: no vendor's");
     }
 }

@@ -99,6 +99,84 @@ impl Value for AttributeList {
     }
 }
 
+/// What Locate looks for: attributes, of which structures may lack fields (KMIP 1.4 section 4.9, 2.1 section 6.1.28).
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Criteria(pub Vec<Criterion>);
+
+/// An attribute to look for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Criterion {
+    /// With its whole value.
+    Whole(Attribute),
+    /// A structure of which some fields are stated.
+    Partial(AttributeKind, RawValue),
+}
+
+impl Value for Criteria {
+    fn read(item: Item<'_>) -> Result<Self, DecodeError> {
+        let mut reader = item.structure()?;
+        let mut list = Vec::new();
+        while let Some(item) = reader.next_item()? {
+            list.push(read_criterion(item)?);
+        }
+        Ok(Self(list))
+    }
+
+    fn write(&self, writer: &mut Writer, tag: Tag) {
+        let is_2x = writer.version().is_2x();
+        let each = |writer: &mut Writer| {
+            for criterion in &self.0 {
+                match criterion {
+                    Criterion::Whole(attribute) => write_attribute(writer, attribute, None),
+                    Criterion::Partial(kind, value) if is_2x => value.write(writer, kind.tag()),
+                    Criterion::Partial(kind, value) => writer.structure(Tag::ATTRIBUTE, |writer| {
+                        writer.item(Tag::ATTRIBUTE_NAME, ItemType::TextString, kind.name().as_bytes());
+                        value.write(writer, Tag::ATTRIBUTE_VALUE);
+                    }),
+                }
+            }
+        };
+        if is_2x { writer.structure(tag, each) } else { each(writer) }
+    }
+
+    fn take(reader: &mut Reader<'_>, tag: Tag) -> Result<Self, DecodeError> {
+        if reader.version().is_2x() {
+            return Ok(reader.take(tag)?.map(Self::read).transpose()?.unwrap_or_default());
+        }
+        let mut list = Vec::new();
+        while let Some(item) = reader.take(Tag::ATTRIBUTE)? {
+            list.push(read_criterion(item)?);
+        }
+        Ok(Self(list))
+    }
+}
+
+fn read_criterion(item: Item<'_>) -> Result<Criterion, DecodeError> {
+    match read_attribute(item.clone()) {
+        Ok((_, attribute)) => Ok(Criterion::Whole(attribute)),
+        Err(error) if error.kind == DecodeErrorKind::Missing => read_partial(item)?.ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// An attribute of the specification that lacks some of its fields.
+fn read_partial(item: Item<'_>) -> Result<Option<Criterion>, DecodeError> {
+    let version = item.version;
+    let (kind, value) = if version.is_2x() {
+        (AttributeKind::from_tag(item.tag), Some(item))
+    } else {
+        let mut reader = item.structure()?;
+        let name: String = reader.field(Tag::ATTRIBUTE_NAME)?;
+        (AttributeKind::from_name(&name), reader.take(Tag::ATTRIBUTE_VALUE)?)
+    };
+    Ok(match (kind.filter(|kind| kind.exists_in(version)), value) {
+        (Some(kind), Some(value)) if matches!(value.content, Content::Structure(_)) => {
+            Some(Criterion::Partial(kind, RawValue::read(value)?))
+        }
+        _ => None,
+    })
+}
+
 fn read_all(reader: &mut Reader<'_>) -> Result<Vec<Attribute>, DecodeError> {
     let mut list = Vec::new();
     while let Some(item) = reader.next_item()? {

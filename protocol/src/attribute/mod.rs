@@ -15,8 +15,8 @@ use crate::ttlv::{Bytes, Interval, Item, RawValue, Value, Writer};
 use crate::{DateTime, Tag, Version};
 
 pub use list::{
-    AttributeList, AttributeReference, AttributeReferences, Attributes, IndexedAttribute, read_attribute,
-    read_stored, write_attribute, write_stored,
+    AttributeList, AttributeReference, AttributeReferences, Attributes, Criteria, Criterion,
+    IndexedAttribute, read_attribute, read_stored, write_attribute, write_stored,
 };
 pub use values::{
     AlternativeName, ApplicationSpecificInformation, CertificateIdentifier, CertificateIssuer,

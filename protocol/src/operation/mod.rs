@@ -97,7 +97,7 @@ pub use hash::{HashRequest, HashResponse};
 pub use import::{ImportRequest, ImportResponse};
 pub use interop::{InteropRequest, InteropResponse};
 pub use join_split_key::{JoinSplitKeyRequest, JoinSplitKeyResponse};
-pub use locate::{LocateRequest, LocateResponse};
+pub use locate::{LocateCriteria, LocateRequest, LocateResponse};
 pub use log::{LogRequest, LogResponse};
 pub use login::{LeaseTime, LoginRequest, LoginResponse};
 pub use logout::{LogoutRequest, LogoutResponse};

@@ -203,22 +203,35 @@ impl<'a> Reader<'a> {
         T::take(self, tag)
     }
 
-    /// Ends the structure: no item may be left.
+    /// Ends the structure: no item may be left but those of vendors, which may stand in any structure and are passed over
+    /// by whoever does not know them (KMIP 1.4 section 9.1.1.1).
     ///
     /// # Errors
     /// [`DecodeErrorKind::Unexpected`] or [`DecodeErrorKind::Repeated`] for the first one left.
-    pub fn finish(mut self) -> Result<(), DecodeError> {
-        match self.next_item()? {
-            None => Ok(()),
-            Some(item) => {
+    pub fn finish(self) -> Result<(), DecodeError> {
+        self.end(Tag::is_extension)
+    }
+
+    /// Ends the structure: no item at all may be left.
+    ///
+    /// # Errors
+    /// As [`Reader::finish`].
+    pub fn finish_whole(self) -> Result<(), DecodeError> {
+        self.end(|_| false)
+    }
+
+    fn end(mut self, may_stay: impl Fn(Tag) -> bool) -> Result<(), DecodeError> {
+        loop {
+            let Some(item) = self.next_item()? else { return Ok(()) };
+            if !may_stay(item.tag) {
                 let before = self.bytes.get(..item.offset.saturating_sub(self.base)).unwrap_or_default();
                 let mut before = Self { bytes: before, at: 0, early: Vec::new(), ..self };
                 let repeated = before.take(item.tag)?.is_some();
-                Err(item.error(if repeated {
+                return Err(item.error(if repeated {
                     DecodeErrorKind::Repeated
                 } else {
                     DecodeErrorKind::Unexpected
-                }))
+                }));
             }
         }
     }

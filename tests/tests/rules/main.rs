@@ -149,6 +149,7 @@ fn names_say_what_things_are() {
         ("get_attributes", "the KMIP operation Get Attributes"),
         ("get_attribute_list", "the KMIP operation Get Attribute List"),
         ("get_usage_allocation", "the KMIP operation Get Usage Allocation"),
+        ("get_constraints", "the KMIP operation Get Constraints"),
         ("get_request", "a request of the KMIP operation Get"),
     ];
     let empty_words = ["util", "utils", "common", "helper", "helpers", "manager", "misc"];

@@ -274,6 +274,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/kms/wrapping.rs", "hands keys to be wrapped to the cryptography, and back"),
         ("kms-server/src/kms/operations/encrypt.rs", "hands the plaintext to the cryptography"),
         ("kms-server/src/kms/pairs.rs", "takes the digests of new keys"),
+        ("kms-server/src/kms/tickets.rs", "takes the hashes of tickets"),
         (
             "kms-client/src/agreement.rs",
             "takes what a KMS derived, and uses a private key that had to travel",

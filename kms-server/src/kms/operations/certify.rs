@@ -87,6 +87,7 @@ pub(in crate::kms) fn recertify(
     let mut planned = rotation::replace(old, fresh, dates, context.now);
     complete(&mut planned.new, &taken, Origin::Elsewhere, context.now);
     lifecycle::check_dates(&planned.new)?;
+    kms.check_constraints(&planned.new, None, context.now)?;
     planned.new.set_link(LinkType::CertificateLink, &authority.id);
     let mut batch = Batch::new().put(planned.old.put());
     if let Some(mut public) = public {

@@ -28,6 +28,7 @@ impl Kms {
         let kind = change(&mut object)?;
         check_size(&object.attributes)?;
         lifecycle::check_dates(&object)?;
+        self.check_constraints(&object, Some(kind), now)?;
         object.set(Attribute::LastChangeDate(now));
         events.extend(Event::attributes_changed(&object, &before));
         // A date that was set may have come already.

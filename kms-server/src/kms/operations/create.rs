@@ -20,7 +20,8 @@ pub(in crate::kms) fn create(
             format!("a {} is not made by Create: a Symmetric Key is", request.object_type),
         ));
     }
-    let list = kms.templated(&request.attributes, context)?;
+    let mut list = kms.templated(&request.attributes, context)?;
+    kms.with_defaults(request.object_type, &mut list, &[], context)?;
     let (bytes, algorithm, length) = new_key(&list)?;
     let taken = Taken::new(raw_key(bytes, Some(algorithm), Some(length)))?;
     let object = kms.keep(request.object_type, &Attributes::from(list), &taken, Origin::Here, context)?;

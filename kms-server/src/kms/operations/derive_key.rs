@@ -56,7 +56,8 @@ pub(in crate::kms) fn derive_key(
         may_process(kms, base, context)?;
         allowed(base, CryptographicUsageMask::DERIVE_KEY, "Derive Key")?;
     }
-    let list = kms.templated(&request.attributes, context)?;
+    let mut list = kms.templated(&request.attributes, context)?;
+    kms.with_defaults(request.object_type, &mut list, &[], context)?;
     let list = requested(&Attributes::default(), &Attributes::from(list))?;
     let bytes = length_of(&list)?;
     let is_usage_stated = list.iter().any(|one| one.kind() == AttributeKind::CryptographicUsageMask);

@@ -125,6 +125,7 @@ pub(super) fn charge(
     bytes: usize,
     context: &mut Context<'_>,
 ) -> Result<(), Refusal> {
+    kms.charge_ticket(object, bytes, context)?;
     if object.usage_limits().is_none() {
         return Ok(());
     }

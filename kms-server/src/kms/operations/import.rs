@@ -12,6 +12,7 @@ use crate::kms::notes::is_object;
 use crate::kms::recorded::By;
 use crate::kms::{Context, Event, Kms, Reason, Refusal, lifecycle};
 use crate::store::Batch;
+use crate::store::limits::MAX_ID_BYTES;
 
 /// What this server says of an object itself, whatever another said.
 const NOT_IMPORTED: &[AttributeKind] = &[
@@ -36,7 +37,9 @@ pub(in crate::kms) fn import(
     if !is_object(&id) {
         return Err(Refusal::new(
             Reason::InvalidField,
-            "the Unique Identifier of an imported object has to be a UUID: all of this server's are",
+            format!(
+                "a Unique Identifier has 1 to {MAX_ID_BYTES} bytes, does not begin with a tilde and holds no control characters"
+            ),
         ));
     }
     let object_type = request.object.object_type();
@@ -84,6 +87,7 @@ pub(in crate::kms) fn import(
         lifecycle::begin(&mut object, now);
     }
     lifecycle::settle(&mut object, now);
+    kms.admit(&object, context)?;
     let sealing = kms.keyring.sealing();
     taken.fill(&mut object, &sealing)?;
     kms.commit(Batch::new().put(object.put()), vec![Event::made(&object)], By::Client(context))?;

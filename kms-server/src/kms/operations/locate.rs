@@ -2,7 +2,7 @@
 
 use kms_protocol::DateTime;
 use kms_protocol::enums::UniqueIdentifierPlaceholder as Placeholder;
-use kms_protocol::operation::{LocateRequest, LocateResponse};
+use kms_protocol::operation::{LocateCriteria, LocateResponse};
 
 use crate::kms::access::Verdict;
 use crate::kms::locate::{Candidates, Filter};
@@ -13,7 +13,7 @@ use crate::store::{Index, Keys, Order, Scan};
 
 pub(in crate::kms) fn locate(
     kms: &Kms,
-    request: LocateRequest,
+    request: LocateCriteria,
     context: &mut Context<'_>,
 ) -> Result<LocateResponse, Refusal> {
     if context.looked_at > limits::LOOKED_AT {
@@ -32,7 +32,7 @@ pub(in crate::kms) fn locate(
     };
     let most = bound(request.maximum_items, "Maximum Items")?.unwrap_or(limits::LOCATED).min(limits::LOCATED);
     let skip = bound(request.offset_items, "Offset Items")?.unwrap_or(0);
-    let filter = Filter::new(request.attributes.0, request.storage_status_mask, request.object_group_member);
+    let filter = Filter::new(request.criteria, request.storage_status_mask, request.object_group_member);
     let mut found = Vec::new();
     let (mut matched, mut looked_at) = (0_usize, 0_usize);
     let complete = each_candidate(kms, &filter.candidates(), context, |id| {

@@ -1,8 +1,10 @@
 //! Query (KMIP 1.4 section 4.25).
 
-use kms_protocol::enums::{ClientRegistrationMethod, DestroyAction, ObjectType, QueryFunction, RngMode};
+use kms_protocol::enums::{
+    ClientRegistrationMethod, DestroyAction, ObjectType, Operation, QueryFunction, RngMode,
+};
 use kms_protocol::object::exists_in;
-use kms_protocol::operation::{CapabilityInformation, QueryRequest, QueryResponse};
+use kms_protocol::operation::{CapabilityInformation, DefaultsInformation, QueryRequest, QueryResponse};
 use kms_protocol::ttlv::{Bytes, ItemType, RawValue};
 
 use crate::kms::batch::operations_of;
@@ -10,7 +12,7 @@ use crate::kms::new_object::generator;
 use crate::kms::{Context, Kms, Refusal};
 
 pub(in crate::kms) fn query(
-    _: &Kms,
+    kms: &Kms,
     request: QueryRequest,
     context: &mut Context<'_>,
 ) -> Result<QueryResponse, Refusal> {
@@ -35,6 +37,13 @@ pub(in crate::kms) fn query(
             QueryFunction::QueryCapabilities => response.capabilities = vec![capabilities()],
             QueryFunction::QueryClientRegistrationMethods => {
                 response.client_registration_methods = vec![ClientRegistrationMethod::Unspecified];
+            }
+            QueryFunction::QueryDefaultsInformation => {
+                let rules = kms.rules_for(&context.caller.principal, Operation::SetDefaults)?;
+                let of = rules.into_iter().flat_map(|rules| rules.defaults.object_defaults);
+                let object_defaults: Vec<_> = of.collect();
+                let is_none = object_defaults.is_empty();
+                response.defaults_information = (!is_none).then_some(DefaultsInformation { object_defaults });
             }
             // What else can be asked, the server has none of: the answer is an empty list.
             _ => {}

@@ -51,6 +51,7 @@ pub(in crate::kms) fn rekey(
     lifecycle::check_dates(&planned.new)?;
     let (format, digest) = taken.format.zip(taken.digest).ok_or_else(no_key_value)?;
     describe_material(&mut planned.new, format, digest);
+    kms.check_constraints(&planned.new, None, context.now)?;
     let sealing = kms.keyring.sealing();
     taken.fill(&mut planned.new, &sealing)?;
     let events = [vec![Event::replaced(&planned.old, &planned.new)], planned.ended].concat();
