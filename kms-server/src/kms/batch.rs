@@ -236,18 +236,8 @@ impl Kms {
             Operation::SetEndpointRole => self.call(item, context, run::set_endpoint_role),
             Operation::Sign => self.call(item, context, run::sign),
             Operation::SignatureVerify => self.call(item, context, run::signature_verify),
-            Operation::Notify | Operation::Put => Err(Refusal::new(
-                Reason::OperationNotSupported,
-                "Notify and Put are what the server asks clients: ask for Set Endpoint Role to get them",
-            )),
             Operation::Validate => self.call(item, context, run::validate),
-            Operation::ReProvision => Err(Refusal::new(
-                Reason::OperationNotSupported,
-                "who a client is follows from its certificate, and the operator decides who signs those: ask there for a new one",
-            )),
-            other => {
-                Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
-            }
+            other => Err(not_done(other)),
         }
     }
 
@@ -385,6 +375,21 @@ fn unmeetable(message: &RequestMessage<'_>) -> Option<Refusal> {
         Reason::UnknownExtension,
         format!("the critical extension of {:?} is not known here", critical.vendor_identification),
     ))
+}
+
+/// The answer to an operation that is not in [`Kms::dispatch`].
+fn not_done(operation: Operation) -> Refusal {
+    let why = match operation {
+        Operation::Notify | Operation::Put => {
+            "Notify and Put are what the server asks clients: ask for Set Endpoint Role to get them".into()
+        }
+        Operation::ReProvision => {
+            "who a client is follows from its certificate, and the operator decides who signs those: ask there for a new one"
+                .into()
+        }
+        other => format!("the server does not do {other}"),
+    };
+    Refusal::new(Reason::OperationNotSupported, why)
 }
 
 fn outcome(
