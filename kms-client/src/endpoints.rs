@@ -425,7 +425,7 @@ impl Endpoint {
             step: Step::Connect,
             after: deadline.saturating_duration_since(started),
         })??;
-        Ok(Connection::over(stream, self.server.address()))
+        Ok(Connection::over(stream, self.server.address()).carried(self.server.https()))
     }
 
     fn failed(&self, failure: &Failure, has_others: bool) {

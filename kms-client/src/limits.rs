@@ -10,6 +10,15 @@ pub const RESPONSE: usize = 8 << 20;
 /// The longest request sent, in bytes: what a server of this protocol has to take.
 pub const REQUEST: usize = kms_protocol::limits::MESSAGE;
 
+/// Bytes of the head of an answer over HTTPS: a few hundred are usual.
+pub const HTTP_HEAD: usize = 16 << 10;
+
+/// Headers in it: a dozen are usual, and proxies add some.
+pub const HTTP_HEADERS: usize = 64;
+
+/// How many times longer than [`RESPONSE`] an answer in XML or JSON may be.
+pub const HTTP_TEXT: usize = 8;
+
 /// What a request's header takes at most, in bytes, besides its batch items.
 pub const HEADER: usize = 256;
 

@@ -66,6 +66,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     let failed = |error| CommandError::from(BackupError::kms_failed(&name)(KmsError::from(error)));
     let profile = Profile {
         server: server.address,
+        encoding: kms_protocol::encoding::Encoding::Ttlv,
         standby: Vec::new(),
         ca: server.ca,
         certificate: server.certificate,

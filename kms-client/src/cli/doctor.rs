@@ -41,6 +41,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     let plan = Plan {
         profile: Profile {
             server: server.address.clone(),
+            encoding: kms_protocol::encoding::Encoding::Ttlv,
             standby: Vec::new(),
             ca: server.ca,
             certificate: server.certificate,

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 
+use kms_client::{KeySpec, Profile, blocking};
 use kms_protocol::encoding::{Encoding, from_json, from_xml, to_json, to_xml};
 use kms_protocol::enums::{EndpointRole, Operation, ResultReason, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
@@ -249,4 +250,28 @@ fn curl_gets_an_answer() {
         .expect("curl runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("<ResponseMessage>"));
+}
+
+#[test]
+fn the_sdk_speaks_every_encoding_and_goes_on_after_a_restart() {
+    let server = TestServer::start();
+    let client = server.client("a");
+    let stem = client.certificate().with_extension("");
+    let stem = stem.file_name().and_then(|name| name.to_str()).expect("a name");
+    for encoding in ["ttlv", "xml", "json"] {
+        let address = server.https();
+        let text = format!(
+            "server = \"https://{address}/kmip\"\nencoding = \"{encoding}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\nkey = \"{stem}.key\"\n"
+        );
+        let file = client.profile().with_extension(format!("{encoding}.toml"));
+        std::fs::write(&file, text).expect("a profile");
+        let builder = Profile::load(&file).expect("a profile").builder();
+        let sdk = blocking::Client::new(builder.build().expect("a client")).expect("a runtime");
+        let key = sdk.request_key(encoding, KeySpec::Rsa2048).expect("a key");
+        server.restart();
+        let found = sdk.find_key(encoding, KeySpec::Rsa2048).expect("over a new connection");
+        assert_eq!(found.map(|key| key.public_id), Some(key.public_id), "{encoding}");
+        let mut notifications = sdk.notifications().expect("no runtime around it");
+        assert!(notifications.next().is_err(), "over HTTPS nothing is told");
+    }
 }
