@@ -13,7 +13,7 @@ use crate::client::{Client, Inner};
 use crate::endpoints::Reply;
 use crate::error::Error;
 use crate::limits;
-use crate::message::{Answer, EncodedItem, is_repeatable, is_worth_halving, read_answer, read_payload};
+use crate::message::{Answer, EncodedItem, is_worth_halving, read_answer, read_payload};
 
 /// Items that go into one message, by their places in the whole batch.
 type Group = Vec<usize>;
@@ -57,11 +57,12 @@ impl<R: Request> Batch<R> {
         let waiting = split(items.iter().map(EncodedItem::len), limit);
         let mut done = Vec::new();
         done.resize_with(items.len(), || None);
+        let repeatable = items.iter().all(|item| item.repeatable);
         Self {
             inner,
             items,
             version,
-            repeatable: is_repeatable(R::OPERATION),
+            repeatable,
             waiting,
             smallest_refused: usize::MAX,
             largest_taken: 0,

@@ -291,7 +291,12 @@ async fn load(client: &Client, plan: &Plan, key: &IssuedKey, name: &str) -> Resu
         }
     };
     let ids = items.iter().map(|item: &EncodedItem| item.id.to_be_bytes()).collect();
-    Ok(Load { request: encode(items.iter(), version), ids, expected, version })
+    Ok(Load {
+        request: encode(items.iter(), client.inner.authentication.as_ref(), version),
+        ids,
+        expected,
+        version,
+    })
 }
 
 /// Pairs without Names, which would have to be different ones, in a group by which they are found afterwards.

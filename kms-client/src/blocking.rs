@@ -3,10 +3,17 @@
 use core::future::Future;
 
 use kms_protocol::operation::{
-    ActivateRequest, CreateKeyPairRequest, DecryptRequest, DeriveKeyRequest, DestroyRequest,
-    DiscoverVersionsRequest, EncryptRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest,
-    LocateRequest, QueryRequest, RegisterRequest, RekeyKeyPairRequest, Request, RevokeRequest, SignRequest,
-    SignatureVerifyRequest,
+    ActivateRequest, AddAttributeRequest, AdjustAttributeRequest, ArchiveRequest, CancelRequest,
+    CertifyRequest, CheckRequest, CreateKeyPairRequest, CreateRequest, CreateSplitKeyRequest, DecryptRequest,
+    DelegatedLoginRequest, DeleteAttributeRequest, DeriveKeyRequest, DestroyRequest, DiscoverVersionsRequest,
+    EncryptRequest, ExportRequest, GetAttributeListRequest, GetAttributesRequest, GetConstraintsRequest,
+    GetRequest, GetUsageAllocationRequest, HashRequest, ImportRequest, InteropRequest, JoinSplitKeyRequest,
+    LocateRequest, LogRequest, LoginRequest, LogoutRequest, MacRequest, MacVerifyRequest,
+    ModifyAttributeRequest, ObtainLeaseRequest, PingRequest, Pkcs11Request, PollRequest, ProcessRequest,
+    QueryAsynchronousRequestsRequest, QueryRequest, ReProvisionRequest, RecertifyRequest, RecoverRequest,
+    RegisterRequest, RekeyKeyPairRequest, RekeyRequest, Request, RevokeRequest, RngRetrieveRequest,
+    RngSeedRequest, SetAttributeRequest, SetConstraintsRequest, SetDefaultsRequest, SignRequest,
+    SignatureVerifyRequest, ValidateRequest,
 };
 use kms_protocol::{DateTime, Secret, Version};
 use tokio::runtime::{Builder, Handle, Runtime};

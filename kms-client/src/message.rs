@@ -1,7 +1,9 @@
 //! Requests to bytes, and answers matched to what was asked.
 
+use std::sync::Arc;
+
 use kms_protocol::enums::{BatchErrorContinuationOption, Operation, ResultReason, ResultStatus};
-use kms_protocol::message::{RequestHeader, ResponseItem, ResponseMessage};
+use kms_protocol::message::{Authentication, RequestHeader, ResponseItem, ResponseMessage};
 use kms_protocol::operation::{DiscoverVersionsRequest, Request};
 use kms_protocol::ttlv::{Bytes, Content, Reader, Value as _, Writer};
 use kms_protocol::{DateTime, Secret, Tag, Version};
@@ -15,6 +17,8 @@ use crate::limits;
 pub(crate) struct EncodedItem {
     pub(crate) id: u32,
     pub(crate) operation: Operation,
+    /// Whether asking twice, or another server, does no harm.
+    pub(crate) repeatable: bool,
     bytes: Secret,
 }
 
@@ -26,7 +30,10 @@ impl EncodedItem {
             writer.field(Tag::UNIQUE_BATCH_ITEM_ID, &Bytes(id.to_be_bytes().to_vec()));
             writer.field(Tag::REQUEST_PAYLOAD, request);
         });
-        Self { id, operation: R::OPERATION, bytes: Secret::new(writer.into_bytes()) }
+        let bytes = Secret::new(writer.into_bytes());
+        let repeatable =
+            only_reads_or_computes(R::OPERATION) && !is_part_of_a_stream(bytes.expose(), version);
+        Self { id, operation: R::OPERATION, repeatable, bytes }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,26 +55,50 @@ impl EncodedItem {
     }
 }
 
-/// Whether asking twice does no harm: what only reads or computes.
-pub(crate) fn is_repeatable(operation: Operation) -> bool {
+fn only_reads_or_computes(operation: Operation) -> bool {
     matches!(
         operation,
         Operation::Locate
+            | Operation::Check
             | Operation::Get
             | Operation::GetAttributes
             | Operation::GetAttributeList
+            | Operation::Export
             | Operation::Encrypt
             | Operation::Decrypt
-            | Operation::Query
-            | Operation::DiscoverVersions
             | Operation::Sign
             | Operation::SignatureVerify
+            | Operation::Mac
+            | Operation::MacVerify
+            | Operation::Hash
+            | Operation::RngRetrieve
+            | Operation::Validate
+            | Operation::GetConstraints
+            | Operation::QueryAsynchronousRequests
+            | Operation::Query
+            | Operation::DiscoverVersions
+            | Operation::Ping
     )
 }
 
+/// A server goes on from the part before, which it alone has; the same part twice would be another stream.
+fn is_part_of_a_stream(item: &[u8], version: Version) -> bool {
+    let payload = || {
+        let mut item = Reader::new(item, version).take(Tag::BATCH_ITEM).ok()??.structure().ok()?;
+        item.take(Tag::REQUEST_PAYLOAD).ok()?
+    };
+    let has = |tag| payload().and_then(|payload| payload.structure().ok()?.take(tag).ok()?).is_some();
+    [Tag::CORRELATION_VALUE, Tag::INIT_INDICATOR, Tag::FINAL_INDICATOR].into_iter().any(has)
+}
+
 /// A request message of these items. Several of them are independent: none waits for another, or fails with it.
-pub(crate) fn encode<'a>(items: impl ExactSizeIterator<Item = &'a EncodedItem>, version: Version) -> Secret {
+pub(crate) fn encode<'a>(
+    items: impl ExactSizeIterator<Item = &'a EncodedItem>,
+    authentication: Option<&Arc<Authentication>>,
+    version: Version,
+) -> Secret {
     let mut header = RequestHeader::new(version);
+    header.authentication = authentication.cloned();
     header.maximum_response_size = i32::try_from(limits::RESPONSE).ok();
     header.batch_count = i32::try_from(items.len()).unwrap_or(i32::MAX);
     if items.len() > 1 {
@@ -93,7 +124,7 @@ pub(crate) async fn greet<S: Stream>(
     version: Version,
 ) -> Result<DateTime, Error> {
     let item = EncodedItem::new(&DiscoverVersionsRequest::default(), 1, version);
-    let message = encode([&item].into_iter(), version);
+    let message = encode([&item].into_iter(), None, version);
     let answer = connection.exchange(message.expose(), Instant::now() + limits::CONNECT).await?;
     let message = ResponseMessage::read(answer.expose())
         .map_err(|error| Error::protocol(format!("in its answer: {error}")))?;

@@ -191,7 +191,7 @@ async fn turn(
 ) -> Result<(), Error> {
     let request = SetEndpointRoleRequest { endpoint_role: EndpointRole::Client };
     let item = EncodedItem::new(&request, client.inner.ids(1), version);
-    let message = encode([&item].into_iter(), version);
+    let message = encode([&item].into_iter(), client.inner.authentication.as_ref(), version);
     let answer = connection.exchange(message.expose(), Instant::now() + limits::CONNECT).await?;
     let answered = match read_answer(answer.expose(), &[&item], version)? {
         Answer::Whole(refusal) => return Err(Error::refused(*refusal)),

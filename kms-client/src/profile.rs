@@ -5,7 +5,9 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kms_protocol::credential::{Credential, UsernameAndPassword};
 use kms_protocol::encoding::Encoding;
+use kms_protocol::message::Authentication;
 use kms_protocol::{Secret, Version};
 use serde::Deserialize;
 
@@ -26,6 +28,9 @@ pub struct Builder {
     connect: Duration,
     rules: Rules,
     options: Options,
+    shown: Vec<Credential>,
+    /// A user name, and the file that its password is in.
+    user: Option<(String, PathBuf)>,
 }
 
 enum Server {
@@ -66,6 +71,8 @@ impl Builder {
                 batch: limits::BATCH,
                 key_travel: KeyTravel::default(),
             },
+            shown: Vec::new(),
+            user: None,
         }
     }
 
@@ -117,6 +124,19 @@ impl Builder {
     pub fn identity_pem(mut self, certificate: &[u8], key: &[u8]) -> Self {
         self.credentials.identity =
             Some((Pem::Text(Secret::from(certificate)), Pem::Text(Secret::from(key))));
+        self
+    }
+
+    /// Sends a credential with every request, beside the certificate (KMIP 1.4 section 6.6): what some servers tell
+    /// their users apart by.
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.shown.push(credential);
+        self
+    }
+
+    /// The same for a user name and the password in a file, whose last line may end.
+    pub fn user_file(mut self, username: impl Into<String>, password: impl Into<PathBuf>) -> Self {
+        self.user = Some((username.into(), password.into()));
         self
     }
 
@@ -231,8 +251,24 @@ impl Builder {
                 (Server::Address(_), None) => {}
             }
         }
-        Ok(Client::new(Endpoints::new(servers, self.rules), self.options, identity, seen))
+        let mut credentials = self.shown;
+        if let Some((username, file)) = &self.user {
+            credentials.push(Credential::UsernameAndPassword(user(username, file)?));
+        }
+        let authentication = (!credentials.is_empty()).then_some(Authentication { credentials });
+        Ok(Client::new(Endpoints::new(servers, self.rules), self.options, authentication, identity, seen))
     }
+}
+
+fn user(username: &str, file: &Path) -> Result<UsernameAndPassword, Error> {
+    let bytes = Secret::new(read_file(file)?);
+    let text = core::str::from_utf8(bytes.expose()).map_err(|_| {
+        Error::settings(format!("{} is no text", file.display()), "write the password into it, in UTF-8")
+    })?;
+    Ok(UsernameAndPassword {
+        username: username.to_owned(),
+        password: Some(text.trim_end_matches(['\r', '\n']).into()),
+    })
 }
 
 fn no_server() -> Error {
@@ -246,8 +282,11 @@ fn no_server() -> Error {
 /// ca = "pki/ca.pem"
 /// certificate = "pki/client.pem"
 /// key = "pki/client.key"
+/// # Where the server wants them besides:
+/// username = "backup"
+/// password-file = "pki/password"
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Profile {
     /// The KMS server, as `host:port` or `https://host:port/kmip`.
     pub server: String,
@@ -261,10 +300,12 @@ pub struct Profile {
     pub certificate: PathBuf,
     /// The client's private key, PEM.
     pub key: PathBuf,
+    /// A user name, and the file that holds the password, for servers that want them besides.
+    pub user: Option<(String, PathBuf)>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ProfileFile {
     server: String,
     #[serde(default)]
@@ -274,6 +315,8 @@ struct ProfileFile {
     ca: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
     /// For the server's own command line.
     #[serde(default, rename = "admin")]
     _admin: Option<toml::Value>,
@@ -304,7 +347,13 @@ impl Profile {
             wrong(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        let user = match (file.username, file.password_file) {
+            (None, None) => None,
+            (Some(username), Some(password)) => Some((username, folder.join(password))),
+            _ => return Err(wrong("username and password-file go together".to_owned())),
+        };
         Ok(Self {
+            user,
             server: file.server,
             encoding: match file.encoding {
                 Named::Ttlv => Encoding::Ttlv,
@@ -325,6 +374,10 @@ impl Profile {
             .encoding(self.encoding)
             .ca_file(&self.ca)
             .identity_files(&self.certificate, &self.key);
-        self.standby.iter().fold(builder, |builder, address| builder.server(address))
+        let builder = self.standby.iter().fold(builder, |builder, address| builder.server(address));
+        match &self.user {
+            Some((username, password)) => builder.user_file(username, password),
+            None => builder,
+        }
     }
 }

@@ -4,16 +4,20 @@
 
 mod scripted;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kms_client::{Connection, Error, Step, limits};
+use kms_protocol::attribute::CryptographicParameters;
+use kms_protocol::credential::{Credential, Device, UsernameAndPassword};
 use kms_protocol::enums::{Operation, ResultReason};
+use kms_protocol::message::{Authentication, RequestMessage};
 use kms_protocol::operation::{
     ActivateRequest, ActivateResponse, CreateKeyPairRequest, GetAttributeListRequest, GetRequest,
-    LocateRequest, LocateResponse, QueryRequest,
+    HashRequest, LocateRequest, LocateResponse, QueryRequest,
 };
+use kms_protocol::ttlv::Bytes;
 use kms_protocol::{Secret, Version};
 use scripted::{Ask, InMemory, Journal, Reply, answer, in_1_4, payload, read_message, speaking, yes};
 use tokio::io::AsyncWriteExt as _;
@@ -261,6 +265,63 @@ async fn what_changes_something_is_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_stream_is_never_repeated() {
+    for (init_indicator, correlation_value) in [(Some(true), None), (None, Some(Bytes(vec![1])))] {
+        let journal = Journal::default();
+        let client = closing(0..9, 1, true, journal.clone()).client();
+        let data = Some(Bytes(b"a part".to_vec()));
+        let request = HashRequest {
+            cryptographic_parameters: CryptographicParameters::default(),
+            data,
+            correlation_value,
+            init_indicator,
+            final_indicator: None,
+        };
+        let error = client.hash(&request).await.expect_err("the answer is lost");
+        assert!(matches!(error, Error::OutcomeUnknown { operation: Operation::Hash, .. }), "{error:?}");
+        assert_eq!(journal.count(Operation::Hash), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_goes_with_every_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = folder.path().join("password");
+    std::fs::write(&password, "pass word\n").expect("a file");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let server = InMemory::new(move |_, mut stream| {
+        let note = Arc::clone(&note);
+        async move {
+            while let Some(request) = read_message(&mut stream).await {
+                let message = RequestMessage::read(&request).expect("a request");
+                note.lock().expect("whole").push(message.header.authentication);
+                let bytes = answer(&request, &in_1_4(found));
+                stream.write_all(&bytes).await.expect("the client listens");
+            }
+        }
+    });
+    let device = || Credential::Device(Device { serial_number: Some("7".into()), ..Device::default() });
+    let client =
+        server.builder().credential(device()).user_file("backup", &password).build().expect("a client");
+    client.locate(&LocateRequest::default()).await.expect("an answer");
+    let user = UsernameAndPassword { username: "backup".into(), password: Some("pass word".into()) };
+    let expected = Authentication { credentials: vec![device(), Credential::UsernameAndPassword(user)] };
+    let seen = seen.lock().expect("whole");
+    assert_eq!(seen.len(), 2, "Discover Versions and Locate");
+    for authentication in seen.iter() {
+        assert_eq!(authentication.as_deref(), Some(&expected));
+    }
+    std::fs::remove_file(&password).expect("it was there");
+    let error = InMemory::replying(in_1_4(found))
+        .builder()
+        .user_file("backup", &password)
+        .build()
+        .expect_err("no file");
+    assert!(matches!(&error, Error::File { path, .. } if *path == password), "{error:?}");
+}
+
+#[tokio::test]
 async fn an_answer_to_a_creation_that_makes_no_sense_leaves_its_outcome_unknown() {
     let server = spoiling(|_| b"HTTP/1.1 400 Bad Request".to_vec());
     let error = server.client().create_key_pair(&CreateKeyPairRequest::default()).await.expect_err("spoilt");
@@ -337,7 +398,7 @@ async fn versions_are_agreed_on_the_first_call() {
         ("the oldest of all", &[Version::V1_0], Version::V1_4, Version::V1_0),
     ];
     for (what, spoken, wanted, agreed) in cases {
-        let used = Arc::new(std::sync::Mutex::new(None));
+        let used = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&used);
         let server = InMemory::replying(speaking(spoken, move |ask| {
             *seen.lock().expect("not poisoned") = Some(ask.version);

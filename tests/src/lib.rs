@@ -5,6 +5,7 @@
 pub mod chance;
 pub mod folder;
 pub mod keys;
+pub mod memory;
 pub mod process;
 pub mod proxy;
 pub mod pykmip;

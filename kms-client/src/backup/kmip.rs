@@ -33,11 +33,7 @@ impl Kmip {
 /// When its certificates cannot be read or used.
 pub fn client(server: &ServerEntry) -> Result<crate::Client, Error> {
     let travel = if server.keys_may_travel { KeyTravel::WhereNeeded } else { KeyTravel::Never };
-    crate::Client::builder(server.address.as_str())
-        .ca_file(&server.ca)
-        .identity_files(&server.certificate, &server.key)
-        .key_travel(travel)
-        .build()
+    server.profile().builder().key_travel(travel).build()
 }
 
 impl KeyManagement for Kmip {

@@ -9,6 +9,7 @@ use super::chains::{path_of, text_of};
 use super::envelope::PasswordKey;
 use super::kms::{KeyAlgorithm, KnownKey, Scheme};
 use super::{BackupError, limits};
+use crate::Profile;
 
 /// A KMS server that this installation knows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -17,15 +18,40 @@ pub struct ServerEntry {
     pub name: String,
     /// `HOST:PORT`.
     pub address: String,
+    /// Addresses of servers with the same keys, which stand in while it fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<String>,
     /// PEM file with the certificates that may vouch for the server.
     pub ca: PathBuf,
     /// PEM file with this client's certificate.
     pub certificate: PathBuf,
     /// PEM file with this client's private key.
     pub key: PathBuf,
+    /// The user name that the server wants besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// File with that user's password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// Whether a private key may be fetched where the KMS cannot decrypt with it.
     #[serde(default)]
     pub keys_may_travel: bool,
+}
+
+impl ServerEntry {
+    /// How the client reaches it.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        Profile {
+            server: self.address.clone(),
+            encoding: kms_protocol::encoding::Encoding::Ttlv,
+            standby: self.standby.clone(),
+            ca: self.ca.clone(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            user: self.username.clone().zip(self.password_file.clone()),
+        }
+    }
 }
 
 /// A backup job.

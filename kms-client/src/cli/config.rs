@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf, absolute};
 
 use clap::Args;
-use serde::Deserialize;
 
+use crate::Profile;
 use crate::backup::records::ServerEntry;
 use crate::backup::{BackupError, KeyManagement};
 
@@ -14,9 +14,6 @@ use super::exit::CommandError;
 
 /// The name under which the profile's server is registered when none is given.
 pub const PROFILE_SERVER: &str = "dev";
-
-/// A profile is a few lines; more is not read.
-const MAX_PROFILE: u64 = 64 * 1024;
 
 /// Options of all commands.
 #[derive(Args)]
@@ -44,6 +41,9 @@ pub struct ServerOptions {
     /// Address of the KMS server.
     #[arg(long, env = "KMS_ADDRESS", value_name = "HOST:PORT")]
     pub address: Option<String>,
+    /// Address of another server with the same keys, which stands in while the first fails; may be repeated.
+    #[arg(long, env = "KMS_STANDBY", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub standby: Vec<String>,
     /// PEM file with the certificates that may vouch for the server.
     #[arg(long, env = "KMS_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
@@ -53,63 +53,71 @@ pub struct ServerOptions {
     /// PEM file with this client's private key.
     #[arg(long, env = "KMS_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
-}
-
-/// The profile that `kms-server dev` writes; its paths are relative to its folder.
-#[derive(Deserialize)]
-struct Profile {
-    server: String,
-    ca: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
+    /// User name that the KMS server wants besides the certificate.
+    #[arg(long, env = "KMS_USERNAME", value_name = "NAME", requires = "password_file")]
+    pub username: Option<String>,
+    /// File with that user's password.
+    #[arg(long, env = "KMS_PASSWORD_FILE", value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
 }
 
 impl Config {
     /// A server from `options`, completed by the profile.
     pub fn server(&self, name: &str, options: ServerOptions) -> Result<ServerEntry, CommandError> {
-        let ServerOptions { address, ca, certificate, key } = options;
+        let ServerOptions { address, mut standby, ca, certificate, key, username, password_file } = options;
         let profile = match (&address, &ca, &certificate, &key) {
             (Some(_), Some(_), Some(_), Some(_)) => None,
             _ => Some(self.profile()?),
         };
         let or_profile = |given: Option<PathBuf>, from: fn(&Profile) -> &PathBuf| {
-            let path = given.or_else(|| profile.as_ref().map(|profile| self.beside_profile(from(profile))));
-            let path = absolute(path.unwrap_or_default()).unwrap_or_default();
-            fs::metadata(&path).map(|_| path.clone()).map_err(|source| BackupError::Io {
-                action: "read",
-                path,
-                source,
-            })
+            readable(
+                &given.or_else(|| profile.as_ref().map(|profile| from(profile).clone())).unwrap_or_default(),
+            )
         };
+        let (ca, certificate, key) = (
+            or_profile(ca, |profile| &profile.ca)?,
+            or_profile(certificate, |profile| &profile.certificate)?,
+            or_profile(key, |profile| &profile.key)?,
+        );
+        let user = username.zip(password_file).or_else(|| profile.as_ref()?.user.clone());
+        let user = user.map(|(name, file)| Ok::<_, CommandError>((name, readable(&file)?))).transpose()?;
+        let (username, password_file) = user.unzip();
+        let address = address.unwrap_or_else(|| {
+            let Profile { server, standby: others, .. } = profile.unwrap_or_default();
+            standby.extend(others);
+            server
+        });
         Ok(ServerEntry {
             name: name.to_owned(),
-            ca: or_profile(ca, |profile| &profile.ca)?,
-            certificate: or_profile(certificate, |profile| &profile.certificate)?,
-            key: or_profile(key, |profile| &profile.key)?,
-            address: address.or_else(|| profile.map(|profile| profile.server)).unwrap_or_default(),
+            address,
+            standby,
+            ca,
+            certificate,
+            key,
+            username,
+            password_file,
             keys_may_travel: false,
         })
     }
 
     fn profile(&self) -> Result<Profile, CommandError> {
-        let path = self.profile.display();
-        let unusable = |what: String| CommandError::Config {
-            what: format!("no KMS server is given, and the profile {path} {what}"),
+        Profile::load(&self.profile).map_err(|error| CommandError::Config {
+            what: format!("no KMS server is given, and the profile cannot be used: {error}"),
             hint: "start `kms-server dev`, which writes one, or register a server by `kms-client server add NAME` with \
                    --address, --ca, --certificate and --key",
-        };
-        let length =
-            fs::metadata(&self.profile).map_err(|error| unusable(format!("cannot be read: {error}")))?.len();
-        if length > MAX_PROFILE {
-            return Err(unusable(format!("is {length} bytes long")));
-        }
-        let text = fs::read_to_string(&self.profile)
-            .map_err(|error| unusable(format!("cannot be read: {error}")))?;
-        toml::from_str(&text).map_err(|error| unusable(format!("is not valid: {}", error.message())))
+        })
     }
+}
 
-    fn beside_profile(&self, path: &Path) -> PathBuf {
-        self.profile.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+/// The same path from wherever the next command is started.
+fn readable(path: &Path) -> Result<PathBuf, CommandError> {
+    let path = absolute(path).unwrap_or_default();
+    match fs::metadata(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(CommandError::Config {
+            what: format!("cannot read {}: {error}", path.display()),
+            hint: "look at --ca, --certificate, --key and --password-file, or at what the profile names",
+        }),
     }
 }
 

@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::runtime::Builder;
 
-use crate::Profile;
 use crate::backup::{BackupError, KmsError};
 use crate::conformance::{Case, Report, Runner, Verdict};
 
@@ -64,15 +63,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     let server = session.config.server(PROFILE_SERVER, options)?;
     let name = server.name.clone();
     let failed = |error| CommandError::from(BackupError::kms_failed(&name)(KmsError::from(error)));
-    let profile = Profile {
-        server: server.address,
-        encoding: kms_protocol::encoding::Encoding::Ttlv,
-        standby: Vec::new(),
-        ca: server.ca,
-        certificate: server.certificate,
-        key: server.key,
-    };
-    let mut runner = Runner::new(profile.builder().connector().map_err(failed)?);
+    let mut runner = Runner::new(server.profile().builder().connector().map_err(failed)?);
     let (output, as_json) = (&session.output, session.config.json);
     let tell = |case: &str, verdict: &Verdict| {
         if !as_json {

@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::json;
 use tokio::runtime::Builder;
 
-use crate::Profile;
 use crate::backup::kmip;
 use crate::backup::{BackupError, KeyAlgorithm, KmsError};
 use crate::doctor::{self, Entry, Outcome, Plan};
@@ -38,18 +37,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     let Arguments { server, read_only, pair, mut options } = arguments;
     options.address = server.as_deref().map(with_port).or(options.address);
     let server = session.config.server(PROFILE_SERVER, options)?;
-    let plan = Plan {
-        profile: Profile {
-            server: server.address.clone(),
-            encoding: kms_protocol::encoding::Encoding::Ttlv,
-            standby: Vec::new(),
-            ca: server.ca,
-            certificate: server.certificate,
-            key: server.key,
-        },
-        read_only,
-        pair: kmip::spec(pair),
-    };
+    let plan = Plan { profile: server.profile(), read_only, pair: kmip::spec(pair) };
     let (output, as_json) = (&session.output, session.config.json);
     let tell = |entry: &Entry| {
         if !as_json {

@@ -47,6 +47,13 @@ pub fn run(session: &Session, command: Command) -> Result<Exit, CommandError> {
 }
 
 fn line(server: &ServerEntry) -> String {
-    let travel = if server.keys_may_travel { "  keys may travel" } else { "" };
-    format!("{}  {}  certificate {}{travel}", server.name, server.address, server.certificate.display())
+    let mut line = format!("{}  {}", server.name, server.address);
+    for standby in &server.standby {
+        line += &format!(", {standby}");
+    }
+    line += &format!("  certificate {}", server.certificate.display());
+    if let Some(username) = &server.username {
+        line += &format!("  user {username}");
+    }
+    line + if server.keys_may_travel { "  keys may travel" } else { "" }
 }

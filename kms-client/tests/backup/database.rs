@@ -15,9 +15,12 @@ fn server(name: &str) -> ServerEntry {
     ServerEntry {
         name: name.to_owned(),
         address: "127.0.0.1:5696".to_owned(),
+        standby: vec!["127.0.0.1:5697".to_owned()],
         ca: PathBuf::from("/ca.pem"),
         certificate: PathBuf::from("/client.pem"),
         key: PathBuf::from("/client.key"),
+        username: Some("backup".to_owned()),
+        password_file: Some(PathBuf::from("/password")),
         keys_may_travel: false,
     }
 }

@@ -205,9 +205,27 @@ fn without_options_the_profile_is_used() {
     ended.done();
     assert!(installation.run("server list").done().starts_with("dev  127.0.0.1:5696"));
     fs::remove_file(installation.path(".kms-dev/client.toml")).unwrap();
-    installation.run("server add other").failed(Exit::Failed, &["client.toml cannot be read", "hint: start"]);
+    installation
+        .run("server add other")
+        .failed(Exit::Failed, &["client.toml", "No such file", "hint: start"]);
     fs::write(installation.path(".kms-dev/client.toml"), "server = 5").unwrap();
-    installation.run("server add other").failed(Exit::Failed, &["is not valid"]);
+    installation.run("server add other").failed(Exit::Failed, &["client.toml", "line 1"]);
+}
+
+#[test]
+fn a_server_has_others_that_stand_in_and_a_user() {
+    let installation = Installation::new(&FakeKms::default());
+    let password = installation.path("password");
+    let add = "server add both --standby 127.0.0.1:5697 --username backup --password-file";
+    let add = format!("{add} {}", password.display());
+    installation.run(&add).failed(Exit::Failed, &["password: No such file", "hint: "]);
+    fs::write(&password, "secret").unwrap();
+    let added = installation.run(&add).done();
+    assert!(added.starts_with("both  127.0.0.1:5696, 127.0.0.1:5697  certificate "), "{added}");
+    assert!(added.ends_with("client.pem  user backup\n"), "{added}");
+    let listed: Value = serde_json::from_str(&installation.run("server list --json").done()).unwrap();
+    assert_eq!(listed["password_file"].as_str().map(Path::new), Some(password.as_path()));
+    assert!(!listed.to_string().contains("secret"));
 }
 
 #[test]

@@ -98,6 +98,7 @@ impl Site {
             ca: self.path("ca.pem"),
             certificate: self.path("client.pem"),
             key: self.path("client.key"),
+            user: None,
         }
     }
 }

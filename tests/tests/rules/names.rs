@@ -291,6 +291,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-client/src/keys.rs", "reads public keys, which objects hold as secrets too"),
         ("kms-client/src/message.rs", "puts encoded items into a message"),
         ("kms-client/src/notifications.rs", "reads encoded requests of a server and sends the answers"),
+        ("kms-client/src/profile.rs", "takes a password from its file"),
         ("kms-client/src/tls.rs", "reads PEM, private keys among it"),
     ],
     reason: "secrets have one door, opened only where bytes are encoded or used as a key",

@@ -73,9 +73,12 @@ fn a_restore_is_whole_or_leaves_nothing() {
     let site = Site::new(root.path());
     let server = site.start();
     server.client().make("job");
+    // A passphrase costs a second each time: one case has one.
     let passphrase = site.secret("right.pass", "right");
-    let wrong = site.secret("wrong.pass", "wrong");
-    let _ = server.ctl(&["store", "backup", "good.age", "--passphrase-file", &passphrase]).success();
+    let recipient = site.kms(&["store", "new-backup-key", "right.key"]).success().stdout;
+    let _ = site.kms(&["store", "new-backup-key", "wrong.key"]).success();
+    let _ = server.ctl(&["store", "backup", "good.age", "--recipient", recipient.trim()]).success();
+    let _ = server.ctl(&["store", "backup", "phrase.age", "--passphrase-file", &passphrase]).success();
     server.stop();
     let bytes = fs::read(site.path("good.age")).unwrap();
     fs::write(site.path("cut.age"), &bytes[..bytes.len() - 1]).unwrap();
@@ -86,18 +89,18 @@ fn a_restore_is_whole_or_leaves_nothing() {
     let _ = site.kms(&["store", "new-key", "other.key"]).success();
     site.configure_as("other.toml", "store-key = \"other.key\"", "store");
     let before: Vec<_> = list(&site);
-    for (backup, passphrase, to, config, code, expected) in [
-        ("cut.age", &passphrase, "to", "kms.toml", 1, "the file is damaged or cut off"),
-        ("flipped.age", &passphrase, "to", "kms.toml", 1, "the file is damaged or cut off"),
-        ("good.age", &passphrase, "to", "no.toml", 5, "name it with --config"),
-        ("good.age", &wrong, "to", "kms.toml", 1, "the right passphrase or key"),
-        ("store.key", &passphrase, "to", "kms.toml", 1, "store.key cannot be restored"),
-        ("missing.age", &passphrase, "to", "kms.toml", 1, "missing.age cannot be restored"),
-        ("good.age", &passphrase, "to", "other.toml", 4, "the store key is wrong"),
-        ("good.age", &passphrase, "store", "kms.toml", 4, "store is not empty"),
+    for (backup, key, to, config, code, expected) in [
+        ("cut.age", "right.key", "to", "kms.toml", 1, "the file is damaged or cut off"),
+        ("flipped.age", "right.key", "to", "kms.toml", 1, "the file is damaged or cut off"),
+        ("good.age", "right.key", "to", "no.toml", 5, "name it with --config"),
+        ("good.age", "wrong.key", "to", "kms.toml", 1, "the right passphrase or key"),
+        ("phrase.age", "right.key", "to", "kms.toml", 1, "the right passphrase or key"),
+        ("store.key", "right.key", "to", "kms.toml", 1, "store.key cannot be restored"),
+        ("missing.age", "right.key", "to", "kms.toml", 1, "missing.age cannot be restored"),
+        ("good.age", "right.key", "to", "other.toml", 4, "the store key is wrong"),
+        ("good.age", "right.key", "store", "kms.toml", 4, "store is not empty"),
     ] {
-        let arguments =
-            ["store", "restore", backup, "--to", to, "--config", config, "--passphrase-file", passphrase];
+        let arguments = ["store", "restore", backup, "--to", to, "--config", config, "--key-file", key];
         let refused = site.kms(&arguments);
         assert_eq!(refused.code, Some(code), "{arguments:?}: {}", refused.stderr);
         assert!(refused.stderr.contains(expected), "{arguments:?}: {}", refused.stderr);
@@ -106,12 +109,12 @@ fn a_restore_is_whole_or_leaves_nothing() {
     }
     // An empty folder is as good as none.
     fs::create_dir(site.path("to")).unwrap();
-    let arguments = ["store", "restore", "good.age", "--to", "to", "--passphrase-file", &passphrase];
+    let arguments = ["store", "restore", "phrase.age", "--to", "to", "--passphrase-file", &passphrase];
     let _ = site.kms(&arguments).success();
     // With the store's key in the environment and a folder, no configuration is needed.
     let key = fs::read_to_string(site.path("store.key")).unwrap();
     fs::remove_file(site.path("kms.toml")).unwrap();
-    let arguments = ["store", "restore", "good.age", "--to", "bare", "--passphrase-file", &passphrase];
+    let arguments = ["store", "restore", "good.age", "--to", "bare", "--key-file", "right.key"];
     let _ = finish(site.command(&arguments).env("KMS_STORE_KEY", key)).success();
     // A public key opens nothing, so it is not offered.
     let recipient = ["store", "restore", "good.age", "--to", "none", "--recipient", "age1x"];
@@ -130,7 +133,8 @@ fn list(site: &Site) -> Vec<String> {
 fn a_backup_and_a_check_while_keys_are_made_are_sound() {
     let root = tempfile::tempdir().unwrap();
     let site = Site::new(root.path());
-    let passphrase = site.secret("backup.pass", "x");
+    let recipient = site.kms(&["store", "new-backup-key", "backup.key"]).success().stdout;
+    let recipient = recipient.trim();
     let server = site.start();
     let client = server.client();
     client.make("first");
@@ -148,13 +152,13 @@ fn a_backup_and_a_check_while_keys_are_made_are_sound() {
             let report = server.ctl(&["store", "check", "--json"]).success().json();
             assert_eq!(report["sound"], true, "{report}");
             let file = format!("{round}.age");
-            let _ = server.ctl(&["store", "backup", &file, "--passphrase-file", &passphrase]).success();
+            let _ = server.ctl(&["store", "backup", &file, "--recipient", recipient]).success();
         }
         done.store(true, Ordering::Relaxed);
     });
     for round in 0..3 {
         let (file, to) = (format!("{round}.age"), format!("restored-{round}"));
-        let arguments = ["store", "restore", &file, "--to", &to, "--json", "--passphrase-file", &passphrase];
+        let arguments = ["store", "restore", &file, "--to", &to, "--json", "--key-file", "backup.key"];
         let restored = site.kms(&arguments).success().json();
         let records = restored["check"]["records"].as_u64().unwrap();
         assert!(records >= 2 && records.is_multiple_of(2), "halves of a pair come together: {records}");

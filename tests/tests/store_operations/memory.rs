@@ -1,18 +1,19 @@
 //! What of private keys is in the memory of a server: of those that it uses, and of those that it let go of.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 
 use kms_client::IssuedKey;
+use kms_tests::memory::Memory;
 use kms_tests::skip;
 use nix::sys::signal::Signal;
 
 use super::needles::{Needle, Search, in_every_dress, of_private_key};
 use super::support::{Keys, Running, Site};
 
-/// All memory of a process that it can write to, mapping by mapping.
+/// All memory of a process that it can write to, in pieces.
 struct Image(Vec<Vec<u8>>);
 
 impl Image {
@@ -24,22 +25,16 @@ impl Image {
     }
 
     fn read(process: u32) -> io::Result<Self> {
-        let memory = File::open(format!("/proc/{process}/mem"))?;
-        let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
-        let mut mappings = Vec::new();
-        for line in maps.lines().filter(|line| line.contains(" rw")) {
-            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-            let (start, end) =
-                (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
-            let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-            memory.read_exact_at(&mut bytes, start)?;
-            mappings.push(bytes);
-        }
-        Ok(Self(mappings))
+        let memory = Memory::of(&process.to_string())?;
+        let piece = |range: Range<u64>| {
+            let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+            memory.read(&mut bytes, range.start).map(|()| bytes)
+        };
+        Ok(Self(memory.ranges().into_iter().map(piece).collect::<io::Result<_>>()?))
     }
 
     fn has<'a>(&self, search: &'a Search) -> BTreeSet<&'a str> {
-        self.0.iter().flat_map(|mapping| search.found(mapping)).collect()
+        self.0.iter().flat_map(|piece| search.found(piece)).collect()
     }
 }
 

@@ -1,14 +1,13 @@
 //! Private keys in all the forms in which somebody might look for them, and the search for them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use aho_corasick::{AhoCorasick, Match};
 use kms_protocol::Secret;
 use kms_server::crypto::format;
 
 /// How much of a number is looked for: enough to be no accident, little enough to be found where a part was overwritten.
 const BYTES: usize = 24;
-
-const BLANK: [u8; 4_096] = [0; 4_096];
 
 /// What is looked for: its name and its bytes.
 pub struct Needle(String, Vec<u8>);
@@ -68,48 +67,22 @@ pub fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Needles by how they begin, so that a search looks at each place once.
+/// All needles, looked for at once.
 pub struct Search {
-    by_start: HashMap<[u8; 3], Vec<Needle>>,
-    /// One for each three bytes, whether a needle begins with them: nearly every place is done with by this.
-    begins: Vec<bool>,
+    names: Vec<String>,
+    automaton: AhoCorasick,
 }
 
 impl Search {
     pub fn new(needles: impl IntoIterator<Item = Needle>) -> Self {
-        let mut by_start = HashMap::<_, Vec<Needle>>::new();
-        let mut begins = vec![false; 1 << 24];
-        for needle in needles {
-            let start = *needle.1.first_chunk().unwrap();
-            begins[number(start)] = true;
-            by_start.entry(start).or_default().push(needle);
-        }
-        Self { by_start, begins }
+        let (names, needles): (Vec<_>, Vec<_>) =
+            needles.into_iter().map(|Needle(name, bytes)| (name, bytes)).unzip();
+        Self { names, automaton: AhoCorasick::new(needles).unwrap() }
     }
 
     /// The names of what is in these bytes.
     pub fn found(&self, haystack: &[u8]) -> BTreeSet<&str> {
-        let mut names = BTreeSet::new();
-        let mut at = 0;
-        while at < haystack.len() {
-            // Most of a process's memory is blank, where at most the end of a stretch can be the beginning of a needle.
-            let end = (at + BLANK.len()).min(haystack.len());
-            let begin = if haystack[at..].starts_with(&BLANK) { end - BYTES } else { at };
-            for (at, window) in (begin..end).zip(haystack[begin..].windows(3)) {
-                if let &[a, b, c] = window
-                    && self.begins[number([a, b, c])]
-                {
-                    let candidates = self.by_start.get(&[a, b, c]).into_iter().flatten();
-                    let here = candidates.filter(|needle| haystack[at..].starts_with(&needle.1));
-                    names.extend(here.map(|needle| needle.0.as_str()));
-                }
-            }
-            at = end;
-        }
-        names
+        let name = |found: Match| self.names[found.pattern().as_usize()].as_str();
+        self.automaton.find_overlapping_iter(haystack).map(name).collect()
     }
-}
-
-fn number([a, b, c]: [u8; 3]) -> usize {
-    usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
 }

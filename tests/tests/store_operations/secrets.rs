@@ -18,7 +18,7 @@ fn files(folder: &Path, each: &mut dyn FnMut(&Path)) {
 
 /// How many of the keys are RSA, which takes most of the time; `KMS_TESTS_RSA_KEYS=1000` makes all of them so.
 fn rsa_keys() -> usize {
-    std::env::var("KMS_TESTS_RSA_KEYS").map_or(60, |count| count.parse().unwrap())
+    std::env::var("KMS_TESTS_RSA_KEYS").map_or(20, |count| count.parse().unwrap())
 }
 
 #[test]

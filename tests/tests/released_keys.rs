@@ -5,13 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use kms_protocol::enums::HashingAlgorithm;
 use kms_server::crypto::{
     self, KeyCache, KeyPool, KeySpec, Oaep, PrivateKey, PublicKey, Secret, StoreKey, Workers, format,
 };
+use kms_tests::memory::Memory;
 
 const NEEDLE: usize = 16;
 
@@ -41,22 +41,19 @@ impl Needle {
 /// The names of those needles that are somewhere in the writable memory of this process.
 #[inline(never)]
 fn found(needles: &[Needle]) -> BTreeSet<&str> {
-    let mut memory = File::open("/proc/self/mem").unwrap();
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let memory = Memory::of("self").unwrap();
     let mut begins_one = [false; 256];
     for needle in needles {
         begins_one[usize::from(!needle.inverted[0])] = true;
     }
     let mut names = BTreeSet::new();
     let mut buffer = vec![0_u8; 1 << 20];
-    for line in maps.lines().filter(|line| line.contains(" rw")) {
-        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-        let (mut at, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+    for Range { start: mut at, end } in memory.ranges() {
         while at < end {
             let length = usize::try_from(end - at).unwrap().min(buffer.len());
             let seen = &mut buffer[..length];
             // What the kernel does not let anybody read holds no key.
-            if memory.seek(SeekFrom::Start(at)).is_err() || memory.read_exact(seen).is_err() {
+            if memory.read(seen, at).is_err() {
                 break;
             }
             for window in seen.windows(NEEDLE).filter(|window| begins_one[usize::from(window[0])]) {
