@@ -286,7 +286,7 @@ fn no_server() -> Error {
 /// username = "backup"
 /// password-file = "pki/password"
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Profile {
     /// The KMS server, as `host:port` or `https://host:port/kmip`.
     pub server: String,
@@ -330,6 +330,21 @@ enum Named {
     Ttlv,
     Xml,
     Json,
+}
+
+impl Default for Profile {
+    /// One that says nothing yet.
+    fn default() -> Self {
+        Self {
+            server: String::new(),
+            encoding: Encoding::Ttlv,
+            standby: Vec::new(),
+            ca: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            user: None,
+        }
+    }
 }
 
 impl Profile {

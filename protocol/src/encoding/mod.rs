@@ -15,10 +15,9 @@ pub use names::{enumeration_name, enumeration_value, normalized, tag_name, tag_n
 pub use xml::{from_xml, to_xml};
 
 /// How a message is encoded, where the transport lets a client choose (section 2.5).
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
     /// Tag, type, length, value.
-    #[default]
     Ttlv,
     /// XML.
     Xml,
