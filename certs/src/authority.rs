@@ -63,9 +63,7 @@ impl Authority {
     /// When one does not parse ([`Error::Generate`]) or they do not belong together ([`Error::Mismatch`]).
     pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, Error> {
         let pair = KeyPair::from_pem(key_pem)?;
-        let kind =
-            if pair.is_compatible(&rcgen::PKCS_RSA_SHA256) { KeyKind::Rsa2048 } else { KeyKind::EcdsaP256 };
-        let key = PrivateKey::new(kind, &pair);
+        let key = PrivateKey::new(KeyKind::of(&pair), &pair);
         let spki = pair.subject_public_key_info();
         let issuer = Issuer::from_ca_cert_pem(certificate_pem, pair)?;
         if !der_of(certificate_pem)?.windows(spki.len()).any(|window| window == spki) {
@@ -86,19 +84,36 @@ impl Authority {
         &self.key
     }
 
-    /// Makes what `request` asks for, with a new key; valid for 820 days from `now`.
+    /// Makes what `request` asks for, with a new key; valid from an hour before `now`, for 820 days unless told otherwise.
     ///
     /// # Errors
     /// [`Error::Name`] or [`Error::Generate`] when a name or host cannot stand in a certificate.
     pub fn issue(&self, request: &Request, now: SystemTime) -> Result<Issued, Error> {
-        let pair = request.key.generate()?;
+        self.certify(request, &request.key.generate()?, now)
+    }
+
+    /// Makes what `request` asks for, for the private key in `key_pem` (PKCS#8), whose kind counts.
+    ///
+    /// # Errors
+    /// Those of [`Authority::issue`], and [`Error::Generate`] when the key does not parse.
+    pub fn issue_for(&self, key_pem: &str, request: &Request, now: SystemTime) -> Result<Issued, Error> {
+        let pair = KeyPair::from_pem(key_pem)?;
+        let request = request.clone().key(KeyKind::of(&pair));
+        self.certify(&request, &pair, now)
+    }
+
+    fn certify(&self, request: &Request, pair: &KeyPair, now: SystemTime) -> Result<Issued, Error> {
         let params = leaf(request, now)?;
-        let signed = if request.flaw == Some(Flaw::OtherAuthority) {
-            params.signed_by(&pair, &Self::generate(now)?.issuer)?
-        } else {
-            params.signed_by(&pair, &self.issuer)?
+        let signed = match request.flaw {
+            Some(Flaw::OtherAuthority) => params.signed_by(pair, &Self::generate(now)?.issuer)?,
+            Some(Flaw::SelfSigned) => params.self_signed(pair)?,
+            _ => params.signed_by(pair, &self.issuer)?,
         };
-        Ok(Issued { certificate: signed.pem(), key: PrivateKey::new(request.key, &pair) })
+        Ok(Issued { certificate: signed.pem(), key: PrivateKey::new(request.key, pair) })
+    }
+
+    pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
     }
 
     /// Writes `ca.pem` and `ca.key` into `folder`, the key first and for its owner alone.
@@ -164,13 +179,14 @@ fn leaf(request: &Request, now: SystemTime) -> Result<CertificateParams, Error> 
     };
     params.crl_distribution_points =
         request.crl.iter().map(|url| CrlDistributionPoint { uris: vec![url.clone()] }).collect();
-    let begin = match request.flaw {
-        Some(Flaw::Expired) => now - DAY * (LEAF_DAYS + 1),
-        Some(Flaw::NotYetValid) => now + DAY,
-        _ => now - SKEW,
+    let lasts = request.valid_for.unwrap_or(DAY * LEAF_DAYS);
+    let (begin, end) = match request.flaw {
+        Some(Flaw::Expired) => (now - DAY - lasts, now - DAY),
+        Some(Flaw::NotYetValid) => (now + DAY, now + DAY + lasts),
+        _ => (now - SKEW, now + lasts),
     };
     params.not_before = begin.into();
-    params.not_after = (begin + DAY * LEAF_DAYS).into();
+    params.not_after = end.into();
     Ok(params)
 }
 

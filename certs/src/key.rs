@@ -18,6 +18,10 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    pub(crate) fn of(pair: &KeyPair) -> Self {
+        if pair.is_compatible(&PKCS_RSA_SHA256) { Self::Rsa2048 } else { Self::EcdsaP256 }
+    }
+
     pub(crate) fn generate(self) -> Result<KeyPair, Error> {
         Ok(match self {
             Self::EcdsaP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,

@@ -22,12 +22,15 @@
 mod authority;
 mod file;
 mod key;
+mod pfx;
 mod request;
+mod revocation;
 
 pub use authority::{Authority, Issued};
 pub use file::{Access, folder_of, publish_file, replace_file, sweep, sync_folder};
 pub use key::{KeyKind, PrivateKey};
 pub use request::{Flaw, Request};
+pub use revocation::RevocationList;
 
 /// Why a certificate could not be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,15 @@ pub enum Error {
     /// The authority's certificate and private key do not belong together.
     #[error("the authority's certificate and its private key do not belong together")]
     Mismatch,
+    /// What should be a certificate or a key in PEM is none.
+    #[error("what should be a certificate or a key in PEM is none")]
+    Unreadable,
+    /// The list of revoked certificates cannot be read.
+    #[error("the list of revoked certificates cannot be read: {0}")]
+    List(String),
+    /// The certificate could not be put into a PFX.
+    #[error("cannot make a PFX: {0}")]
+    Pfx(String),
     /// The system's source of randomness failed.
     #[error("the system gives no random bytes")]
     Random,

@@ -1,5 +1,7 @@
 //! What a certificate shall say, and what shall be wrong with it.
 
+use std::time::Duration;
+
 use crate::KeyKind;
 
 /// A certificate to be made; sound unless a [`Flaw`] is asked for.
@@ -10,6 +12,7 @@ pub struct Request {
     pub(crate) purpose: Purpose,
     pub(crate) key: KeyKind,
     pub(crate) crl: Option<String>,
+    pub(crate) valid_for: Option<Duration>,
     pub(crate) flaw: Option<Flaw>,
 }
 
@@ -35,6 +38,8 @@ pub enum Flaw {
     NoUsage,
     /// An authority that nobody trusts signed it.
     OtherAuthority,
+    /// It signed itself.
+    SelfSigned,
 }
 
 impl Request {
@@ -51,7 +56,8 @@ impl Request {
     }
 
     fn new(name: &str, purpose: Purpose) -> Self {
-        Self { name: name.into(), hosts: vec![], purpose, key: KeyKind::default(), crl: None, flaw: None }
+        let key = KeyKind::default();
+        Self { name: name.into(), hosts: vec![], purpose, key, crl: None, valid_for: None, flaw: None }
     }
 
     /// Adds a DNS name or an IP address as Subject Alternative Name.
@@ -74,6 +80,13 @@ impl Request {
     #[must_use]
     pub fn crl(mut self, url: &str) -> Self {
         self.crl = Some(url.into());
+        self
+    }
+
+    /// Has it end so long from now; after 820 days unless told otherwise.
+    #[must_use]
+    pub fn valid_for(mut self, lasts: Duration) -> Self {
+        self.valid_for = Some(lasts);
         self
     }
 

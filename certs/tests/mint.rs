@@ -8,10 +8,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use kms_certs::{Authority, Error, Flaw, Issued, KeyKind, Request};
+use kms_certs::{Authority, Error, Flaw, Issued, KeyKind, Request, RevocationList};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -142,11 +144,16 @@ fn each_flaw_breaks_one_thing() {
         Flaw::WrongUsage,
         Flaw::NoUsage,
         Flaw::OtherAuthority,
+        Flaw::SelfSigned,
     ] {
         let issued = issue(flaw);
         assert_eq!(valid(&issued), !matches!(flaw, Flaw::Expired | Flaw::NotYetValid), "{flaw:?}");
         assert_eq!(subject(&issued) == "CN=localhost", flaw != Flaw::WrongName, "{flaw:?}");
-        assert_eq!(signed_by(&issued, &authority), flaw != Flaw::OtherAuthority, "{flaw:?}");
+        assert_eq!(
+            signed_by(&issued, &authority),
+            !matches!(flaw, Flaw::OtherAuthority | Flaw::SelfSigned),
+            "{flaw:?}"
+        );
         let expected = match flaw {
             Flaw::WrongUsage => Some((false, true)),
             Flaw::NoUsage => None,
@@ -154,6 +161,9 @@ fn each_flaw_breaks_one_thing() {
         };
         assert_eq!(usages(&issued), expected, "{flaw:?}");
     }
+    let own = issue(Flaw::SelfSigned);
+    assert!(read(own.certificate(), |leaf| leaf.subject() == leaf.issuer()
+        && leaf.verify_signature(None).is_ok()));
     let nobody = authority.issue(&Request::client("alice").flaw(Flaw::WrongName), now()).unwrap();
     assert_eq!(subject(&nobody), "");
 }
@@ -182,6 +192,54 @@ fn an_authority_with_another_ones_key_is_refused() {
     assert!(matches!(result, Err(Error::Mismatch)));
     assert!(Authority::load("nonsense", one.key().pkcs8_pem()).is_err());
     assert!(Authority::load(one.certificate(), "nonsense").is_err());
+}
+
+#[test]
+fn a_short_lived_certificate_ends_when_it_was_told_to() {
+    let request = Request::client("guest").valid_for(Duration::from_secs(3 * DAY));
+    let issued = authority().issue(&request, now()).unwrap();
+    let valid = |days| read(issued.certificate(), |leaf| leaf.validity().is_valid_at(at(days)));
+    assert_eq!([valid(0), valid(3), valid(4)], [true, true, false]);
+}
+
+#[test]
+fn a_certificate_issued_anew_for_its_key_has_another_serial_number() {
+    let authority = authority();
+    for kind in [KeyKind::EcdsaP256, KeyKind::Rsa2048] {
+        let request = Request::server("localhost");
+        let first = authority.issue(&request.clone().key(kind), now()).unwrap();
+        let second = authority.issue_for(first.key().pkcs8_pem(), &request, now()).unwrap();
+        let look = |issued: &Issued| {
+            read(issued.certificate(), |leaf| (leaf.public_key().raw.to_vec(), leaf.raw_serial().to_vec()))
+        };
+        assert_eq!(look(&first).0, look(&second).0, "{kind:?}");
+        assert_ne!(look(&first).1, look(&second).1, "{kind:?}");
+        assert_eq!(second.key().pkcs1_pem().is_ok(), kind == KeyKind::Rsa2048);
+    }
+}
+
+#[test]
+fn a_list_of_revoked_certificates_grows_and_counts() {
+    let authority = authority();
+    let (one, two) = (Request::client("one"), Request::client("two"));
+    let (one, two) = (authority.issue(&one, now()).unwrap(), authority.issue(&two, now()).unwrap());
+    let mut list = RevocationList::default();
+    assert!(list.is_due(now()), "there is none yet");
+    assert!(list.revoke(one.certificate(), now()).unwrap());
+    assert!(!list.revoke(one.certificate(), now()).unwrap(), "once is enough");
+    assert!(matches!(list.revoke("nonsense", now()), Err(Error::Unreadable)));
+    let signed = authority.sign_list(&list, now()).unwrap();
+    let mut list = RevocationList::parse(&signed).unwrap();
+    assert!(!list.is_due(now()) && list.is_due(now() + Duration::from_secs(DAY / 2 + 1)));
+    assert!(list.revoke(two.certificate(), now()).unwrap());
+    let signed = authority.sign_list(&list, now()).unwrap();
+    let (_, crl) = CertificateRevocationList::from_der(&signed).unwrap();
+    assert_eq!(crl.crl_number().map(ToString::to_string).as_deref(), Some("2"));
+    read(authority.certificate(), |ca| assert!(crl.verify_signature(ca.public_key()).is_ok()));
+    let serial = |issued: &Issued| read(issued.certificate(), |leaf| leaf.raw_serial().to_vec());
+    let serials: Vec<_> = RevocationList::parse(&signed).unwrap().serials().map(<[u8]>::to_vec).collect();
+    assert_eq!(serials, [serial(&one), serial(&two)]);
+    assert!(matches!(RevocationList::parse(b"nonsense"), Err(Error::List(_))));
 }
 
 #[test]

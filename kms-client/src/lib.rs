@@ -17,6 +17,7 @@ pub mod conformance;
 mod connection;
 mod decrypt;
 pub mod doctor;
+pub mod drill;
 mod endpoints;
 mod error;
 mod health;

@@ -38,6 +38,9 @@ pub const ENDLESS: Duration = Duration::from_secs(366 * 86_400);
 /// How long resolving, connecting and the TLS handshake may take for one server. A server that needs longer is down.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
+/// The longest list of revoked certificates that the doctor reads, in bytes: those of large public authorities have this.
+pub const REVOCATION_LIST: u64 = 16 << 20;
+
 /// How long one server of several may take to answer a request that another one can answer as well.
 pub const ATTEMPT: Duration = Duration::from_secs(2);
 

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             std::thread::sleep(time);
             true
         }),
+        program: std::env::current_exe().ok(),
     };
     cli::run(std::env::args_os(), context).into()
 }

@@ -414,6 +414,10 @@ fn certificate_fault(error: &CertificateError) -> TlsFault {
         CertificateError::NotValidForNameContext { expected, presented } => {
             TlsFault::NameMismatch { expected: expected.to_str().into_owned(), presented: presented.clone() }
         }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => TlsFault::Other(
+            "the server's certificate is not for servers: its Extended Key Usage lacks serverAuth".to_owned(),
+        ),
+        CertificateError::Revoked => TlsFault::Other("the server's certificate is revoked".to_owned()),
         _ => TlsFault::Other(format!("the server's certificate cannot be used: {error}")),
     }
 }

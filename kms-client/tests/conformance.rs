@@ -353,3 +353,175 @@ fn reports_are_written_for_people_and_for_programs() {
     assert!(junit.contains("tests=\"2\" failures=\"0\" skipped=\"1\""), "{junit}");
     assert!(junit.contains("name=\"a&quot;&lt;b&gt;\"><skipped message=\"not &lt;today&gt;\"/>"), "{junit}");
 }
+
+/// One exchange of a case, without what surrounds its items.
+fn exchange(operation: &str, request: &str, response: &str) -> String {
+    let version = |minor: u32| {
+        format!(
+            "<ProtocolVersion><ProtocolVersionMajor type=\"Integer\" value=\"1\"/>\
+             <ProtocolVersionMinor type=\"Integer\" value=\"{minor}\"/></ProtocolVersion>"
+        )
+    };
+    let (version, count) = (version(4), "<BatchCount type=\"Integer\" value=\"1\"/>");
+    format!(
+        "<RequestMessage><RequestHeader>{version}{count}</RequestHeader><BatchItem>\
+         <Operation type=\"Enumeration\" value=\"{operation}\"/><RequestPayload>{request}</RequestPayload>\
+         </BatchItem></RequestMessage>\
+         <ResponseMessage><ResponseHeader>{version}<TimeStamp type=\"DateTime\" value=\"$NOW\"/>{count}\
+         </ResponseHeader><BatchItem><Operation type=\"Enumeration\" value=\"{operation}\"/>\
+         <ResultStatus type=\"Enumeration\" value=\"Success\"/>\
+         <ResponsePayload>{response}</ResponsePayload></BatchItem></ResponseMessage>"
+    )
+}
+
+const ID: &str = "<UniqueIdentifier type=\"TextString\" value=\"$UNIQUE_IDENTIFIER_0\"/>";
+
+fn item(name: &str, value: &str) -> String {
+    format!("<{name} type=\"ByteString\" value=\"{value}\"/>")
+}
+
+fn register(what: &str, format: &str, der: &[u8], attributes: &str) -> String {
+    let request = format!(
+        "<ObjectType type=\"Enumeration\" value=\"{what}\"/><TemplateAttribute>{attributes}</TemplateAttribute>\
+         <{what}><KeyBlock><KeyFormatType type=\"Enumeration\" value=\"{format}\"/><KeyValue>{}</KeyValue>\
+         <CryptographicAlgorithm type=\"Enumeration\" value=\"RSA\"/></KeyBlock></{what}>",
+        item("KeyMaterial", &hex::encode(der))
+    );
+    exchange("Register", &request, ID)
+}
+
+/// Replays cases against a server that shows `instead` where the case has a value.
+fn replay_with(cases: &[(&str, &str)], instead: &dyn Fn(&str) -> String) -> (Vec<Verdict>, Told) {
+    let cases: Vec<Case> = cases
+        .iter()
+        .map(|(name, steps)| Case::parse(name, &format!("<KMIP>{steps}</KMIP>")).expect("a case"))
+        .collect();
+    fn shown(node: &Node, instead: &dyn Fn(&str) -> String) -> Node {
+        let items = node.items.iter().map(|item| shown(item, instead)).collect();
+        Node { value: instead(&node.value), items, ..node.clone() }
+    }
+    let answers = cases
+        .iter()
+        .flat_map(|case| &case.steps)
+        .map(|step| answer(&shown(&step.response, instead)).to_ttlv().expect("a message"))
+        .collect();
+    let mut server = Told { answers, ..Told::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let report =
+        runtime.block_on(Report::of(&cases, &mut server, &|_| None, &|| NOW, &|_, _| ())).expect("a server");
+    (report.cases().iter().map(|(_, verdict)| verdict.clone()).collect(), server)
+}
+
+fn same(value: &str) -> String {
+    value.to_owned()
+}
+
+#[test]
+fn a_name_that_no_response_has_means_what_was_shown_under_its_tag() {
+    let steps = [
+        exchange("MAC", &item("Data", "01"), &(ID.to_owned() + &item("MACData", "aa01"))),
+        exchange("MAC", &item("Data", "02"), &(ID.to_owned() + &item("MACData", "aa02"))),
+        exchange("MACVerify", &item("MACData", "$MAC_DATA"), ID),
+        exchange("MACVerify", &item("MACData", "$MAC_DATA_0"), ID),
+    ];
+    let (verdicts, server) = replay_with(&[("it", &steps.concat())], &same);
+    assert_eq!(verdicts, [Verdict::Passed]);
+    assert!(server.asked[2].contains("value=\"AA02\"") || server.asked[2].contains("value=\"aa02\""));
+    assert!(server.asked[3].to_lowercase().contains("value=\"aa01\""));
+    let unknown = exchange("MACVerify", &item("MACData", "$SIGNATURE_DATA"), ID);
+    let (verdicts, _) = replay_with(&[("it", &unknown)], &same);
+    assert!(failed(&verdicts[0]), "nothing was shown under that tag");
+}
+
+#[test]
+fn a_random_ciphertext_has_to_hold_the_plaintext() {
+    use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+    use aws_lc_rs::rsa::{
+        KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    };
+    let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
+    let pkcs8: Pkcs8V1Der<'_> = private.as_der().expect("PKCS#8");
+    let spki: PublicKeyX509Der<'_> = private.public_key().as_der().expect("SPKI");
+    let parameters = "<Attribute><AttributeName type=\"TextString\" value=\"Cryptographic Parameters\"/>\
+        <AttributeValue><PaddingMethod type=\"Enumeration\" value=\"OAEP\"/>\
+        <HashingAlgorithm type=\"Enumeration\" value=\"SHA_256\"/>\
+        <MaskGenerator type=\"Enumeration\" value=\"MGF1\"/>\
+        <MaskGeneratorHashingAlgorithm type=\"Enumeration\" value=\"SHA_256\"/></AttributeValue></Attribute>";
+    let literal = "ab".repeat(256);
+    let encrypt = register("PublicKey", "X_509", spki.as_ref(), parameters)
+        + &exchange(
+            "Encrypt",
+            &(ID.to_owned() + &item("Data", "0102")),
+            &(ID.to_owned() + &item("Data", &literal)),
+        );
+    let other = register("PrivateKey", "PKCS_8", pkcs8.as_ref(), "");
+
+    let public = OaepPublicEncryptingKey::new(private.public_key()).expect("a key");
+    let encrypted = |algorithm, plaintext: &[u8]| {
+        let mut room = vec![0; 256];
+        hex::encode(public.encrypt(algorithm, plaintext, &mut room, None).expect("encrypted"))
+    };
+    let right = encrypted(&OAEP_SHA256_MGF1SHA256, &[1, 2]);
+    for (shown, passes) in [
+        (right.clone(), true),
+        (encrypted(&OAEP_SHA256_MGF1SHA256, &[1, 3]), false),
+        (encrypted(&OAEP_SHA1_MGF1SHA1, &[1, 2]), false),
+        ("cd".repeat(256), false),
+        (right[2..].to_owned(), false),
+    ] {
+        let instead = |value: &str| if value == literal { shown.clone() } else { value.to_owned() };
+        let (verdicts, _) = replay_with(&[("E-1-14", &encrypt), ("E-2-14", &other)], &instead);
+        assert_eq!(!failed(&verdicts[0]), passes, "{shown}: {}", verdicts[0]);
+    }
+    // Where no case has the private key, the length is all that can be told.
+    let instead = |value: &str| if value == literal { "cd".repeat(256) } else { value.to_owned() };
+    assert_eq!(replay_with(&[("E-1-14", &encrypt)], &instead).0, [Verdict::Passed]);
+}
+
+#[test]
+fn what_follows_from_a_random_iv_is_sent_back() {
+    let parameters =
+        "<CryptographicParameters><RandomIV type=\"Boolean\" value=\"true\"/></CryptographicParameters>";
+    let steps = exchange(
+        "Encrypt",
+        &format!("{ID}{parameters}{}", item("Data", "01")).replace("$UNIQUE_IDENTIFIER_0", "42"),
+        &format!("{ID}{}{}", item("Data", "a1b1"), item("IVCounterNonce", "a2b2")),
+    ) + &exchange(
+        "Decrypt",
+        &format!("{ID}{}{}", item("Data", "$DATA_0"), item("IVCounterNonce", "$IV_COUNTER_NONCE")),
+        &format!("{ID}{}", item("Data", "01")),
+    );
+    let instead = |value: &str| value.replace("a1b1", "c1d1").replace("a2b2", "c2d2");
+    let (verdicts, server) = replay_with(&[("it", &steps)], &instead);
+    assert_eq!(verdicts, [Verdict::Passed]);
+    let sent = server.asked[1].to_lowercase();
+    assert!(sent.contains("value=\"c1d1\"") && sent.contains("value=\"c2d2\""), "{sent}");
+    let fixed = steps.replace("value=\"true\"", "value=\"false\"");
+    assert!(failed(&replay_with(&[("it", &fixed)], &instead).0[0]), "an IV that is not random");
+}
+
+#[test]
+fn cases_of_one_group_show_the_same_key() {
+    let made = exchange("Create", "<ObjectType type=\"Enumeration\" value=\"SymmetricKey\"/>", ID)
+        + &exchange("Get", ID, &(ID.to_owned() + &item("KeyMaterial", "a1a1")));
+    let found =
+        exchange("Locate", "", ID) + &exchange("Get", ID, &(ID.to_owned() + &item("KeyMaterial", "a1a1")));
+    let instead = |value: &str| value.replace("a1a1", "b1b1");
+    let (verdicts, _) = replay_with(&[("TL-M-2-14", &made), ("TL-M-3-14", &found)], &instead);
+    assert_eq!(verdicts, [Verdict::Passed, Verdict::Passed]);
+    // A key that no case made has to be as the case has it.
+    let (verdicts, _) = replay_with(&[("TL-M-3-14", &found)], &instead);
+    assert!(failed(&verdicts[0]));
+}
+
+#[test]
+fn a_server_answers_in_the_version_of_the_request() {
+    let steps = exchange("Ping", "", "");
+    let at = steps.find("<ResponseMessage>").expect("a response");
+    let minor = "<ProtocolVersionMinor type=\"Integer\" value=\"4\"/>";
+    let erratum = |text: &str, other: &str| text.replace(minor, &minor.replace('4', other));
+    let says_3 = format!("{}{}", &steps[..at], erratum(&steps[at..], "3"));
+    let answers_4 = replay_with(&[("it", &says_3)], &|value| value.replace('3', "4"));
+    assert_eq!(answers_4.0, [Verdict::Passed], "whatever the case shows");
+    assert!(failed(&replay_with(&[("it", &steps)], &|value| value.replace('4', "2")).0[0]));
+}

@@ -1,4 +1,4 @@
-//! Decryption at the KMS, and here only where the KMS cannot and the policy allows it.
+//! Decryption and key agreement at the KMS, and here only where the KMS cannot and the policy allows it.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
@@ -6,12 +6,17 @@ mod scripted;
 
 use std::sync::{Arc, Mutex};
 
-use kms_client::{Client, Error, KeyTravel, WrappedKey};
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use kms_client::{Agreement, Client, Error, KeyTravel, WrappedKey};
 use kms_protocol::attribute::{Attribute, CryptographicParameters};
 use kms_protocol::enums::{
-    HashingAlgorithm, KeyFormatType, MaskGenerator, ObjectType, Operation, PaddingMethod, ResultReason,
+    CryptographicAlgorithm, HashingAlgorithm, KeyFormatType, MaskGenerator, ObjectType, Operation,
+    PaddingMethod, ResultReason,
 };
-use kms_protocol::operation::{DecryptRequest, DecryptResponse};
+use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject};
+use kms_protocol::operation::{DecryptRequest, DecryptResponse, GetResponse};
 use kms_protocol::{Secret, Version};
 use scripted::keys::{encrypt, pair};
 use scripted::model::{Model, Object};
@@ -205,4 +210,87 @@ async fn a_plaintext_of_another_key_is_not_taken() {
     let result = kms.client.decrypt_all(&[wrapped("a", SHA256, SHA256)]).await.pop().expect("one");
     assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
     assert_eq!(kms.client.keys_fetched(), 0);
+}
+
+/// A KMS that holds the key e on P-256, answers Derive Key by `reason`, and lets its keys be fetched.
+struct CurveKms {
+    client: Client,
+    journal: Journal,
+    public: Vec<u8>,
+}
+
+fn curve_kms(travel: KeyTravel, reason: ResultReason) -> CurveKms {
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
+    let pkcs8 = key.to_pkcs8v1().expect("PKCS#8").as_ref().to_vec();
+    let public: PublicKeyX509Der<'_> = key.public_key().as_der().expect("SubjectPublicKeyInfo");
+    let (journal, public) = (Journal::default(), public.as_ref().to_vec());
+    let noted = journal.clone();
+    let server = InMemory::replying(speaking(NEW, move |ask: &Ask<'_>| {
+        noted.note(ask);
+        if ask.operation() != Operation::Get {
+            return Reply::No(reason);
+        }
+        let object = ManagedObject::PrivateKey(KeyBlock {
+            key_format_type: KeyFormatType::Pkcs8,
+            key_compression_type: None,
+            key_value: Some(KeyValue::bytes(Secret::from(pkcs8.as_slice()))),
+            cryptographic_algorithm: Some(CryptographicAlgorithm::Ec),
+            cryptographic_length: None,
+            key_wrapping_data: None,
+        });
+        let object_type = ObjectType::PrivateKey;
+        yes(ask, &GetResponse { object_type, unique_identifier: "e".to_owned(), object })
+    }));
+    CurveKms { client: server.builder().key_travel(travel).build().expect("settings"), journal, public }
+}
+
+impl CurveKms {
+    /// An agreement to be asked for, and the secret that it leads to.
+    fn agreement(&self) -> (Agreement, Vec<u8>) {
+        let own = PrivateKey::generate(&ECDH_P256).expect("a key");
+        let public = own.compute_public_key().expect("its public half");
+        let peer: PublicKeyX509Der<'_> = public.as_der().expect("SubjectPublicKeyInfo");
+        let theirs = UnparsedPublicKey::new(&ECDH_P256, self.public.as_slice());
+        let shared = agree(&own, theirs, (), |shared| Ok(shared.to_vec())).expect("a secret");
+        (Agreement { private_id: "e".to_owned(), peer: peer.as_ref().to_vec() }, shared)
+    }
+}
+
+#[tokio::test]
+async fn what_the_kms_cannot_derive_is_agreed_on_here_if_that_is_allowed() {
+    for reason in [
+        ResultReason::OperationNotSupported,
+        ResultReason::FeatureNotSupported,
+        ResultReason::InvalidField,
+        ResultReason::UnsupportedCryptographicParameters,
+    ] {
+        let kms = curve_kms(KeyTravel::WhereNeeded, reason);
+        let (agreements, secrets): (Vec<_>, Vec<_>) = (0..3).map(|_| kms.agreement()).unzip();
+        for (result, secret) in kms.client.agree_all(&agreements).await.into_iter().zip(secrets) {
+            assert_eq!(result.expect("agreed here").expose(), secret, "{reason}");
+        }
+        assert_eq!(kms.client.keys_fetched(), 1, "the key once, whatever it agrees with");
+
+        let kms = curve_kms(KeyTravel::Never, reason);
+        let result = kms.client.agree_all(&[kms.agreement().0]).await.pop().expect("one");
+        assert_eq!(result.expect_err("refused").reason(), Some(reason));
+        assert_eq!((kms.client.keys_fetched(), kms.journal.count(Operation::Get)), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn keys_on_curves_never_travel_for_any_other_no() {
+    for reason in [
+        ResultReason::ItemNotFound,
+        ResultReason::WrongKeyLifecycleState,
+        ResultReason::ObjectDestroyed,
+        ResultReason::CryptographicFailure,
+        ResultReason::PermissionDenied,
+        ResultReason::GeneralFailure,
+    ] {
+        let kms = curve_kms(KeyTravel::WhereNeeded, reason);
+        let result = kms.client.agree_all(&[kms.agreement().0]).await.pop().expect("one");
+        assert_eq!(result.expect_err("refused").reason(), Some(reason));
+        assert_eq!((kms.client.keys_fetched(), kms.journal.count(Operation::Get)), (0, 0), "{reason}");
+    }
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, AttributeReferences, Name};
-use kms_protocol::enums::{CryptographicAlgorithm, ResultStatus};
+use kms_protocol::enums::{CryptographicAlgorithm, ObjectType, ResultStatus};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::{
-    CreateKeyPairRequest, CreateKeyPairResponse, GetAttributesRequest, GetRequest, LocateRequest, Request,
+    CreateKeyPairRequest, CreateKeyPairResponse, CreateRequest, CreateResponse, GetAttributesRequest,
+    GetRequest, LocateRequest, Request,
 };
 use kms_protocol::ttlv::Value as _;
 use kms_protocol::{DateTime, Secret, Version};
@@ -74,8 +75,14 @@ fn measure(folder: &Path, audit: Audit, title: &str) {
         .into(),
         ..CreateKeyPairRequest::default()
     };
+    let key = symmetric_key(service.as_ref(), &caller);
+    let all_of_key = GetAttributesRequest {
+        unique_identifier: Some(key.as_str().into()),
+        ..GetAttributesRequest::default()
+    };
     println!("{:<34} {:>12}", format!("KMIP 1.4, {title}"), "µs");
     time(service.as_ref(), &caller, "Get Attributes, all", &message(&all), ROUNDS);
+    time(service.as_ref(), &caller, "Get Attributes, all, AES key", &message(&all_of_key), ROUNDS);
     time(service.as_ref(), &caller, "Get Attributes, State and Link", &message(&some), ROUNDS);
     time(service.as_ref(), &caller, "Get, public key", &message(&get), ROUNDS);
     time(service.as_ref(), &caller, "Get, private key", &message(&get_private), ROUNDS);
@@ -83,6 +90,23 @@ fn measure(folder: &Path, audit: Audit, title: &str) {
     time(service.as_ref(), &caller, "Create Key Pair, P-256", &message(&elliptic), ROUNDS / 50);
     drop(service);
     std::fs::remove_dir_all(folder).expect("the store's folder");
+}
+
+fn symmetric_key(service: &dyn Service, caller: &Caller) -> String {
+    let request = CreateRequest {
+        object_type: ObjectType::SymmetricKey,
+        attributes: vec![
+            Attribute::CryptographicAlgorithm(CryptographicAlgorithm::Aes),
+            Attribute::CryptographicLength(256),
+            Attribute::Name(Name::text("symmetric")),
+        ]
+        .into(),
+        protection: None,
+    };
+    let answer = service.handle(message(&request).expose(), caller, DateTime(1));
+    let mut response = ResponseMessage::read(answer.expose()).expect("a response");
+    let payload = response.items.remove(0).payload.expect("a payload");
+    CreateResponse::read(payload).expect("a key").unique_identifier
 }
 
 fn message<R: Request>(request: &R) -> Secret {

@@ -2,7 +2,7 @@
 
 use kms_protocol::DateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::limits;
@@ -19,6 +19,10 @@ pub struct Certificate {
     pub common_name: Option<String>,
     /// DNS names and e-mail addresses of its Subject Alternative Name, in their order.
     pub names: Vec<String>,
+    /// Its serial number, as it stands there.
+    pub serial: Vec<u8>,
+    /// Where the list of revoked certificates is said to be.
+    pub revocation_list: Option<String>,
     /// From when it is valid.
     pub not_before: DateTime,
     /// Until when it is valid.
@@ -28,6 +32,12 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// Whether it signed itself.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.subject == self.issuer
+    }
+
     /// Reads a certificate in DER; `None` when it is none.
     #[must_use]
     pub fn read(der: &[u8]) -> Option<Self> {
@@ -42,6 +52,8 @@ impl Certificate {
             issuer: parsed.issuer().to_string(),
             common_name: common_name.and_then(|name| name.as_str().ok()).map(str::to_owned),
             names: alternative_names(&parsed),
+            serial: parsed.raw_serial().to_vec(),
+            revocation_list: revocation_list(&parsed),
             not_before: DateTime(parsed.validity().not_before.timestamp()),
             not_after: DateTime(parsed.validity().not_after.timestamp()),
             client_auth,
@@ -77,6 +89,22 @@ fn alternative_names(parsed: &X509Certificate<'_>) -> Vec<String> {
         .collect()
 }
 
+/// The first URL among the CRL distribution points.
+fn revocation_list(parsed: &X509Certificate<'_>) -> Option<String> {
+    parsed.extensions().iter().find_map(|extension| {
+        let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
+            return None;
+        };
+        points.points.iter().find_map(|point| match &point.distribution_point {
+            Some(DistributionPointName::FullName(names)) => names.iter().find_map(|name| match name {
+                GeneralName::URI(url) => Some((*url).to_owned()),
+                _ => None,
+            }),
+            _ => None,
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use kms_protocol::DateTime;
@@ -89,6 +117,8 @@ mod tests {
             issuer: String::new(),
             common_name: common_name.map(Into::into),
             names: names.iter().map(|name| (*name).into()).collect(),
+            serial: Vec::new(),
+            revocation_list: None,
             not_before: DateTime(0),
             not_after: DateTime(0),
             client_auth: true,

@@ -53,6 +53,26 @@ struct Profile<'a> {
     admin: Option<String>,
 }
 
+/// A state folder that no other server uses, for as long as this is kept.
+#[derive(Debug)]
+pub struct Claim {
+    folder: PathBuf,
+    lock: File,
+}
+
+impl Claim {
+    /// The folder, made where it is missing, or `None` while another server uses it.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be used.
+    pub fn of(folder: &Path) -> Result<Option<Self>, Failure> {
+        make_folder(folder)?;
+        let folder = fs::canonicalize(folder).map_err(|error| unusable(folder, &error))?;
+        let lock = try_lock(&folder)?;
+        Ok(lock.map(|lock| Self { folder, lock }))
+    }
+}
+
 impl DevState {
     /// Opens the state folder, making whatever is missing in it for a server that is reached by `hosts` too.
     ///
@@ -60,9 +80,21 @@ impl DevState {
     /// [`Failure`] when another server uses the folder, it cannot be written, or a file in it that only a person could
     /// have written is wrong.
     pub fn open(folder: &Path, hosts: &[String], now: SystemTime) -> Result<Self, Failure> {
-        make_folder(folder)?;
-        let folder = fs::canonicalize(folder).map_err(|error| unusable(folder, &error))?;
-        Self::prepare(folder, None, hosts, now)
+        let claim = Claim::of(folder)?.ok_or_else(|| {
+            let what = format!("another kms-server uses {}", folder.display());
+            Failure::new(Kind::State, what).hint(
+                "stop it, give this one a folder of its own with --state, or have it wait with --standby",
+            )
+        })?;
+        Self::open_claimed(claim, hosts, now)
+    }
+
+    /// The same for a folder that was waited for.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot be written, or a file in it that only a person could have written is wrong.
+    pub fn open_claimed(claim: Claim, hosts: &[String], now: SystemTime) -> Result<Self, Failure> {
+        Self::prepare(claim, None, hosts, now)
     }
 
     /// A state folder that goes when the server stops.
@@ -74,16 +106,19 @@ impl DevState {
             Failure::new(Kind::State, format!("cannot make a temporary folder: {error}"))
                 .hint("point TMPDIR to a folder that this user can write")
         })?;
-        Self::prepare(temporary.path().to_owned(), Some(temporary), hosts, now)
+        let folder = temporary.path().to_owned();
+        let lock =
+            try_lock(&folder)?.ok_or_else(|| unusable(&folder, &io::ErrorKind::ResourceBusy.into()))?;
+        Self::prepare(Claim { folder, lock }, Some(temporary), hosts, now)
     }
 
     fn prepare(
-        folder: PathBuf,
+        claim: Claim,
         temporary: Option<TempDir>,
         hosts: &[String],
         now: SystemTime,
     ) -> Result<Self, Failure> {
-        let lock = lock(&folder)?;
+        let Claim { folder, lock } = claim;
         // The first becomes the certificate's subject: a name that was asked for rather than localhost.
         let all_hosts: Vec<_> =
             hosts.iter().cloned().chain(HOSTS.iter().map(|host| (*host).to_owned())).collect();
@@ -187,15 +222,12 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
     fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(|error| unusable(folder, &error))
 }
 
-fn lock(folder: &Path) -> Result<File, Failure> {
+/// Keeps other servers out of a folder, where none is in it.
+fn try_lock(folder: &Path) -> Result<Option<File>, Failure> {
     let file = File::create(folder.join("lock")).map_err(|error| unusable(folder, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let what = format!("another kms-server uses {}", folder.display());
-            Err(Failure::new(Kind::State, what)
-                .hint("stop it, or give this one a folder of its own with --state"))
-        }
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(unusable(folder, &error)),
     }
 }

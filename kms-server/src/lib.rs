@@ -25,6 +25,7 @@ pub mod persona;
 pub mod pki;
 pub mod principal;
 pub mod production;
+pub mod revocation;
 pub mod rotator;
 pub mod seed;
 pub mod server;

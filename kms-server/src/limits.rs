@@ -325,5 +325,8 @@ pub const WIRE_INPUT: usize = 64 << 20;
 /// For a recorded server to take a request or give an answer; what generates keys takes seconds.
 pub const UPSTREAM: Duration = Duration::from_secs(60);
 
+/// Exchanges of a cassette that an answer names where several could be meant: one line of a log takes no more.
+pub const EXCHANGES_TOLD: usize = 5;
+
 /// Bytes of a cassette: tens of thousands of exchanges.
 pub const CASSETTE: u64 = 256 << 20;

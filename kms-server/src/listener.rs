@@ -30,14 +30,22 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// What the operating system said.
-pub fn open(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn open(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted server takes its port over from connections that are still in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(limits::BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
+}
+
+/// A port that was opened, ready for the tasks of this runtime.
+///
+/// # Errors
+/// What the operating system said.
+pub fn accepting(port: std::net::TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(port)
 }
 
 /// How many connections fit, after asking the system for as many file descriptors as [`limits::CONNECTIONS`] need.

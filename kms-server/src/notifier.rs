@@ -19,7 +19,8 @@ use crate::tls::ServerTls;
 pub async fn tell(client: NotifiedClient, tls: Arc<ServerTls>, shared: Arc<Shared>, mut stop: Stop) {
     let Some(kms) = Arc::clone(&shared.service).kms() else { return };
     let after = kms.trail().last();
-    let mut push = Push { kms, principal: client.principal.clone(), version: client.version.0, after };
+    let (principal, serial) = (client.principal.clone(), Vec::new());
+    let mut push = Push { kms, principal, serial, version: client.version.0, after };
     let mut pause = limits::REACH_RETRY;
     loop {
         let told = push.after;
@@ -60,13 +61,14 @@ async fn reach_and_tell(
         if caller.principal != client.principal {
             return Err(End::Unreached(format!("{:?} answers there", caller.principal)));
         }
-        Ok(stream)
+        Ok((stream, caller.serial))
     };
-    let mut stream = tokio::select! {
+    let (mut stream, serial) = tokio::select! {
         () = stop.requested() => return Err(End::Stopped),
         reached = timeout(limits::HANDSHAKE, reach) => {
             reached.unwrap_or_else(|_| Err(End::Unreached("nobody answers there".to_owned())))?
         }
     };
+    push.serial = serial;
     Err(push.serve(&mut stream, shared, stop).await)
 }

@@ -1,12 +1,14 @@
 //! The development PKI in a folder: made at the first start, used at the second, repaired when half of it is there.
 
+use core::fmt;
+use core::str::FromStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use kms_certs::{Authority, Flaw, KeyKind, Request};
+use kms_certs::{Authority, Flaw, Issued, KeyKind, Request, publish_file};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -17,8 +19,11 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
+use crate::certificate::Certificate;
 use crate::failure::{Failure, Kind};
+use crate::revocation::{self, Revocations, authority as existing_authority};
 use crate::tls::Identity;
 
 /// Certificates that end within this time are renewed at a start.
@@ -31,6 +36,7 @@ pub const CLIENT: &str = "client";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pki {
     folder: PathBuf,
+    hosts: Vec<String>,
     /// The files that were made now; empty when everything was there.
     pub made: Vec<&'static str>,
 }
@@ -64,7 +70,60 @@ impl Pki {
             }
             info!(files = ?made, folder = %folder.display(), "made certificates");
         }
-        Ok(Self { folder: folder.to_owned(), made })
+        Ok(Self { folder: folder.to_owned(), hosts: hosts.to_vec(), made })
+    }
+
+    /// Has the server's and the first client's certificate say that the list of revoked certificates is at `url`: those that name
+    /// another place, or none, are issued anew for the keys that they have. A revoked one stays as it is.
+    ///
+    /// # Errors
+    /// [`Failure`] when files cannot be read or written.
+    pub fn point_to(&self, url: &str, now: SystemTime) -> Result<(), Failure> {
+        let revocations = self.revocations();
+        let mut authority = None;
+        for leaf in leaves(&self.hosts) {
+            let path = |ending: &str| self.folder.join(format!("{}.{ending}", leaf.stem));
+            let known =
+                CertificateDer::from_pem_file(path("pem")).ok().and_then(|der| Certificate::read(&der));
+            let stays = known.is_some_and(|known| {
+                known.revocation_list.as_deref() == Some(url) || revocations.has(&known.serial)
+            });
+            if stays {
+                continue;
+            }
+            let authority = match &authority {
+                Some(authority) => authority,
+                None => authority.insert(existing_authority(&self.folder)?),
+            };
+            let key = read_key(&path("key"))?;
+            let issued = authority.issue_for(&key, &leaf.request.crl(url), now).map_err(cannot_make)?;
+            publish_file(&path("pem"), issued.certificate().as_bytes()).map_err(cannot_make)?;
+        }
+        Ok(())
+    }
+
+    /// Which certificates are revoked.
+    #[must_use]
+    pub fn revocations(&self) -> Arc<Revocations> {
+        Arc::new(Revocations::of(&self.folder))
+    }
+
+    /// The server's certificates, broken in one way, for its sound keys: what a client has to refuse.
+    ///
+    /// # Errors
+    /// [`Failure`] when files cannot be read or written.
+    pub fn broken_identities(&self, broken: Broken, now: SystemTime) -> Result<Vec<Identity>, Failure> {
+        let url = revocation_list(&self.folder);
+        let server = leaves(&self.hosts).into_iter().filter(|leaf| leaf.is_server);
+        let one = |leaf: Leaf| {
+            let key = self.folder.join(format!("{}.key", leaf.stem));
+            let request = url.iter().fold(leaf.request, |request, url| request.crl(url));
+            let issued = issue(&self.folder, request, Some(broken), Some(&read_key(&key)?), now)?;
+            let certificate = self.folder.join(format!("broken-{}.pem", leaf.stem));
+            publish_file(&certificate, issued.certificate().as_bytes()).map_err(cannot_make)?;
+            Ok(Identity { certificate, key })
+        };
+        server.map(one).collect()
     }
 
     /// The server's certificates, the preferred one first.
@@ -85,6 +144,58 @@ impl Pki {
     }
 }
 
+/// How a certificate is broken for a test that has to see it refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// What it says is wrong.
+    Flawed(Flaw),
+    /// It is sound, and revoked.
+    Revoked,
+}
+
+impl Broken {
+    /// Every way with its name.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Flawed(Flaw::Expired), "expired"),
+        (Self::Flawed(Flaw::NotYetValid), "not-yet-valid"),
+        (Self::Flawed(Flaw::WrongName), "wrong-name"),
+        (Self::Flawed(Flaw::WrongUsage), "wrong-usage"),
+        (Self::Flawed(Flaw::NoUsage), "no-usage"),
+        (Self::Flawed(Flaw::OtherAuthority), "other-authority"),
+        (Self::Flawed(Flaw::SelfSigned), "self-signed"),
+        (Self::Revoked, "revoked"),
+    ];
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(broken, _)| broken == self).map_or("broken", |(_, name)| name))
+    }
+}
+
+impl FromStr for Broken {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|(_, known)| *known == name).map(|(broken, _)| *broken);
+        known.ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(_, name)| *name).collect();
+            format!("certificates are not broken so; one of {}", names.join(", "))
+        })
+    }
+}
+
+/// What a client's certificate is to be.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ClientCertificate {
+    /// The kind of key.
+    pub key: KeyKind,
+    /// How it is broken, if it is.
+    pub broken: Option<Broken>,
+    /// How long it lasts; 820 days where absent.
+    pub valid_for: Option<Duration>,
+}
+
 /// Issues a certificate for another client from the PKI in `folder`, broken in one way where that is asked for; its files are
 /// called after `name`.
 ///
@@ -93,22 +204,58 @@ impl Pki {
 pub fn issue_client(
     folder: &Path,
     name: &str,
-    key: KeyKind,
-    flaw: Option<Flaw>,
+    wanted: ClientCertificate,
     now: SystemTime,
-) -> Result<kms_certs::Issued, Failure> {
+) -> Result<Issued, Failure> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         let what = format!("{name:?} cannot be the name of a client: its files are called after it");
         return Err(Failure::new(Kind::Other, what).hint("use letters, digits, dots and dashes"));
     }
-    let authority = load_authority(folder).ok_or_else(|| {
-        let what = format!("there is no authority in {}", folder.display());
-        Failure::new(Kind::State, what)
-            .hint("start `kms-server dev` once to make one, or name its folder with --state")
-    })?;
-    let request = Request::client(name).key(key);
-    let request = flaw.map_or(request.clone(), |flaw| request.flaw(flaw));
-    authority.issue(&request, now).map_err(cannot_make)
+    let mut request = Request::client(name).key(wanted.key);
+    if let Some(url) = revocation_list(folder) {
+        request = request.crl(&url);
+    }
+    if let Some(lasts) = wanted.valid_for {
+        request = request.valid_for(lasts);
+    }
+    issue(folder, request, wanted.broken, None, now)
+}
+
+/// Issues what `request` asks for, broken as it shall be, for the private key in `key` or a new one.
+pub(crate) fn issue(
+    folder: &Path,
+    request: Request,
+    broken: Option<Broken>,
+    key: Option<&str>,
+    now: SystemTime,
+) -> Result<Issued, Failure> {
+    let authority = existing_authority(folder)?;
+    let request = match broken {
+        Some(Broken::Flawed(flaw)) => request.flaw(flaw),
+        _ => request,
+    };
+    let issued = match key {
+        Some(key) => authority.issue_for(key, &request, now),
+        None => authority.issue(&request, now),
+    };
+    let issued = issued.map_err(cannot_make)?;
+    if broken == Some(Broken::Revoked) {
+        revocation::revoke(folder, issued.certificate(), now)?;
+    }
+    Ok(issued)
+}
+
+/// Where the server's certificate in `folder` says that the list of revoked ones is.
+fn revocation_list(folder: &Path) -> Option<String> {
+    let server = CertificateDer::from_pem_file(folder.join("server-ecdsa.pem")).ok()?;
+    Certificate::read(&server)?.revocation_list
+}
+
+fn read_key(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        Failure::new(Kind::State, format!("cannot read {}: {error}", path.display()))
+            .hint("delete the file; the next start makes certificate and key anew")
+    })
 }
 
 struct Leaf {
@@ -142,7 +289,7 @@ impl<'a> Judge<'a> {
     fn new(folder: &'a Path, hosts: &'a [String], now: SystemTime) -> Option<Self> {
         let then = (now + RENEW).duration_since(SystemTime::UNIX_EPOCH).ok()?;
         let authority = CertificateDer::from_pem_file(folder.join("ca.pem")).ok()?;
-        let until = crate::certificate::Certificate::read(&authority)?.not_after;
+        let until = Certificate::read(&authority)?.not_after;
         if until.0 < i64::try_from(then.as_secs()).ok()? {
             return None;
         }
@@ -184,7 +331,7 @@ impl<'a> Judge<'a> {
 
 /// The authority in `folder`, or a new one where there is none that can sign; and whether it is new.
 fn authority(folder: &Path, usable: bool, now: SystemTime) -> Result<(Authority, bool), Failure> {
-    if usable && let Some(authority) = load_authority(folder) {
+    if usable && let Ok(authority) = existing_authority(folder) {
         return Ok((authority, false));
     }
     set_aside(folder, "ca", now)?;
@@ -193,16 +340,10 @@ fn authority(folder: &Path, usable: bool, now: SystemTime) -> Result<(Authority,
     Ok((authority, true))
 }
 
-fn load_authority(folder: &Path) -> Option<Authority> {
-    let certificate = fs::read_to_string(folder.join("ca.pem")).ok()?;
-    let key = fs::read_to_string(folder.join("ca.key")).ok()?;
-    Authority::load(&certificate, &key).ok()
-}
-
 /// Keeps what is replaced: somebody may have put it there by hand.
 fn set_aside(folder: &Path, stem: &str, now: SystemTime) -> Result<(), Failure> {
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    for ending in ["pem", "key"] {
+    for ending in ["pem", "key", "crl"] {
         let path = folder.join(format!("{stem}.{ending}"));
         let aside = folder.join(format!("{stem}.{ending}.replaced-{seconds}"));
         match fs::rename(&path, &aside) {

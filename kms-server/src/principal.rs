@@ -85,6 +85,8 @@ mod tests {
             issuer: String::new(),
             common_name: common_name.map(Into::into),
             names: names.iter().map(|name| (*name).into()).collect(),
+            serial: Vec::new(),
+            revocation_list: None,
             not_before: DateTime(0),
             not_after: DateTime(0),
             client_auth: true,

@@ -1,5 +1,7 @@
 //! Seeds: what a development server begins with. One file, TOML or YAML, says which clients there are, which pairs they have
-//! had for how long, and what goes wrong.
+//! had for how long, what other objects, and what goes wrong.
+
+mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,10 +17,12 @@ use crate::config;
 use crate::crypto::KeySpec;
 use crate::failure::{Failure, Kind};
 use crate::faults::{Faults, Rule, enumerated};
-use crate::kms::planted::{Generation, Planted};
-use crate::kms::{Kms, Order};
+use crate::kms::planted::{Generation, Planted, PlantedObject};
+use crate::kms::{Kms, Order, Refusal};
 use crate::limits;
 use crate::period::Period;
+
+pub use objects::{Held, Split};
 
 /// A whole seed.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -30,6 +34,9 @@ pub struct Seed {
     /// Key pairs.
     #[serde(rename = "pair", skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// Objects that are no pairs.
+    #[serde(rename = "object", skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<Held>,
     /// Faults that are armed.
     #[serde(rename = "fault", skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Rule>,
@@ -66,7 +73,7 @@ pub struct Pair {
     /// Rotate Interval, the client's own wish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_interval: Option<Period>,
-    /// Links of the newest private key beside those to its other half and to its other generations.
+    /// Links of the newest generation beside those between its halves and to other generations.
     #[serde(rename = "link", default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// Its generations, oldest first; one that is Active and made at the start where absent.
@@ -83,6 +90,9 @@ pub struct Link {
     pub link_type: String,
     /// The Unique Identifier that it leads to.
     pub to: String,
+    /// Which half of a pair has it: `private` (where absent) or `public`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half: Option<String>,
 }
 
 /// A generation of a pair.
@@ -106,9 +116,9 @@ pub struct Made {
 /// What applying a seed did.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Applied {
-    /// Pairs that were made.
+    /// Pairs and other objects that were made.
     pub made: usize,
-    /// Pairs that were there already.
+    /// Those that were there already.
     pub known: usize,
     /// Faults that were armed.
     pub faults: usize,
@@ -147,7 +157,7 @@ impl Seed {
     ///
     /// # Errors
     /// [`Failure`] tells all mistakes.
-    pub fn planted(&self, now: DateTime) -> Result<Vec<Planted>, Failure> {
+    pub fn planted(&self, now: DateTime) -> Result<(Vec<Planted>, Vec<PlantedObject>), Failure> {
         let mut wrong = Vec::new();
         let mut planted = Vec::with_capacity(self.pairs.len());
         let mut ids = BTreeSet::new();
@@ -172,6 +182,22 @@ impl Seed {
                 Err(what) => wrong.push(mistake(what)),
             }
         }
+        let mut objects = Vec::with_capacity(self.objects.len());
+        for (at, held) in self.objects.iter().enumerate() {
+            let mistake = |what: String| {
+                Failure::new(Kind::Config, format!("object {} of {:?}: {what}", at + 1, held.owner))
+                    .hint("docs/mock.md tells what a seed can say")
+            };
+            match held.planted(now) {
+                Ok(one) if !ids.insert(one.id.clone()) => {
+                    let what =
+                        format!("the identifier {} is another object's too: state names or an id", one.id);
+                    wrong.push(mistake(what));
+                }
+                Ok(one) => objects.push(one),
+                Err(what) => wrong.push(mistake(what)),
+            }
+        }
         let faults = Faults::default();
         for rule in &self.faults {
             if let Err(error) = faults.add(rule.clone()) {
@@ -180,7 +206,7 @@ impl Seed {
             }
         }
         Failure::together(wrong)?;
-        Ok(planted)
+        Ok((planted, objects))
     }
 
     /// Makes what is not there yet and arms its faults. Applied again it makes nothing more; faults that are armed already
@@ -190,12 +216,19 @@ impl Seed {
     /// [`Failure`] tells what is wrong with it, or what the store said.
     pub fn apply(&self, kms: &Kms, faults: &Faults, order: &Order) -> Result<Applied, Failure> {
         let mut applied = Applied::default();
-        for planted in self.planted(order.now)? {
-            let failed = |refusal: crate::kms::Refusal| {
-                let what = format!("a pair of {:?} cannot be made: {}", planted.owner, refusal.message);
-                Failure::new(Kind::Config, what).hint("begin with an empty store, or mend the seed")
-            };
-            if kms.plant(&planted, order).map_err(failed)? { applied.made += 1 } else { applied.known += 1 }
+        let (pairs, objects) = self.planted(order.now)?;
+        let failed = |what: &str, owner: &str, refusal: Refusal| {
+            let what = format!("{what} of {owner:?} cannot be made: {}", refusal.message);
+            Failure::new(Kind::Config, what).hint("begin with an empty store, or mend the seed")
+        };
+        for pair in &pairs {
+            let is_new = kms.plant(pair, order).map_err(|why| failed("a pair", &pair.owner, why))?;
+            if is_new { applied.made += 1 } else { applied.known += 1 }
+        }
+        for object in &objects {
+            let is_new =
+                kms.plant_object(object, order).map_err(|why| failed("an object", &object.owner, why))?;
+            if is_new { applied.made += 1 } else { applied.known += 1 }
         }
         let armed: Vec<Rule> = faults.list().into_iter().map(|listed| listed.rule).collect();
         for rule in self.faults.iter().filter(|rule| !armed.contains(rule)) {
@@ -211,18 +244,19 @@ impl Seed {
     /// [`Failure`] when the store cannot be read.
     pub fn of(kms: &Kms, faults: &Faults, now: DateTime) -> Result<Self, Failure> {
         let described = kms.described(now);
-        let described =
+        let (pairs, objects) =
             described.map_err(|refusal| Failure::new(Kind::State, refusal.message.into_owned()))?;
-        let owners: BTreeSet<&String> = described.iter().map(|planted| &planted.owner).collect();
+        let owners = pairs.iter().map(|pair| &pair.owner).chain(objects.iter().map(|object| &object.owner));
+        let owners: BTreeSet<&String> = owners.collect();
         let clients = owners.into_iter().map(|name| Client { name: name.clone() }).collect();
         let faults = faults.list().into_iter().map(|listed| listed.rule).collect();
-        Ok(Self { clients, pairs: described.iter().map(Pair::from).collect(), faults })
+        let pairs = pairs.iter().map(Pair::from).collect();
+        Ok(Self { clients, pairs, objects: objects.iter().map(Held::from).collect(), faults })
     }
 }
 
 impl Pair {
     fn planted(&self, now: DateTime) -> Result<Planted, String> {
-        let spec = KeySpec::ALL.into_iter().find(|spec| spec.to_string() == self.kind);
         let alone = [Made::default()];
         let made = if self.generations.is_empty() { &alone[..] } else { &self.generations };
         let generations: Vec<Generation> =
@@ -230,23 +264,25 @@ impl Pair {
         if !generations.is_sorted_by_key(|one| one.created) {
             return Err("its generations are to be listed oldest first".to_owned());
         }
-        let links = self.links.iter().map(|link| {
-            let known = enumerated::<LinkType>(&link.link_type);
-            known
-                .map(|known| (known, link.to.clone()))
-                .ok_or_else(|| format!("there is no Link Type {:?}", link.link_type))
-        });
+        let is_public = |link: &&Link| link.half.as_deref() == Some("public");
+        let (public, private): (Vec<_>, Vec<_>) = self.links.iter().partition(is_public);
+        if let Some(link) =
+            private.iter().find(|link| !matches!(link.half.as_deref(), None | Some("private")))
+        {
+            return Err(format!(
+                "half = {:?} is neither private nor public",
+                link.half.as_deref().unwrap_or("")
+            ));
+        }
         Ok(Planted {
             owner: self.owner.clone(),
-            spec: spec.ok_or_else(|| {
-                let all: Vec<String> = KeySpec::ALL.iter().map(ToString::to_string).collect();
-                format!("there is no kind {:?}; there are {}", self.kind, all.join(", "))
-            })?,
+            spec: spec(&self.kind)?,
             private_name: self.private_name.clone(),
             public_name: self.public_name.clone(),
             groups: self.groups.clone(),
             custom: self.custom.clone(),
-            links: links.collect::<Result<_, _>>()?,
+            links: links(private)?,
+            public_links: links(public)?,
             rotate_interval: self
                 .rotate_interval
                 .map(|wish| {
@@ -281,11 +317,50 @@ impl Pair {
             hash.update([0]);
         }
         hash.update(generation.to_be_bytes());
-        let digest = hash.finalize();
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
-        Builder::from_custom_bytes(bytes).into_uuid().to_string()
+        identifier(hash)
     }
+}
+
+/// The kind of pair that has this name.
+fn spec(kind: &str) -> Result<KeySpec, String> {
+    KeySpec::ALL.into_iter().find(|spec| spec.to_string() == kind).ok_or_else(|| {
+        let all: Vec<String> = KeySpec::ALL.iter().map(ToString::to_string).collect();
+        format!("there is no kind {kind:?}; there are {}", all.join(", "))
+    })
+}
+
+/// An identifier that follows from what was hashed.
+fn identifier(hash: Sha256) -> String {
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
+    Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+fn links<'a>(links: impl IntoIterator<Item = &'a Link>) -> Result<Vec<(LinkType, String)>, String> {
+    let known = |link: &Link| {
+        let known = enumerated::<LinkType>(&link.link_type);
+        known
+            .map(|known| (known, link.to.clone()))
+            .ok_or_else(|| format!("there is no Link Type {:?}", link.link_type))
+    };
+    links.into_iter().map(known).collect()
+}
+
+impl Link {
+    fn all(links: &[(LinkType, String)], half: Option<&str>) -> Vec<Self> {
+        let one = |(link_type, to): &(LinkType, String)| Self {
+            link_type: kebab(&link_type.to_string()),
+            to: to.clone(),
+            half: half.map(str::to_owned),
+        };
+        links.iter().map(one).collect()
+    }
+}
+
+/// A name of KMIP's as a seed writes it.
+fn kebab(name: &str) -> String {
+    name.to_lowercase().replace(' ', "-")
 }
 
 impl From<&Planted> for Pair {
@@ -294,7 +369,7 @@ impl From<&Planted> for Pair {
             private_id: Some(one.private_id.clone()),
             public_id: Some(one.public_id.clone()),
             created: Some(clock::text(one.created)),
-            state: Some(one.state.to_string().to_lowercase().replace(' ', "-")),
+            state: Some(kebab(&one.state.to_string())),
         };
         Self {
             owner: planted.owner.clone(),
@@ -304,7 +379,8 @@ impl From<&Planted> for Pair {
             groups: planted.groups.clone(),
             custom: planted.custom.clone(),
             rotate_interval: planted.rotate_interval.map(|seconds| Period { seconds: seconds.into() }),
-            links: Vec::new(),
+            links: [Link::all(&planted.links, None), Link::all(&planted.public_links, Some("public"))]
+                .concat(),
             generations: planted.generations.iter().map(made).collect(),
         }
     }

@@ -33,10 +33,12 @@ pub struct Parts {
     pub listen: SocketAddr,
     /// The port of KMIP over HTTPS, if there shall be one; port 0 picks one.
     pub https: Option<SocketAddr>,
-    /// The port of the admin API, if there shall be one; port 0 picks one.
-    pub admin: Option<SocketAddr>,
+    /// The port of the admin API, if there shall be one.
+    pub admin: Option<std::net::TcpListener>,
     /// Clients that are told of their objects where they listen.
     pub notify: Vec<NotifiedClient>,
+    /// A port where nothing but the list of revoked certificates is had, if there shall be one.
+    pub crl: Option<std::net::TcpListener>,
     /// How callers are proved.
     pub tls: ServerTls,
     /// What answers.
@@ -72,9 +74,10 @@ impl Server {
     /// # Errors
     /// [`Failure`] when a port cannot be opened.
     pub async fn start(parts: Parts) -> Result<Self, Failure> {
-        let (kmip, listen) = open(parts.listen, "--listen")?;
-        let https = parts.https.map(|address| open(address, "--listen-https")).transpose()?;
-        let admin = parts.admin.map(|address| open(address, "--admin")).transpose()?;
+        let (kmip, listen) = served(open(parts.listen, "--listen")?)?;
+        let https = parts.https.map(|address| served(open(address, "--listen-https")?)).transpose()?;
+        let admin = parts.admin.map(served).transpose()?;
+        let revocations = parts.tls.revocations().cloned();
         let (trigger, stop) = shutdown::channel();
         let clock = Arc::new(parts.clock);
         let rotator = Arc::new(Rotator::new(Arc::clone(&parts.service), Arc::clone(&clock), stop.clone()));
@@ -83,6 +86,7 @@ impl Server {
             service: parts.service,
             clock: Arc::clone(&clock),
             workers: Workers::new(parts.workers),
+            revocations: revocations.clone(),
             mock: parts.mock.clone(),
         };
         let tls = Arc::new(parts.tls.with_mock(parts.mock.clone()));
@@ -102,6 +106,9 @@ impl Server {
         tasks.spawn(Arc::clone(&rotator).run());
         let mover = Arc::clone(&rotator);
         let admin_address = admin.as_ref().map(|(_, address)| *address);
+        if let (Some(port), Some(list)) = (parts.crl, revocations.clone()) {
+            tasks.spawn(admin::serve_list(served(port)?.0, list, stop.clone()));
+        }
         if let Some((port, _)) = admin {
             let admin = Admin {
                 clock: Arc::clone(&clock),
@@ -109,6 +116,7 @@ impl Server {
                 operator: parts.operator,
                 started: parts.started,
                 state: parts.state,
+                revocations,
                 mock: parts.mock,
                 stop: stop.clone(),
             };
@@ -165,9 +173,18 @@ impl Server {
     }
 }
 
-fn open(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), Failure> {
-    let opened = listener::open(address).and_then(|port| port.local_addr().map(|local| (port, local)));
-    opened.map_err(|error| {
+/// A port that was opened, ready for its tasks, and its address.
+fn served(port: std::net::TcpListener) -> Result<(TcpListener, SocketAddr), Failure> {
+    let port = listener::accepting(port).and_then(|port| port.local_addr().map(|local| (port, local)));
+    port.map_err(|error| Failure::new(Kind::Listen, format!("cannot use a port: {error}")))
+}
+
+/// Opens `address`, which `option` sets; port 0 picks one.
+///
+/// # Errors
+/// [`Failure`] says what to choose instead.
+pub fn open(address: SocketAddr, option: &str) -> Result<std::net::TcpListener, Failure> {
+    listener::open(address).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(

@@ -18,10 +18,10 @@ use crate::listener;
 use crate::shutdown::{self, Trigger};
 use crate::store::{SledOptions, SledStore, StoreError};
 
-/// The store, and where the admin API was meanwhile.
-pub struct Opened {
-    /// The store, which nobody else has open.
-    pub store: SledStore,
+/// What was waited for, and where the admin API was meanwhile.
+pub struct Opened<T = SledStore> {
+    /// The store, or the state folder, which nobody else has open.
+    pub store: T,
     /// The admin API's port: the one that was picked, if one was.
     pub admin: Option<SocketAddr>,
     /// Whether another server had it: secrets and certificates that were read before may be of yesterday.
@@ -40,7 +40,22 @@ pub async fn open(
     started: Instant,
     waiting: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
 ) -> Result<Opened, Failure> {
-    let holder = match try_open(folder, may_be_new).await? {
+    let look = async |has_waited: bool| try_open(folder, may_be_new && !has_waited).await;
+    wait(folder, admin, started, waiting, look).await
+}
+
+/// The same for whatever `look` opens, or else says who holds; it is told whether it has been asked before.
+///
+/// # Errors
+/// [`Failure`] of `look` or `waiting`.
+pub async fn wait<T>(
+    folder: &Path,
+    admin: Option<SocketAddr>,
+    started: Instant,
+    waiting: impl FnOnce(Option<SocketAddr>) -> Result<(), Failure>,
+    look: impl AsyncFn(bool) -> Result<Result<T, Option<String>>, Failure>,
+) -> Result<Opened<T>, Failure> {
+    let holder = match look(false).await? {
         Ok(store) => return Ok(Opened { store, admin, has_waited: false }),
         Err(holder) => holder,
     };
@@ -54,7 +69,7 @@ pub async fn open(
     waiting(address)?;
     let store = loop {
         tokio::time::sleep(limits::STANDBY_LOOK).await;
-        if let Ok(store) = try_open(folder, false).await? {
+        if let Ok(store) = look(true).await? {
             break store;
         }
     };
@@ -107,7 +122,8 @@ struct Answering {
 impl Answering {
     /// `None` where the port cannot be opened: the server that is waited for may have it.
     fn start(address: SocketAddr, folder: &Path, started: Instant) -> Option<Self> {
-        let opened = listener::open(address).and_then(|port| port.local_addr().map(|local| (port, local)));
+        let opened = listener::open(address).and_then(listener::accepting);
+        let opened = opened.and_then(|port| port.local_addr().map(|local| (port, local)));
         let (port, address) = opened
             .inspect_err(|error| {
                 warn!(%address, %error, "no admin API while waiting; name another port with --admin");

@@ -191,6 +191,86 @@ fn a_certificate_with_a_flaw_is_refused_and_the_log_names_the_flaw() {
     bench.logged(&["connection refused", "names nobody"]);
 }
 
+/// What openssl says, with the exit code for a verdict.
+fn openssl(arguments: &[&str], files: &[(&str, &Path)]) -> (bool, String) {
+    let mut command = Command::new("openssl");
+    command.args(arguments);
+    for (option, file) in files {
+        command.args([*option].iter().filter(|option| !option.is_empty())).arg(file);
+    }
+    let done = command.output().expect("openssl runs");
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn the_published_list_names_what_was_revoked_and_a_resumed_session_does_not_get_around_it() {
+    let Some(bench) = Bench::new("certificates: revoked") else { return };
+    let folder = bench.folder.path();
+    let (state, session) = (folder.join("state"), folder.join("session.pem"));
+    let certs = |arguments: &[&str]| {
+        let mut command = Command::new(kms_tests::repository::program("kms-server"));
+        command.arg("certs").args(arguments).arg("--state").arg(&state);
+        let _ = kms_tests::process::finish_within(&mut command, PATIENCE).success();
+    };
+    certs(&["client", "fickle"]);
+    let (client, ca) = (state.join("pki/fickle"), state.join("pki/ca.pem"));
+    let pem = client.with_extension("pem");
+    let keeps = session.to_str().expect("text");
+    let first = bench.connect(Some(&client), &["-tls1_2", "-sess_out", keeps]);
+    assert!(matches!(first, Outcome::Served), "{first:?}");
+    let (_, text) = openssl(&["x509", "-noout", "-text"], &[("-in", &pem)]);
+    let url =
+        text.lines().find_map(|line| line.trim().strip_prefix("URI:")).expect("a CRL distribution point");
+    let list = folder.join("list.crl");
+    let verdict = || {
+        let mut body = Vec::new();
+        let mut answer = ureq::get(url).call().expect("the list");
+        answer.body_mut().as_reader().read_to_end(&mut body).expect("the list");
+        fs::write(&list, body).expect("written");
+        let signed = openssl(&["crl", "-inform", "DER", "-noout"], &[("-in", &list), ("-CAfile", &ca)]);
+        assert!(signed.0 && signed.1.contains("verify OK"), "{}", signed.1);
+        openssl(&["verify", "-crl_check"], &[("-CAfile", &ca), ("-CRLfile", &list), ("", &pem)])
+    };
+    assert!(verdict().0, "{}", verdict().1);
+    certs(&["revoke", "fickle"]);
+    let (is_good, said) = verdict();
+    assert!(!is_good && said.contains("certificate revoked"), "{said}");
+    for options in [&["-tls1_2", "-sess_in", keeps][..], &["-tls1_2"], &["-tls1_3"]] {
+        let _ = refused(bench.connect(Some(&client), options));
+    }
+    bench.logged_times(&["connection refused", "CN=fickle", "is revoked", "hint"], 3);
+    certs(&["revoke", "fickle"]);
+}
+
+#[test]
+fn openssl_opens_a_pfx_with_its_password_and_reads_a_key_as_pkcs_1() {
+    let Some(bench) = Bench::new("certificates: PFX") else { return };
+    let (folder, now) = (bench.folder.path(), SystemTime::now());
+    for key in [KeyKind::EcdsaP256, KeyKind::Rsa2048] {
+        let issued = bench.authority.issue(&Request::client("veeam").key(key), now).expect("a certificate");
+        let pfx = folder.join("veeam.pfx");
+        fs::write(&pfx, issued.pfx("veeam", &bench.authority, "open sesame").expect("a PFX"))
+            .expect("written");
+        let open = |password: &str| {
+            openssl(&["pkcs12", "-nodes", "-passin", &format!("pass:{password}")], &[("-in", &pfx)])
+        };
+        let (opened, said) = open("open sesame");
+        assert!(opened && said.contains("friendlyName: veeam"), "{key:?}: {said}");
+        for whole in [issued.certificate(), bench.authority.certificate(), issued.key().pkcs8_pem()] {
+            let body = whole.lines().nth(1).expect("PEM");
+            assert!(said.contains(body), "{key:?}: not in the file: {whole}");
+        }
+        assert!(!open("open barley").0, "{key:?}: another password opens it");
+        if key == KeyKind::Rsa2048 {
+            let file = folder.join("veeam.key");
+            fs::write(&file, issued.key().pkcs1_pem().expect("PKCS#1").as_bytes()).expect("written");
+            let (is_read, said) = openssl(&["rsa", "-check", "-noout"], &[("-in", &file)]);
+            assert!(is_read && said.contains("RSA key ok"), "{said}");
+        }
+    }
+}
+
 #[test]
 fn old_versions_of_tls_are_refused() {
     let Some(bench) = Bench::new("certificates: TLS 1.1") else { return };

@@ -22,13 +22,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use disk::{TAKES_ROOT, Tmpfs, Tools, skip};
-use kms_client::blocking::Client;
+use kms_client::blocking;
 use kms_client::{Error, KeySpec};
 use kms_protocol::Version;
 use kms_protocol::enums::ResultReason;
 use kms_protocol::operation::GetRequest;
+use kms_tests::chance::Chance;
 use kms_tests::keys;
-use kms_tests::process::{Server, finish};
+use kms_tests::process::{Client, Server, finish};
 use kms_tests::repository::program;
 
 /// What goes on while the disk is in trouble.
@@ -62,6 +63,52 @@ fn a_read_only_disk_stops_changes_alone_and_is_got_over() {
     through(&state, || disk.order(".read-only"), || disk.order(".mend"));
 }
 
+#[test]
+fn a_backup_side_whose_disk_is_full_says_so_and_leaves_nothing_half_done() {
+    let (folder, small) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(_disk) = Tmpfs::mount(4, small.path()) else {
+        return skip("a_backup_side_whose_disk_is_full_says_so_and_leaves_nothing_half_done", TAKES_ROOT);
+    };
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let on_small = |name: &str| small.path().join(name).display().to_string();
+    fs::create_dir(path("data")).unwrap();
+    fs::write(path("data/noise"), Chance::of_this_run("full disks").bytes(6_000_000)).unwrap();
+    fs::write(path("secret"), "correct horse battery\n").unwrap();
+    let client = Client::new(&folder.path().join("state"), &folder.path().join("none"));
+    let _ = client.run(["job", "create", "docs", "--password-file", &path("secret")]).success();
+    let full = |line: &[&str]| {
+        let ended = client.run(line);
+        assert_eq!(ended.code, Some(1), "{line:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("hint: free some space"), "{line:?}: {}", ended.stderr);
+    };
+    full(&["backup", "docs", &path("data"), "--to", &on_small("backups")]);
+    assert_eq!(fs::read_dir(on_small("backups")).unwrap().count(), 0);
+
+    let made = client.run(["backup", "docs", &path("data"), "--to", &path("backups")]).success().json();
+    let file = made["file"].as_str().expect("the file").to_owned();
+    full(&["restore", &file, "--to", &on_small("restored"), "--password-file", &path("secret")]);
+    assert!(!Path::new(&on_small("restored")).exists());
+
+    full(&["tape", "write", "docs", &file, "--to", &on_small("tapes")]);
+    assert_eq!(fs::read_dir(on_small("tapes")).unwrap().count(), 0);
+    let _ = client.run(["tape", "write", "docs", &file, "--to", &path("tapes")]).success();
+    let password = path("secret");
+    full(&["tape", "read", &path("tapes"), "--to", &on_small("read"), "--password-file", &password]);
+    assert_eq!(fs::read_dir(on_small("read")).unwrap().count(), 0);
+    // The state itself has no room: nothing is in place that is not noted.
+    let state = Client::new(&small.path().join("state"), &folder.path().join("none"));
+    let _ = state.run(["job", "create", "docs", "--password-file", &path("secret")]).success();
+    fill(&small.path().join("stuffing"));
+    let ended = state.run(["backup", "docs", &path("data"), "--to", &path("others")]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    fs::remove_file(small.path().join("stuffing")).unwrap();
+    let made = state.run(["backup", "docs", &path("data"), "--to", &path("others")]).success().json();
+    let file = made["file"].as_str().expect("the file").to_owned();
+    let line = ["restore", &file, "--to", &path("well again"), "--password-file", &path("secret")];
+    let _ = state.run(line).success();
+    assert_eq!(fs::read(path("well again/data/noise")).unwrap(), fs::read(path("data/noise")).unwrap());
+}
+
 /// A server before, during and after trouble.
 fn through(state: &Path, begin: impl FnOnce(), end: impl FnOnce()) {
     fs::create_dir_all(state).unwrap();
@@ -70,7 +117,7 @@ fn through(state: &Path, begin: impl FnOnce(), end: impl FnOnce()) {
     let client = server.client(Version::V1_4);
     let key = client.request_key("before", KeySpec::Rsa2048).unwrap();
     let closed = keys::encrypt(&client, &key.public_id, b"before").unwrap();
-    let reads_on = |client: &Client| {
+    let reads_on = |client: &blocking::Client| {
         let public =
             GetRequest { unique_identifier: Some(key.public_id.as_str().into()), ..GetRequest::default() };
         let opened = keys::decrypt(client, &key.private_id, &closed);

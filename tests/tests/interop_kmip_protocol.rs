@@ -11,7 +11,7 @@ use rsa::pkcs1::DecodeRsaPublicKey as _;
 use rsa::traits::PublicKeyParts as _;
 
 #[test]
-fn a_pair_is_made_activated_fetched_and_destroyed() {
+fn every_operation_that_the_crate_has_is_done() {
     let state = tempfile::tempdir().unwrap();
     let server = Server::start(state.path(), "127.0.0.1:0");
     let mut client = Command::new(env!("CARGO_BIN_EXE_kmip_protocol_client"));

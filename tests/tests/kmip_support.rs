@@ -1,6 +1,7 @@
-//! `docs/kmip-support.md` says what the server does: held against what it tells a client of each version.
+//! `docs/kmip-support.md` says what the server does: held against what it tells a client of each version, and against what its
+//! cryptography takes.
 //!
-//! `KMS_WRITE_DOCS=1 cargo test -p kms-tests --test kmip_support` writes the table anew.
+//! `KMS_WRITE_DOCS=1 cargo test -p kms-tests --test kmip_support` writes the tables anew.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,11 +10,18 @@ use std::fs;
 use std::time::Duration;
 
 use kms_client::{Connection, Profile};
-use kms_protocol::Version;
-use kms_protocol::enums::{Enumeration as _, Operation, QueryFunction};
+use kms_protocol::attribute::CryptographicParameters;
+use kms_protocol::enums::{
+    BlockCipherMode, CryptographicAlgorithm, Enumeration, HashingAlgorithm, Operation, PaddingMethod,
+    QueryFunction,
+};
 use kms_protocol::message::{RequestBuilder, RequestHeader, ResponseMessage};
 use kms_protocol::operation::{QueryRequest, QueryResponse, brought_by};
 use kms_protocol::ttlv::Value as _;
+use kms_protocol::{Secret, Version};
+use kms_server::crypto::mac::Coder;
+use kms_server::crypto::signature::Scheme;
+use kms_server::crypto::{Cipher, KeyPair, KeySpec, Oaep, PrivateKey, PublicKey, format, generate, hash};
 use kms_tests::process::Server;
 use kms_tests::repository::root;
 use tokio::runtime::Builder;
@@ -25,6 +33,9 @@ const VERSIONS: [Version; 7] =
 /// Between these lines stands what this test writes.
 const START: &str = "<!-- operations: held against the server by tests/tests/kmip_support.rs -->\n";
 const END: &str = "<!-- end of operations -->\n";
+const ALGORITHMS_START: &str =
+    "<!-- algorithms: held against the server's cryptography by tests/tests/kmip_support.rs -->\n";
+const ALGORITHMS_END: &str = "<!-- end of algorithms -->\n";
 
 /// The operations that the server tells a client of this version.
 fn told(server: &Server, version: Version) -> Vec<Operation> {
@@ -68,19 +79,116 @@ fn table() -> String {
     out
 }
 
+/// What of a table of the specification is offered.
+fn offered<E: Enumeration + core::fmt::Display>(is_offered: impl Fn(E) -> bool) -> String {
+    let all = E::ALL.iter().copied().filter(|one| is_offered(*one));
+    all.map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The hashes that a pair signs with under these parameters.
+fn hashes(pair: &KeyPair, padding: Option<PaddingMethod>) -> String {
+    let private = PrivateKey::from_pkcs8(&pair.private).expect("a private key");
+    offered(|stated: HashingAlgorithm| {
+        let how = CryptographicParameters {
+            padding_method: padding,
+            hashing_algorithm: Some(stated),
+            ..CryptographicParameters::default()
+        };
+        let Ok(scheme) = Scheme::new(private.algorithm(), None, &how) else { return false };
+        hash::digest(stated, b"").is_ok_and(|digest| private.sign(&scheme, &digest).is_ok())
+    })
+}
+
+fn pair_row(name: &str, pair: &KeyPair) -> String {
+    let private = PrivateKey::from_pkcs8(&pair.private).expect("a private key");
+    let public = PublicKey::from_spki(&pair.public).expect("a public key");
+    let mut does = Vec::new();
+    if Oaep::new(None, None, b"").and_then(|oaep| public.encrypt(&oaep, b"x")).is_ok() {
+        does.push("OAEP, PKCS#1 v1.5".to_owned());
+    }
+    let paddings: &[_] = match private.algorithm() {
+        CryptographicAlgorithm::Rsa => {
+            &[(" by PKCS#1 v1.5", Some(PaddingMethod::Pkcs1V1_5)), (" by PSS", Some(PaddingMethod::Pss))]
+        }
+        _ => &[("", None)],
+    };
+    for (how, padding) in paddings.iter().copied() {
+        match hashes(pair, padding) {
+            hashes if hashes.is_empty() => {}
+            hashes => does.push(format!("signs{how} with {hashes}")),
+        }
+    }
+    let whole = Scheme::new(private.algorithm(), None, &CryptographicParameters::default());
+    if whole.is_ok_and(|scheme| !scheme.takes_digest() && private.sign(&scheme, b"data").is_ok()) {
+        does.push("signs data".to_owned());
+    }
+    if private.agree(&public).is_ok() {
+        does.push("agrees (Derive Key, Asymmetric Key)".to_owned());
+    }
+    let mut formats = vec!["PKCS#8", "PKCS#12", "X.509"];
+    formats.extend(format::pkcs8_to_pkcs1(&pair.private).ok().map(|_| "PKCS#1"));
+    formats.extend(format::pkcs8_to_sec1(&pair.private).ok().map(|_| "EC Private Key"));
+    formats.extend(format::rsa_private_parts(&pair.private).ok().map(|_| "Transparent RSA"));
+    formats.extend(format::ec_private_scalar(&pair.private).ok().map(|_| "Transparent EC, ECDSA, ECDH"));
+    format!("| {name} | {} | {} |\n", does.join("; "), formats.join(", "))
+}
+
+fn algorithms() -> String {
+    let mut out = String::from("| Pair | What it does | Formats |\n| --- | --- | --- |\n");
+    // All RSA pairs do the same; one of them is quick to make.
+    let (quick, rsa): (Vec<KeySpec>, Vec<KeySpec>) =
+        KeySpec::ALL.into_iter().partition(|spec| spec.is_quick());
+    let names: Vec<String> = rsa.iter().map(ToString::to_string).collect();
+    out += &pair_row(&names.join(", "), &generate(KeySpec::Rsa2048).expect("a pair"));
+    for spec in quick {
+        out += &pair_row(&spec.to_string(), &generate(spec).expect("a pair"));
+    }
+    out += "\n| Key | Block Cipher Modes |\n| --- | --- |\n";
+    let with =
+        |mode| CryptographicParameters { block_cipher_mode: mode, ..CryptographicParameters::default() };
+    for algorithm in CryptographicAlgorithm::ALL {
+        let without = Cipher::new(*algorithm, &with(None)).is_ok();
+        let mut modes = offered(|mode: BlockCipherMode| {
+            let wraps = matches!(mode, BlockCipherMode::NistKeyWrap | BlockCipherMode::AesKeyWrapPadding);
+            Cipher::new(*algorithm, &with(Some(mode))).is_ok()
+                || (wraps && *algorithm == CryptographicAlgorithm::Aes)
+        });
+        if without {
+            modes = "none needed".to_owned();
+        }
+        if !modes.is_empty() {
+            let _ = writeln!(out, "| {algorithm} | {modes} |");
+        }
+    }
+    let key = Secret::new(vec![7; 24]);
+    let codes =
+        offered(|algorithm: CryptographicAlgorithm| Coder::new(Some(algorithm), &with(None), &key).is_ok());
+    let cmac = offered(|algorithm: CryptographicAlgorithm| {
+        Coder::new(Some(algorithm), &with(Some(BlockCipherMode::Cmac)), &key).is_ok()
+            && Coder::new(Some(algorithm), &with(None), &key).is_err()
+    });
+    let hashes = offered(|algorithm: HashingAlgorithm| hash::start(algorithm).is_ok());
+    let _ = writeln!(out, "\n| Work | Algorithms |\n| --- | --- |\n| Hash | {hashes} |");
+    let _ = writeln!(out, "| MAC | {codes}; CMAC of {cmac} |");
+    out
+}
+
 #[test]
-fn the_documented_operations_are_those_that_the_server_tells_of() {
+fn the_documented_tables_are_what_the_server_does() {
     let path = root().join("docs/kmip-support.md");
     let document = fs::read_to_string(&path).expect("docs/kmip-support.md");
-    let (before, rest) = document.split_once(START).expect("the start of the table");
-    let (documented, after) = rest.split_once(END).expect("the end of the table");
-    let table = format!("\n{}\n", table());
+    let mut written = document.clone();
+    for (start, end, table) in [(START, END, table()), (ALGORITHMS_START, ALGORITHMS_END, algorithms())] {
+        let (before, rest) = written.split_once(start).expect("the start of a table");
+        let (_, after) = rest.split_once(end).expect("the end of a table");
+        written = format!("{before}{start}\n{table}\n{end}{after}");
+    }
     if std::env::var_os("KMS_WRITE_DOCS").is_some() {
-        fs::write(&path, format!("{before}{START}{table}{END}{after}")).expect("written");
+        fs::write(&path, written).expect("written");
         return;
     }
     assert_eq!(
-        documented, table,
+        document, written,
         "KMS_WRITE_DOCS=1 cargo test -p kms-tests --test kmip_support writes it anew"
     );
 }

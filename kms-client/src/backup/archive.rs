@@ -29,8 +29,10 @@ use super::{BackupError, limits};
 
 pub use earlier::EarlierState;
 pub use estimate::{Estimate, estimate};
+pub use manifest::ManifestExtent;
 pub use point::{PointFile, copy_manifest, restore_point};
-pub use read::{RestoreOptions, RestoreSummary, restore};
+pub(super) use read::open;
+pub use read::{RestoreOptions, RestoreSummary, prove, restore};
 pub use walk::{Root, roots};
 pub use write::{BackupRequest, BackupSummary, Continuation, WrittenFile, file_name, write, write_point};
 
@@ -76,7 +78,11 @@ pub struct Facts {
 /// # Errors
 /// When it is no backup file.
 pub fn facts(file: &Path) -> Result<Facts, BackupError> {
-    let opened = File::open(file).map_err(BackupError::io("open", file))?;
+    facts_of(File::open(file).map_err(BackupError::io("open", file))?, file)
+}
+
+/// The same of a file that is open, from its beginning; `file` is its name for messages.
+fn facts_of(opened: File, file: &Path) -> Result<Facts, BackupError> {
     let length = opened.metadata().map_err(BackupError::io("read", file))?.len();
     let mut input = BufReader::new(opened);
     let not_a_backup = |what: String| BackupError::NotABackup { file: file.to_owned(), what };

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::archive::file_name;
+use super::archive::{Facts, ManifestExtent, facts, file_name};
 use super::envelope::StoredStanza;
-use super::escape;
+use super::records::check_name;
+use super::{BackupError, escape, limits};
 
 pub use backup::{Plan, Wanted};
 
@@ -36,6 +37,9 @@ pub struct Chain {
     pub next: u32,
     /// Number of the file that ends the newest complete point.
     pub complete: Option<u32>,
+    /// The manifest of that point as it was written.
+    #[serde(default)]
+    pub manifest: Option<ManifestExtent>,
     /// Backups that were ended before they were whole since then, newest first.
     #[serde(default)]
     pub begun: Vec<Begun>,
@@ -49,16 +53,16 @@ pub struct Chain {
 pub struct Begun {
     /// The file of the chain that it began with.
     pub number: u32,
-    /// How many bytes of its manifest count.
-    pub length: u64,
+    /// How much of its manifest counts.
+    pub manifest: ManifestExtent,
 }
 
 impl Chain {
     /// A chain that was found in a folder.
     pub(super) fn found(id: String, job: String, stem: String, created: i64) -> Self {
         let (repository, paths, begun) = (String::new(), Vec::new(), Vec::new());
-        let (complete, signed) = (None, false);
-        Self { id, job, stem, repository, paths, created, next: 1, complete, begun, signed }
+        let (complete, manifest, signed) = (None, None, false);
+        Self { id, job, stem, repository, paths, created, next: 1, complete, manifest, begun, signed }
     }
 
     /// The chain as it is in `folder`, up to the point that file `newest` ends.
@@ -70,6 +74,20 @@ impl Chain {
             begun: Vec::new(),
             ..self.clone()
         }
+    }
+
+    /// What a chain says of itself becomes part of the names of files: one that leads elsewhere no backup has written. What is
+    /// wrong with it, where something is.
+    pub(super) fn oddity(&self) -> Option<String> {
+        let id = uuid::Uuid::parse_str(&self.id).is_ok_and(|id| id.to_string() == self.id);
+        if check_name("job name", &self.job).is_err() {
+            return Some(format!("it names the job {:?}, as no job is named", shortened(&self.job)));
+        }
+        if !id {
+            return Some(format!("its chain has the identifier {:?}, as none has", shortened(&self.id)));
+        }
+        let plain = !self.stem.is_empty() && !self.stem.contains(['/', '\0']);
+        (!plain).then(|| format!("its chain is named {:?}, as none is", shortened(&self.stem)))
     }
 
     /// The folder that its files are in.
@@ -106,6 +124,28 @@ pub struct ChainFile {
     pub length: u64,
     /// What holds its file key: what its header says, or the same for a newer key.
     pub stanzas: Vec<StoredStanza>,
+    /// The Enterprise Manager that its header is for, as an age recipient; none where there is none or that is not known.
+    #[serde(default)]
+    pub recovery: Option<String>,
+}
+
+impl ChainFile {
+    /// What the file at `path` says of itself, where it is this one.
+    ///
+    /// # Errors
+    /// When it cannot be looked at, or is another.
+    pub(super) fn facts_at(&self, path: &Path) -> Result<Facts, BackupError> {
+        let facts = facts(path)?;
+        if facts.nonce == self.nonce && facts.length == self.length {
+            return Ok(facts);
+        }
+        let what = "it is not the file that its chain was made with, or its end is missing".to_owned();
+        Err(BackupError::Damaged { file: path.to_owned(), what })
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(limits::MAX_NAME).collect()
 }
 
 pub(super) fn text_of(path: &Path) -> String {
@@ -121,10 +161,10 @@ pub(super) fn path_of(text: &str) -> PathBuf {
 #[must_use]
 pub fn stem_and_number(file: &Path) -> Option<(String, u32)> {
     let stem = file.file_name()?.to_str()?.strip_suffix(".age")?;
-    match stem.rsplit_once('.') {
-        Some((chain, number)) if number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some((chain.to_owned(), number.parse().ok()?))
-        }
-        _ => Some((stem.to_owned(), 1)),
-    }
+    let numbered = stem.rsplit_once('.').and_then(|(chain, digits)| {
+        let number: u32 = digits.parse().ok()?;
+        let same = format!("{number:04}") == digits;
+        (same && (2..=limits::MAX_CHAIN_FILES).contains(&number)).then(|| (chain.to_owned(), number))
+    });
+    Some(numbered.unwrap_or_else(|| (stem.to_owned(), 1)))
 }

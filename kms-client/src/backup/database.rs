@@ -6,20 +6,23 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::Batch;
 
-use super::chains::{Chain, ChainFile, path_of, stem_and_number, text_of};
+use super::chains::{path_of, text_of};
 use super::import::PendingImport;
 use super::records::{Contact, Job, JobKey, Recovery, Repository, ServerEntry, SyncRun, check_name};
 use super::tape::Catalog;
 use super::{BackupError, limits};
 
+mod chains;
 mod exchange;
+
+pub use exchange::read_export;
 
 /// Version of the records that this code writes; it reads this one and, once there are any, older ones.
 const VERSION: u32 = 1;
@@ -263,62 +266,6 @@ impl Database {
     /// When a record cannot be read.
     pub fn sync_history(&self) -> Result<Vec<SyncRun>, BackupError> {
         self.read_all(SYNCS)
-    }
-
-    /// All chains.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn chains(&self) -> Result<Vec<Chain>, BackupError> {
-        self.read_all(CHAINS)
-    }
-
-    /// The chain of this identifier.
-    ///
-    /// # Errors
-    /// `Unknown` when there is none.
-    pub fn chain(&self, id: &str) -> Result<Chain, BackupError> {
-        let unknown = || BackupError::Unknown { what: "chain", name: id.to_owned() };
-        self.read(&named(CHAINS, id))?.ok_or_else(unknown)
-    }
-
-    /// Whether a file is one of a chain that is known here as signed.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn is_signed(&self, file: &Path) -> Result<bool, BackupError> {
-        let file = absolute(file).map_err(BackupError::io("find", file))?;
-        let folder = folder_of(&file);
-        let stem = match file.extension().is_some_and(|extension| extension == "chain") {
-            true => file.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned),
-            false => stem_and_number(&file).map(|(stem, _)| stem),
-        };
-        let same = |chain: &Chain| {
-            chain.signed && chain.repository() == folder && Some(&chain.stem) == stem.as_ref()
-        };
-        Ok(self.chains()?.iter().any(same))
-    }
-
-    /// The files of a chain, in their order.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn chain_files(&self, chain: &str) -> Result<Vec<ChainFile>, BackupError> {
-        self.read_all(&format!("{FILES}{chain}/"))
-    }
-
-    /// Writes a chain and some of its files, as one change.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn put_chain(&mut self, chain: &Chain, files: &[ChainFile]) -> Result<(), BackupError> {
-        let mut batch = Batch::default();
-        self.put(&mut batch, &named(CHAINS, &chain.id), chain)?;
-        for file in files {
-            let key = format!("{FILES}{}/{:010}", chain.id, file.number).into_bytes();
-            self.put(&mut batch, &key, file)?;
-        }
-        self.commit(batch)
     }
 
     /// The tapes that were written or catalogued here: where each was, and what is on it.

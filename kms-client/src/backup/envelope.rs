@@ -26,14 +26,14 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::kms::{Scheme, Share, WrappedKey, Wrapping};
-use super::limits;
+use super::{escape, limits};
 
 mod header;
 mod p256;
 mod password;
 mod recovery;
 
-pub use header::{StoredStanza, wrap, write_header};
+pub use header::{StoredStanza, encryptor, wrap, write_header};
 pub use p256::P256_TAG;
 pub use password::{
     PASSWORD_TAG, PasswordIdentity, PasswordKey, PasswordRecipient, PasswordStanza, unwrap_with,
@@ -452,16 +452,5 @@ fn percent_encode(text: &str) -> String {
 }
 
 fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digit = |byte: Option<u8>| byte.map(char::from).and_then(|digit| digit.to_digit(16));
-            let value = digit(bytes.next())? * 16 + digit(bytes.next())?;
-            decoded.push(u8::try_from(value).ok()?);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    String::from_utf8(decoded).ok()
+    String::from_utf8(escape::unescape(text)?).ok()
 }

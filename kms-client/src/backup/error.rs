@@ -308,6 +308,7 @@ impl BackupError {
             Self::InTheWay { .. } => "move that folder away, or restore into a new one",
             Self::SameName { .. } => "back them up by two commands, or back up a folder that holds both",
             Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::AlreadyExists => "move it away, or choose another folder",
                 io::ErrorKind::StorageFull => "free some space and try again",
                 io::ErrorKind::PermissionDenied => "check the permissions, or run as a user who has them",
                 _ => return None,

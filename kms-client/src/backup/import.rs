@@ -5,14 +5,14 @@
 //! once that is there.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
 
-use super::archive::{Description, copy_manifest, facts};
+use super::archive::{Description, ManifestExtent, copy_manifest, facts};
 use super::chains::{Chain, ChainFile, path_of, stem_and_number, text_of};
 use super::database::Database;
 use super::restore::{OpenPoint, Point, open, open_metadata};
@@ -114,7 +114,8 @@ pub fn import(
         let facts = facts(file)?;
         let (nonce, length, stanzas) = (facts.nonce, facts.length, facts.header.stanzas);
         let complete = number == newest;
-        files.push(ChainFile { number, created: found.created, complete, nonce, length, stanzas });
+        let (created, recovery) = (found.created, None);
+        files.push(ChainFile { number, created, complete, nonce, length, stanzas, recovery });
     }
     register(state, found.moved(&folder, newest), files, &opened, newest, Some(manifest))
 }
@@ -159,7 +160,7 @@ fn newest_complete(opened: &OpenPoint, folder: &Path) -> Result<(u32, Chain, Rea
 /// manifest is read out of the newest file, unless it was `read` already.
 fn register(
     state: &State,
-    chain: Chain,
+    mut chain: Chain,
     files: Vec<ChainFile>,
     opened: &OpenPoint,
     newest: u32,
@@ -168,9 +169,12 @@ fn register(
     let found = opened.files().find(|(number, ..)| *number == newest);
     let (_, path, identity) = found.ok_or(BackupError::MissingFile { number: newest })?;
     let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
+    if let Some(what) = chain.oddity() {
+        return Err(BackupError::NotABackup { file: path.to_owned(), what });
+    }
     let _lock = state.lock_job(&chain.job)?;
     let mut manifest = state.new_manifest(&chain.id, newest)?;
-    let (description, manifest) = match read {
+    let (description, mut manifest) = match read {
         None => copy_manifest((path, identity), state.folder(), manifest)?,
         Some((description, mut read)) => {
             let copied = io::copy(&mut read, &mut manifest);
@@ -186,8 +190,10 @@ fn register(
         });
     }
     manifest.sync_data().map_err(BackupError::io("sync a manifest in", state.folder()))?;
+    let extent = manifest.rewind().and_then(|()| ManifestExtent::of(&manifest));
+    chain.manifest = Some(extent.map_err(BackupError::io("read a manifest in", state.folder()))?);
     state.complete(&chain.id, newest, newest)?;
-    state.database()?.put_chain(&chain, &files)?;
+    state.database()?.replace_chain(&chain, &files)?;
     state.sweep(&chain.id, &[state.manifest(&chain.id, newest)])?;
     Ok(Imported { chain, files: files.len(), newest: description.created })
 }

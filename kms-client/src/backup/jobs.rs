@@ -190,19 +190,38 @@ pub fn keyless(database: &mut Database, name: &str, now: DateTime) -> Result<Job
     Ok(job)
 }
 
-/// Has a job encrypt with its KMS key again, and sets for how many seconds it may do so while the KMS is down.
+/// Has a job encrypt with its KMS key again.
 ///
 /// # Errors
 /// `Blocked` when it has no KMS key.
-pub fn use_kms(database: &mut Database, name: &str, offline: Option<u64>) -> Result<Job, BackupError> {
-    let job = database.job(name)?;
-    let Some(kms) = job.kms.clone() else {
+pub fn use_kms(database: &mut Database, name: &str) -> Result<Job, BackupError> {
+    change_kms(database, name, |job, _| job.password = None)
+}
+
+/// Sets for how many seconds a job may encrypt with its KMS key while the KMS is down; whether it encrypts with that key or
+/// with a password stays as it is.
+///
+/// # Errors
+/// `Blocked` when it has no KMS key.
+pub fn set_offline(database: &mut Database, name: &str, offline: Option<u64>) -> Result<Job, BackupError> {
+    change_kms(database, name, |_, kms| kms.offline = offline)
+}
+
+fn change_kms(
+    database: &mut Database,
+    name: &str,
+    change: impl FnOnce(&mut Job, &mut JobKms),
+) -> Result<Job, BackupError> {
+    let before = database.job(name)?;
+    let mut after = before.clone();
+    let Some(mut kms) = before.kms.clone() else {
         let reason = "it has no KMS key; `job create` with --server gives it one".to_owned();
         return Err(BackupError::Blocked { job: name.to_owned(), reason });
     };
-    let changed = Job { kms: Some(JobKms { offline, ..kms }), password: None, ..job.clone() };
-    database.put_job(Some(&job), &changed, None)?;
-    Ok(changed)
+    change(&mut after, &mut kms);
+    let after = Job { kms: Some(kms), ..after };
+    database.put_job(Some(&before), &after, None)?;
+    Ok(after)
 }
 
 /// What encrypts a job's backups.
@@ -335,7 +354,8 @@ pub fn note_contact(
         Ok(()) => Contact { answered: Some(now.0), failing_since: None, error: None },
         Err(error) => Contact {
             answered: before.answered,
-            failing_since: Some(before.failing_since.unwrap_or(now.0)),
+            // A clock that was set back must not make it later than now.
+            failing_since: Some(before.failing_since.map_or(now.0, |since| since.min(now.0))),
             error: Some(error.to_string()),
         },
     };
@@ -360,7 +380,8 @@ pub fn allow_offline(
     if error.kind != KmsErrorKind::Unreachable {
         return Err(down(error));
     }
-    let known = contact.answered.or(contact.failing_since).unwrap_or(now.0);
+    // An answer later than the failures was noted while the clock was wrong.
+    let known = contact.answered.into_iter().chain(contact.failing_since).min().unwrap_or(now.0);
     let until = known.saturating_add(i64::try_from(allowed).unwrap_or(i64::MAX));
     if now.0 < until {
         return Ok(until);

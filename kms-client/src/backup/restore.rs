@@ -1,8 +1,6 @@
 //! Restores points in time: finds the files that one needs, has their keys unwrapped, unpacks.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +8,7 @@ use super::BackupError;
 use super::archive::{self, Observer, PointFile, RestoreOptions, RestoreSummary, facts};
 use super::chains::metadata::{self, Metadata, Unchecked};
 use super::chains::stem_and_number;
-use super::envelope::{FileKeyIdentity, Header, Locks, StoredStanza};
+use super::envelope::{FileKeyIdentity, Header, Locks};
 use super::signing;
 use super::unlock::{LockedFile, Unlocker};
 
@@ -19,12 +17,12 @@ use super::unlock::{LockedFile, Unlocker};
 /// # Errors
 /// When it is no backup file, or nothing that this version knows opens it.
 pub fn locked(file: &Path) -> Result<LockedFile, BackupError> {
-    looked(file).map(|(locked, _)| locked)
+    lock_of(file, facts(file)?.header)
 }
 
-/// The same, and the stanzas that say so.
-pub(super) fn looked(file: &Path) -> Result<(LockedFile, Vec<StoredStanza>), BackupError> {
-    let Header { stanzas, locks, unusable, .. } = facts(file)?.header;
+/// What opens the file with this header.
+pub(super) fn lock_of(file: &Path, header: Header) -> Result<LockedFile, BackupError> {
+    let Header { locks, unusable, .. } = header;
     if locks.is_empty() {
         let what = unusable.first().map_or_else(
             || "neither a KMS key nor a password opens this file".to_owned(),
@@ -32,7 +30,7 @@ pub(super) fn looked(file: &Path) -> Result<(LockedFile, Vec<StoredStanza>), Bac
         );
         return Err(BackupError::NotABackup { file: file.to_owned(), what });
     }
-    Ok((LockedFile { file: file.to_owned(), locks }, stanzas))
+    Ok(LockedFile { file: file.to_owned(), locks })
 }
 
 /// A point in time that is wanted: the files of its chain that may hold something of it.
@@ -95,14 +93,9 @@ impl Point {
         let mut files = BTreeMap::new();
         for known in metadata.files.iter().filter(|file| file.number <= newest) {
             let file = folder.join(archive::file_name(&metadata.chain.stem, known.number));
-            let there = facts(&file).and_then(|facts| {
-                let same = facts.nonce == known.nonce && facts.length == known.length;
-                let what =
-                    "it is not the file that its chain was made with, or its end is missing".to_owned();
-                if same { Ok(()) } else { Err(BackupError::Damaged { file: file.clone(), what }) }
-            });
+            let there = known.facts_at(&file);
             let locked = LockedFile { file, locks: Locks::of(&known.stanzas).0 };
-            files.insert(known.number, there.map(|()| locked).map_err(Arc::new));
+            files.insert(known.number, there.map(|_| locked).map_err(Arc::new));
         }
         Ok(Self { named: path.to_owned(), files, newest })
     }
@@ -232,17 +225,7 @@ impl OpenPoint {
     pub fn prove(&self, whole: bool) -> Result<(), BackupError> {
         for (_, path, identity) in self.files() {
             let identity = identity.map_err(|error| BackupError::Shared(Arc::clone(error)))?;
-            let damaged = |what: &str| BackupError::Damaged { file: path.to_owned(), what: what.to_owned() };
-            let mut input = BufReader::new(File::open(path).map_err(BackupError::io("open", path))?);
-            let header = Header::read(&mut input).map_err(|error| damaged(&error.to_string()))?;
-            let opened = age::Decryptor::new_buffered(header.followed_by(input))
-                .and_then(|decryptor| decryptor.decrypt(std::iter::once(identity as &dyn age::Identity)));
-            let mut contents =
-                opened.map_err(|_| damaged("its header was altered, or it is another file of that name"))?;
-            if whole {
-                let read = io::copy(&mut contents, &mut io::sink());
-                read.map_err(|_| damaged("its contents were altered, or its end is missing"))?;
-            }
+            archive::prove(path, identity, whole)?;
         }
         Ok(())
     }

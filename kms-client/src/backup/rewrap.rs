@@ -9,12 +9,12 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::archive::facts;
+use super::archive::{facts, prove};
 use super::chains::{Chain, ChainFile, metadata};
 use super::database::Database;
-use super::envelope::{KeyStanza, Locks, wrap, write_header};
+use super::envelope::{KeyStanza, Locks, StoredStanza, wrap, write_header};
 use super::jobs::{Protection, ReadyJob};
-use super::restore::looked;
+use super::restore::lock_of;
 use super::signing::Signer;
 use super::staging::{NewFile, clean};
 use super::state::State;
@@ -57,15 +57,14 @@ pub fn rewrap(
     // Files that a kill kept from being noted, or that were noted for the metadata alone.
     let mut healed: Vec<ChainFile> = Vec::new();
     for (at, file) in files.iter_mut().enumerate() {
-        match looked(&chain.file(file.number)) {
-            Ok((locked, stanzas)) if is_for(&locked.locks, ready) => {
+        match todo(chain, file, ready) {
+            Ok(Todo::Nothing) => done.unchanged += 1,
+            Ok(Todo::Note(stanzas)) => {
                 done.unchanged += 1;
-                if file.stanzas != stanzas {
-                    file.stanzas = stanzas;
-                    healed.push(file.clone());
-                }
+                file.stanzas = stanzas;
+                healed.push(file.clone());
             }
-            Ok((locked, _)) => work.push((at, locked)),
+            Ok(Todo::Wrap(locked)) => work.push((at, locked)),
             Err(error) => done.failed.push(error),
         }
     }
@@ -78,6 +77,8 @@ pub fn rewrap(
         let mut noted: Vec<ChainFile> = Vec::new();
         for ((at, locked), identity) in batch.iter().zip(unlocker.unlock(&locked)) {
             let replaced = identity.map_err(BackupError::Shared).and_then(|identity| {
+                // A header that was altered may hold the key of another file: what it still opens would be lost with it.
+                prove(&locked.file, &identity, false)?;
                 let wrapped = wrap(identity.file_key(), &recipients);
                 let stanzas = wrapped.map_err(BackupError::io("wrap the key of", &locked.file))?;
                 let header = write_header(identity.file_key(), &stanzas);
@@ -85,7 +86,7 @@ pub fn rewrap(
             });
             match (replaced, files.get_mut(*at)) {
                 (Ok(stanzas), Some(file)) => {
-                    file.stanzas = stanzas;
+                    (file.stanzas, file.recovery) = (stanzas, ready.recovery.clone());
                     noted.push(file.clone());
                     done.changed += 1;
                     progress(&locked.file);
@@ -101,6 +102,27 @@ pub fn rewrap(
     metadata::write(&chain, files, &recipients, signer)?;
     state.database()?.put_chain(&chain, &[])?;
     Ok(done)
+}
+
+/// What is to be done for a file.
+enum Todo {
+    Nothing,
+    /// Note what its header says.
+    Note(Vec<StoredStanza>),
+    Wrap(LockedFile),
+}
+
+fn todo(chain: &Chain, file: &ChainFile, ready: &ReadyJob) -> Result<Todo, BackupError> {
+    let path = chain.file(file.number);
+    let header = file.facts_at(&path)?.header;
+    let noted = header.stanzas == file.stanzas;
+    match is_for(&header.locks, ready) && file.recovery == ready.recovery {
+        true if noted => Ok(Todo::Nothing),
+        // Whoever can write into the repository can put a file of their own there: what is signed is opened by what was noted.
+        _ if chain.signed => Ok(Todo::Wrap(LockedFile { file: path, locks: Locks::of(&file.stanzas).0 })),
+        true => Ok(Todo::Note(header.stanzas)),
+        false => lock_of(&path, header).map(Todo::Wrap),
+    }
 }
 
 /// Whether a file's key is wrapped for what encrypts the job's backups now, and for nothing else.

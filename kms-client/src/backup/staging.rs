@@ -3,11 +3,13 @@
 //! They are made under a hidden name next to their place and renamed into it once they are whole and on disk. Each
 //! is locked while it is being made, so that what a killed process left behind can be told from work under way.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use tempfile::NamedTempFile;
 
 use super::{BackupError, limits};
@@ -24,24 +26,55 @@ pub fn make_folder(path: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// Removes what killed processes left in `folder`.
+/// Removes what killed processes left in `folder`. Others may write there too: what is not as it is made here, or may not be
+/// removed, stays.
 pub(super) fn clean(folder: &Path) -> Result<(), BackupError> {
     let failed = |error| BackupError::io("look into", folder)(error);
     for entry in folder.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.starts_with(PREFIX) || !(name.ends_with(FILE_SUFFIX) || name.ends_with(FOLDER_SUFFIX)) {
+        let is_folder = name.ends_with(FOLDER_SUFFIX);
+        if !name.starts_with(PREFIX) || !(is_folder || name.ends_with(FILE_SUFFIX)) {
             continue;
         }
         // Locked: somebody is at work on it. Gone: somebody has just finished.
-        let Ok(file) = File::open(&path) else { continue };
-        if file.try_lock().is_ok() {
-            let removed =
-                if name.ends_with(FOLDER_SUFFIX) { remove_tree(&path) } else { fs::remove_file(&path) };
-            removed.map_err(BackupError::io("remove", &path))?;
+        let Ok(left) = open_left(&path, is_folder) else { continue };
+        if left.try_lock().is_err() {
+            continue;
+        }
+        match if is_folder { remove_tree(&path) } else { fs::remove_file(&path) } {
+            // Whoever had it locked was done with it just now, or it is another's.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {}
+            removed => removed.map_err(BackupError::io("remove", &path))?,
         }
     }
     Ok(())
+}
+
+/// Opens what may have been left behind: no link is followed, no pipe waited for.
+fn open_left(path: &Path, is_folder: bool) -> io::Result<File> {
+    let mut flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    flags.set(OFlags::DIRECTORY, is_folder);
+    let left = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let expected = is_folder || left.metadata()?.is_file();
+    if expected { Ok(left) } else { Err(io::Error::other("neither file nor folder")) }
+}
+
+/// Makes something and locks it, again where somebody who cleaned up took it for left behind before it was locked.
+fn made_and_locked<T>(make: impl Fn() -> io::Result<(T, PathBuf, File)>) -> io::Result<(T, File)> {
+    for _ in 0..limits::LOCK_ATTEMPTS {
+        let (made, path, file) = match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            made => made?,
+        };
+        file.lock()?;
+        let (locked, there) = (file.metadata()?, path.symlink_metadata());
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
+            return Ok((made, file));
+        }
+    }
+    Err(io::Error::other("what is made there is removed at once"))
 }
 
 /// Removes a folder and all in it, also where folders in it may not be written to.
@@ -83,13 +116,14 @@ impl NewFile {
 
     /// The same in a folder that was cleaned by [`clean`]: once for many files, since that lists the whole folder.
     pub fn in_clean(folder: &Path) -> Result<Self, BackupError> {
-        let failed = |error| BackupError::io("make a file in", folder)(error);
-        let file = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .suffix(FILE_SUFFIX)
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        file.as_file().lock().map_err(failed)?;
+        let make = || {
+            let file = tempfile::Builder::new().prefix(PREFIX).suffix(FILE_SUFFIX).tempfile_in(folder)?;
+            let (path, locked) = (file.path().to_owned(), file.as_file().try_clone()?);
+            Ok((file, path, locked))
+        };
+        // The lock is that of the file, however many handles it has.
+        let made = folder.metadata().and_then(|_| made_and_locked(make));
+        let (file, _) = made.map_err(BackupError::io("make a file in", folder))?;
         Ok(Self { file, folder: folder.to_owned() })
     }
 
@@ -99,9 +133,9 @@ impl NewFile {
     }
 
     /// Puts the file in its place, durably, under a name that must be free.
-    pub fn publish_as(self, name: &str) -> Result<PathBuf, BackupError> {
+    pub fn publish_as(self, name: impl AsRef<OsStr>) -> Result<PathBuf, BackupError> {
         let Self { file, folder } = self;
-        let path = folder.join(name);
+        let path = folder.join(name.as_ref());
         file.as_file().sync_all().map_err(BackupError::io("sync a file in", &folder))?;
         file.persist_noclobber(&path)
             .map_err(|error| BackupError::io("rename a file to", &path)(error.error))?;
@@ -109,7 +143,7 @@ impl NewFile {
     }
 
     /// Puts the file in the place of another, durably.
-    pub fn replace(self, name: &std::ffi::OsStr) -> Result<PathBuf, BackupError> {
+    pub fn replace(self, name: &OsStr) -> Result<PathBuf, BackupError> {
         let Self { file, folder } = self;
         let path = folder.join(name);
         file.as_file().sync_all().map_err(BackupError::io("sync a file in", &folder))?;
@@ -145,6 +179,9 @@ pub struct NewContents {
     target: PathBuf,
     /// The target did not exist before.
     target_is_ours: bool,
+    overwrite: bool,
+    /// Folders that are joined get the owner of what is put into them.
+    owners: bool,
     published: bool,
 }
 
@@ -153,7 +190,7 @@ impl NewContents {
     ///
     /// # Errors
     /// `NotEmpty` where there is something in it and `overwrite` is not set.
-    pub fn create(target: &Path, overwrite: bool) -> Result<Self, BackupError> {
+    pub fn create(target: &Path, overwrite: bool, owners: bool) -> Result<Self, BackupError> {
         let target_is_ours = !target.exists();
         make_folder(target)?;
         clean(target)?;
@@ -161,14 +198,15 @@ impl NewContents {
         if !overwrite && target.read_dir().map_err(failed)?.next().is_some() {
             return Err(BackupError::NotEmpty { folder: target.to_owned() });
         }
-        let staging = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .suffix(FOLDER_SUFFIX)
-            .tempdir_in(target)
-            .map_err(failed)?
-            .keep();
-        let open = File::open(&staging).and_then(|folder| folder.lock().map(|()| folder)).map_err(failed)?;
-        Ok(Self { staging, open, target: target.to_owned(), target_is_ours, published: false })
+        let make = || {
+            let staging = tempfile::Builder::new().prefix(PREFIX).suffix(FOLDER_SUFFIX).tempdir_in(target)?;
+            let (staging, path) = (staging.keep(), target.to_owned());
+            let open = File::open(&staging)?;
+            Ok(((staging.clone(), path), staging, open))
+        };
+        let made = target.metadata().and_then(|_| made_and_locked(make));
+        let ((staging, target), open) = made.map_err(failed)?;
+        Ok(Self { staging, open, target, target_is_ours, overwrite, owners, published: false })
     }
 
     /// The folder to fill.
@@ -176,15 +214,26 @@ impl NewContents {
         &self.open
     }
 
+    /// Where it is until it is published.
+    pub fn path(&self) -> &Path {
+        &self.staging
+    }
+
     /// Puts everything in its place, durably. Files and links of the same name are replaced, folders joined.
     ///
     /// # Errors
-    /// `InTheWay` where a folder would have to go; nothing was moved then.
+    /// `InTheWay` where a folder would have to go, `NotEmpty` where somebody has put something there meanwhile; nothing was
+    /// moved then.
     pub fn publish(mut self) -> Result<(), BackupError> {
         let synced = |folder: &File| rustix::fs::syncfs(folder).map_err(io::Error::from);
         synced(&self.open).map_err(BackupError::io("sync", &self.staging))?;
-        check_room(&self.staging, &self.target)?;
-        move_all(&self.staging, &self.target)?;
+        let own = self.staging.file_name();
+        if self.overwrite {
+            check_room(&self.staging, &self.target)?;
+        } else if moves(&self.target, &self.staging)?.iter().any(|(there, _)| there.file_name() != own) {
+            return Err(BackupError::NotEmpty { folder: self.target.clone() });
+        }
+        move_all(&self.staging, &self.target, self.owners)?;
         fs::remove_dir(&self.staging).map_err(BackupError::io("remove", &self.staging))?;
         self.published = true;
         synced(&self.open).map_err(BackupError::io("sync", &self.target))?;
@@ -244,7 +293,7 @@ enum Join {
     Finish(PathBuf, PathBuf, fs::Metadata),
 }
 
-fn move_all(from: &Path, to: &Path) -> Result<(), BackupError> {
+fn move_all(from: &Path, to: &Path, owners: bool) -> Result<(), BackupError> {
     let mut joins = vec![Join::Fill(from.to_owned(), to.to_owned())];
     while let Some(join) = joins.pop() {
         match join {
@@ -265,6 +314,9 @@ fn move_all(from: &Path, to: &Path) -> Result<(), BackupError> {
                 let finish = || {
                     fs::remove_dir(&source)?;
                     let folder = File::open(&destination)?;
+                    if owners {
+                        fchown(&folder, Some(metadata.uid()), Some(metadata.gid()))?;
+                    }
                     folder.set_permissions(metadata.permissions())?;
                     folder.set_modified(metadata.modified()?)
                 };
@@ -297,4 +349,36 @@ fn move_one(source: &Path, destination: &Path) -> io::Result<()> {
 /// Makes renames in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::io("sync", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::{NewContents, NewFile, clean};
+
+    #[test]
+    fn cleaning_takes_nothing_that_is_being_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, done) = (folder.path(), &AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        clean(path).unwrap();
+                    }
+                });
+            }
+            for number in 0..100 {
+                let file = NewFile::in_clean(path).unwrap();
+                file.publish_as(number.to_string()).unwrap();
+                let into = path.join(format!("{number} restored"));
+                NewContents::create(&into, false, false).unwrap().publish().unwrap();
+                std::fs::remove_file(path.join(number.to_string())).unwrap();
+                std::fs::remove_dir(into).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
 }

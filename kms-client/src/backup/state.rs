@@ -8,7 +8,18 @@ use std::path::{Path, PathBuf};
 
 use super::BackupError;
 use super::database::Database;
-use super::staging::sync_folder;
+use super::staging::{NewContents, sync_folder};
+
+/// A folder that goes with all in it when this is dropped; what a kill left of one goes when the next is made.
+pub struct Spool(NewContents);
+
+impl Spool {
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+}
 
 /// The state folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,6 +99,14 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A folder for what is on its way to somewhere else.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn spool(&self) -> Result<Spool, BackupError> {
+        NewContents::create(&self.folder.join("spool"), true, false).map(Spool)
     }
 
     /// Keeps others from backing the same job up, until the file is dropped.

@@ -6,16 +6,19 @@
 //! beginning of each volume only, and `age -d VOLUME | tar x` gives the files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kms_protocol::DateTime;
 use serde::{Deserialize, Serialize};
 
+use super::archive::open;
 use super::database::Database;
-use super::envelope::{FileKeyIdentity, Header, Locks};
+use super::envelope::{FileKeyIdentity, Header, Locks, encryptor};
 use super::jobs::ReadyJob;
 use super::restore::locked;
 use super::staging::{NewFile, clean, make_folder};
@@ -87,12 +90,13 @@ pub struct TapeRequest {
 /// Writes a set; `written` is told of each volume once it is in its place.
 ///
 /// # Errors
-/// When a file is no backup file, the capacity is too small, or a volume cannot be written; volumes before it stay.
+/// When a file is no backup file, the capacity is too small, or a volume cannot be written; volumes before it stay. Those of
+/// `written`.
 pub fn write(
     pool: &ReadyJob,
     request: &TapeRequest,
     describe: &dyn Fn(&Header) -> String,
-    written: &dyn Fn(&Path, &Catalog),
+    written: &dyn Fn(&Path, &Catalog) -> Result<(), BackupError>,
 ) -> Result<(), BackupError> {
     let TapeRequest { files, target, capacity, now } = request;
     let mut sources: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -120,8 +124,8 @@ pub fn write(
         let file = NewFile::create(target)?;
         write_volume(file.file(), &catalog, &sources, &recipients)
             .map_err(BackupError::io("write a volume into", target))?;
-        let path = file.publish_as(&format!("{stem}.v{volume:04}.tape"))?;
-        written(&path, &catalog);
+        let path = file.publish_as(format!("{stem}.v{volume:04}.tape"))?;
+        written(&path, &catalog)?;
     }
     Ok(())
 }
@@ -182,9 +186,7 @@ fn write_volume(
     sources: &BTreeMap<String, PathBuf>,
     recipients: &[&dyn age::Recipient],
 ) -> io::Result<()> {
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
-        .map_err(|_| io::Error::other("its recipients cannot be used together"))?;
-    let stream = encryptor.wrap_output(io::BufWriter::with_capacity(limits::BLOCK, file))?;
+    let stream = encryptor(recipients)?.wrap_output(io::BufWriter::with_capacity(limits::BLOCK, file))?;
     let mut tar = tar::Builder::new(stream);
     let json = serde_json::to_vec(catalog)?;
     append(&mut tar, CATALOG_NAME, json.len() as u64, json.as_slice())?;
@@ -328,12 +330,7 @@ fn open_volume<T>(
 ) -> Result<T, BackupError> {
     let damaged = |what: &str| BackupError::Damaged { file: path.to_owned(), what: what.to_owned() };
     let altered = |_: io::Error| damaged("its contents were altered, or its end is missing");
-    let input =
-        BufReader::with_capacity(limits::BLOCK, File::open(path).map_err(BackupError::io("open", path))?);
-    let stream = age::Decryptor::new_buffered(input)
-        .and_then(|decryptor| decryptor.decrypt(std::iter::once(identity as &dyn age::Identity)))
-        .map_err(|_| damaged("its header was altered"))?;
-    let mut tar = tar::Archive::new(stream);
+    let mut tar = tar::Archive::new(open(path, identity)?);
     let mut entries = tar.entries().map_err(altered)?;
     let first = entries.next().ok_or_else(|| damaged("nothing is on it"))?.map_err(altered)?;
     if first.path_bytes().as_ref() != CATALOG_NAME.as_bytes() {
@@ -411,7 +408,7 @@ pub fn read(
                     })?;
                 match done + copied {
                     all if copied == part.length && all == part.size => {
-                        whole.push(into.publish_as(&plain_name(&part.name)?)?);
+                        whole.push(into.publish_as(plain_name(&part.name)?)?);
                     }
                     all if copied == part.length => begun = Some((started, into, all)),
                     _ => return Err(damaged("a file that it holds is too short")),
@@ -424,11 +421,11 @@ pub fn read(
 }
 
 /// A name that leads nowhere else.
-fn plain_name(name: &str) -> Result<String, BackupError> {
+fn plain_name(name: &str) -> Result<OsString, BackupError> {
     let bytes = escape::unescape(name).unwrap_or_default();
-    let text = String::from_utf8(bytes).unwrap_or_default();
-    let plain = !text.is_empty() && !text.contains(['/', '\0']) && text != "." && text != "..";
-    plain.then_some(text).ok_or_else(|| BackupError::Invalid {
+    let separators = bytes.iter().any(|byte| matches!(byte, b'/' | 0));
+    let plain = !separators && !matches!(bytes.as_slice(), b"" | b"." | b"..");
+    plain.then(|| OsString::from_vec(bytes)).ok_or_else(|| BackupError::Invalid {
         what: "file name on a tape",
         value: name.chars().take(limits::MAX_ADDRESS).collect(),
         rule: "a name without separators",

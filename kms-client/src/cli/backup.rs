@@ -64,14 +64,15 @@ pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandErro
     let started = json!({
         "event": if *dry_run { "planned" } else { "started" }, "job": job, "kind": kind, "number": plan.number(),
         "resumes": plan.resumes(), "entries": estimate.entries, "bytes": estimate.bytes,
-        "changed": estimate.changed, "changed_bytes": estimate.changed_bytes,
+        "changed": estimate.changed, "changed_bytes": estimate.changed_bytes, "anew": plan.anew(),
     });
     if let (Some(event), Value::Object(started)) = (event.as_object_mut(), started) {
         event.extend(started);
     }
+    let anew = plan.anew().map_or_else(String::new, |why| format!(" (a new chain: {why})"));
     let resumes = if plan.resumes() { ", going on with a backup that was ended" } else { "" };
     let text = format!(
-        "{job}: {kind} backup{resumes}: {} entries, {}; {} files to store, {}, with {by}",
+        "{job}: {kind} backup{anew}{resumes}: {} entries, {}; {} files to store, {}, with {by}",
         estimate.entries,
         size(estimate.bytes),
         estimate.changed,

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use kms_protocol::encoding::Encoding;
 use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::backup::{BackupError, KmsError};
-use crate::conformance::{Case, Report, Runner, Verdict};
+use crate::conformance::{Case, Exchange, Https, Report, Runner, Verdict};
 
 use super::Session;
 use super::config::{PROFILE_SERVER, ServerOptions};
@@ -27,6 +28,24 @@ enum Level {
     All,
 }
 
+/// The encodings of HTTPS.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EncodingName {
+    Ttlv,
+    Xml,
+    Json,
+}
+
+impl From<EncodingName> for Encoding {
+    fn from(name: EncodingName) -> Self {
+        match name {
+            EncodingName::Ttlv => Self::Ttlv,
+            EncodingName::Xml => Self::Xml,
+            EncodingName::Json => Self::Json,
+        }
+    }
+}
+
 /// Test cases of a folder against a server.
 #[derive(Args)]
 pub struct Arguments {
@@ -36,6 +55,12 @@ pub struct Arguments {
     /// The KMS server; without a port KMIP's, 5696.
     #[arg(long, value_name = "HOST[:PORT]", conflicts_with = "address")]
     server: Option<String>,
+    /// Send messages by HTTPS, to its port: 5698 where a development server is.
+    #[arg(long)]
+    https: bool,
+    /// How messages are encoded.
+    #[arg(long, value_enum, default_value = "ttlv", requires = "https")]
+    encoding: EncodingName,
     /// Only cases whose name contains this.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
@@ -58,12 +83,16 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
         Some(path) => skips(path)?,
         None => BTreeMap::new(),
     };
-    let Arguments { server, junit, mut options, .. } = arguments;
+    let Arguments { server, junit, https, encoding, mut options, .. } = arguments;
     options.address = server.as_deref().map(with_port).or(options.address);
     let server = session.config.server(PROFILE_SERVER, options)?;
     let name = server.name.clone();
     let failed = |error| CommandError::from(BackupError::kms_failed(&name)(KmsError::from(error)));
-    let mut runner = Runner::new(server.profile().builder().connector().map_err(failed)?);
+    let connector = server.profile().builder().connector().map_err(failed)?;
+    let mut runner: Box<dyn Exchange> = match https {
+        true => Box::new(Https::new(connector, encoding.into())),
+        false => Box::new(Runner::new(connector)),
+    };
     let (output, as_json) = (&session.output, session.config.json);
     let tell = |case: &str, verdict: &Verdict| {
         if !as_json {
@@ -74,7 +103,7 @@ pub fn run(session: &Session, arguments: Arguments) -> Result<Exit, CommandError
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let skipped = |case: &str| skips.get(case).cloned();
     let report = runtime
-        .block_on(Report::of(&cases, &mut runner, &skipped, &|| session.now(), &tell))
+        .block_on(Report::of(&cases, runner.as_mut(), &skipped, &|| session.now(), &tell))
         .map_err(failed)?;
     if let Some(path) = junit {
         fs::write(&path, report.to_junit()).map_err(io_error("write", path))?;

@@ -1,11 +1,12 @@
 //! `kms-client database`.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use crate::backup::database::read_export;
 use crate::backup::{BackupError, limits};
 
 use super::Session;
@@ -42,15 +43,10 @@ pub fn run(session: &Session, command: &Command) -> Result<Exit, CommandError> {
 
 fn read(path: &Path) -> Result<Vec<serde_json::Value>, CommandError> {
     let failed = |source| BackupError::Io { action: "read", path: path.to_owned(), source };
-    let input = BufReader::new(fs::File::open(path).map_err(failed)?).take(limits::MAX_EXPORT);
-    let mut records = Vec::new();
-    for (number, line) in input.lines().enumerate() {
-        let record =
-            serde_json::from_str(&line.map_err(failed)?).map_err(|error| BackupError::NotABackup {
-                file: path.to_owned(),
-                what: format!("line {} is no record of a database: {error}", number + 1),
-            })?;
-        records.push(record);
+    let file = fs::File::open(path).map_err(failed)?;
+    let damaged = |what: String| BackupError::Damaged { file: path.to_owned(), what };
+    if file.metadata().map_err(failed)?.len() > limits::MAX_EXPORT {
+        return Err(damaged(format!("it is longer than {} bytes", limits::MAX_EXPORT)).into());
     }
-    Ok(records)
+    Ok(read_export(BufReader::new(file).take(limits::MAX_EXPORT)).map_err(damaged)?)
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::backup::BackupError;
+use crate::drill::DrillError;
 
 /// How a command ended; the number is the process' exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +24,17 @@ pub enum Exit {
     Damaged = 5,
 }
 
+impl Exit {
+    /// How a command ended whose parts ended so: as the first that failed, or partly where others did not.
+    pub fn of_parts(parts: &[Self]) -> Self {
+        match parts.iter().find(|part| **part != Self::Done) {
+            None => Self::Done,
+            Some(_) if parts.contains(&Self::Done) => Self::Partly,
+            Some(failed) => *failed,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -38,6 +50,9 @@ pub enum CommandError {
     /// A profile that cannot be used.
     #[error("{what}")]
     Config { what: String, hint: &'static str },
+    /// A drill was not run to its end.
+    #[error("{0}")]
+    Drill(#[from] DrillError),
     /// Nobody takes the output.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -48,6 +63,7 @@ impl CommandError {
         match self {
             Self::Backup(error) => error.hint(),
             Self::Config { hint, .. } => Some((*hint).to_owned()),
+            Self::Drill(error) => error.hint(),
             Self::Output(_) => None,
         }
     }

@@ -84,12 +84,7 @@ fn import_all(
             }
         }
     }
-    let failed = exits.iter().find(|exit| **exit != Exit::Done);
-    Ok(match failed {
-        None => Exit::Done,
-        Some(_) if exits.contains(&Exit::Done) => Exit::Partly,
-        Some(exit) => *exit,
-    })
+    Ok(Exit::of_parts(&exits))
 }
 
 fn report(session: &Session, file: &Path, imported: &Imported) -> Result<(), CommandError> {

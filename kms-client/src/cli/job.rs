@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::backup::database::Database;
 use crate::backup::envelope::PasswordKey;
-use crate::backup::jobs::{NewJob, keyless, set_password, use_kms};
+use crate::backup::jobs::{NewJob, keyless, set_offline, set_password, use_kms};
 use crate::backup::records::{Job, JobKey, ServerEntry};
 use crate::backup::signing::begin;
 use crate::backup::{BackupError, KeyAlgorithm, KeyManagement};
@@ -29,7 +29,7 @@ pub enum Command {
         /// The registered KMS server; not needed where there is one only, or a profile.
         #[arg(long, value_name = "NAME")]
         server: Option<String>,
-        /// Kind of the key pair: rsa-2048, rsa-3072 or rsa-4096.
+        /// Kind of the key pair: rsa-2048, rsa-3072, rsa-4096 or p-256.
         #[arg(long, default_value_t = KeyAlgorithm::default(), value_name = "KIND")]
         key: KeyAlgorithm,
         #[command(flatten)]
@@ -194,14 +194,19 @@ fn set(
     offline: Option<u64>,
 ) -> Result<(), CommandError> {
     let mut database = session.state.database()?;
-    let before = database.job(name)?;
-    let job = match password {
-        Some(password) => set_password(&mut database, name, password, session.now())?,
-        None if kms || offline.is_some() => {
-            let kept = before.kms.as_ref().and_then(|kms| kms.offline);
-            use_kms(&mut database, name, offline.or(kept).filter(|time| *time > 0))?
+    let job = match (password, offline) {
+        (Some(password), _) => {
+            database.job(name)?;
+            set_password(&mut database, name, password, session.now())?
         }
-        None => {
+        (None, offline) if kms || offline.is_some() => {
+            let mut job = database.job(name)?;
+            if let Some(time) = offline {
+                job = set_offline(&mut database, name, Some(time).filter(|time| *time > 0))?;
+            }
+            if kms { use_kms(&mut database, name)? } else { job }
+        }
+        (None, _) => {
             return Err(CommandError::Config {
                 what: "nothing is said of what to change".to_owned(),
                 hint: "give --password-file, --kms, --offline or --sign",

@@ -7,6 +7,7 @@ mod conformance;
 mod connect;
 mod database;
 mod doctor;
+mod drill;
 mod exit;
 mod import;
 mod job;
@@ -26,6 +27,7 @@ mod tape;
 use core::time::Duration;
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use kms_protocol::{DateTime, Secret};
@@ -58,6 +60,8 @@ pub struct Context {
     pub ask: Box<Ask>,
     /// Waits, and says whether to go on.
     pub sleep: Box<dyn Fn(Duration) -> bool>,
+    /// This program, where that is known: others are looked for beside it.
+    pub program: Option<PathBuf>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -65,8 +69,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  failed
   2  wrong usage
   3  a KMS server could not be reached; nothing was done
-  4  partly done: a backup left files out, some of several files or servers failed, something needs attention, or the
-     doctor found something missing
+  4  partly done: a backup left files out, some of several files or servers failed, something needs attention, the doctor
+     found something missing, a test case failed, or a drill did not meet what was expected
   5  a backup file is damaged, or is none
 
 A backup is one age file that holds a zstd-compressed tar archive. Only the KMS can unwrap its key.";
@@ -130,6 +134,9 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Replay KMIP test cases against a KMS server, and say which it passes.
     Conformance(conformance::Arguments),
+    /// Break servers by plan while clients work, and say whether what was expected came true.
+    #[command(subcommand)]
+    Drill(drill::Command),
 }
 
 /// What every command works with.
@@ -141,6 +148,7 @@ struct Session {
     connect: Box<Connect>,
     ask: Box<Ask>,
     sleep: Box<dyn Fn(Duration) -> bool>,
+    program: Option<PathBuf>,
 }
 
 impl Session {
@@ -151,7 +159,7 @@ impl Session {
 
 /// Runs a command line and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> Exit {
-    let Context { mut stdout, mut stderr, terminal, now: clock, connect, ask, sleep } = context;
+    let Context { mut stdout, mut stderr, terminal, now: clock, connect, ask, sleep, program } = context;
     let Arguments { config, command } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(usage) => {
@@ -163,7 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
     };
     let output = Output::new(stdout, stderr, config.json, terminal);
     let state = State::new(&config.state);
-    let session = Session { config, state, output, clock, connect, ask, sleep };
+    let session = Session { config, state, output, clock, connect, ask, sleep, program };
     let result = match command {
         Command::Server(command) => server::run(&session, command),
         Command::Job(command) => job::run(&session, command),
@@ -184,6 +192,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: Context) -> E
         Command::Bench(arguments) => bench::run(&session, arguments),
         Command::Doctor(arguments) => doctor::run(&session, arguments),
         Command::Conformance(arguments) => conformance::run(&session, arguments),
+        Command::Drill(command) => drill::run(&session, &command),
     };
     result.unwrap_or_else(|error| session.output.error(&error))
 }

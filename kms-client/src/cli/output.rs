@@ -39,7 +39,7 @@ impl Output {
         if self.json {
             writeln!(stdout, "{value}")?
         } else {
-            writeln!(stdout, "{text}")?
+            writeln!(stdout, "{}", harmless(text))?
         }
         Ok(stdout.flush()?)
     }
@@ -56,7 +56,7 @@ impl Output {
     /// Writes a line of talk.
     pub fn say(&self, text: &str) {
         // Talk that nobody hears changes nothing.
-        let _ = writeln!(lock(&self.stderr), "{text}");
+        let _ = writeln!(lock(&self.stderr), "{}", harmless(text));
     }
 
     /// Writes an error and its hint, and says what exit code it deserves.
@@ -92,6 +92,20 @@ impl Output {
         });
         Progress { output: self, bar, total, done: Mutex::new(0) }
     }
+}
+
+/// Text as a terminal may have it: names come out of files that others wrote, and must not move its cursor. Programs that
+/// need them as they are take `--json`.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push(character),
+            odd if odd.is_control() => shown.extend(odd.escape_default()),
+            other => shown.push(other),
+        }
+    }
+    shown
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

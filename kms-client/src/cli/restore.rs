@@ -1,5 +1,6 @@
 //! `kms-client restore`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -38,6 +39,15 @@ pub struct Arguments {
 }
 
 pub fn run(session: &Session, arguments: &Arguments) -> Result<Exit, CommandError> {
+    if let [_, _, ..] = arguments.files.as_slice() {
+        let mut stems = BTreeSet::new();
+        if let Some(twice) = arguments.files.iter().find(|file| !stems.insert(file.file_stem())) {
+            return Err(CommandError::Config {
+                what: format!("{} would go into the same folder as another of the files", twice.display()),
+                hint: "restore them by two commands",
+            });
+        }
+    }
     let ask = |question: &PasswordQuestion<'_>| session.ask_password(question);
     let mut unlocker = session.unlocker(&arguments.opening, &ask)?;
     let mut errors = Vec::new();

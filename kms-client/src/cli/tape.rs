@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::backup::BackupError;
 use crate::backup::archive::{self, BackupRequest};
+use crate::backup::envelope::encryptor;
 use crate::backup::jobs::ReadyJob;
 use crate::backup::tape::{self, Catalog, Kind, TapeRequest};
 use crate::backup::unlock::PasswordQuestion;
@@ -98,21 +99,24 @@ fn write(session: &Session, arguments: &WriteArguments) -> Result<Exit, CommandE
     let pool = ReadyJob::load(&database, pool)?;
     let job = job.as_ref().map(|job| ReadyJob::load(&database, job)).transpose()?;
     drop(database);
+    let stream = paths.iter().any(|path| path == Path::new("-"));
+    if stream && (job.is_none() || paths.len() > 1) {
+        return Err(CommandError::Config {
+            what: "-, the standard input, goes with --job and with no other path".to_owned(),
+            hint: "write a set of its own for it, and name a file that is called so ./-",
+        });
+    }
     // What the job's key encrypts first lies here until it is on the tapes.
-    let spool = tempfile::tempdir_in(session.state.folder()).map_err(|source| BackupError::Io {
-        action: "make a folder in",
-        path: to.clone(),
-        source,
-    })?;
-    let files = match job {
-        None => paths.clone(),
-        Some(job) => vec![encrypt(session, &job, paths, spool.path())?],
+    let spool = job.as_ref().map(|_| session.state.spool()).transpose()?;
+    let files = match (job, &spool) {
+        (Some(job), Some(spool)) => vec![encrypt(session, &job, paths, spool.folder())?],
+        _ => paths.clone(),
     };
     let request = TapeRequest { files, target: to.clone(), capacity: *capacity, now: session.now() };
     let written = |path: &Path, catalog: &Catalog| {
         // When nobody reads any more the next result says so.
         let _ = show(session, path, catalog);
-        let _ = session.state.database().and_then(|mut database| database.put_tape(path, catalog));
+        session.state.database()?.put_tape(path, catalog)
     };
     tape::write(&pool, &request, &|header| described(&header.stanzas), &written)?;
     Ok(Exit::Done)
@@ -127,7 +131,7 @@ fn encrypt(
 ) -> Result<PathBuf, CommandError> {
     let recipients = job.recipients()?;
     let recipients: Vec<&dyn age::Recipient> = recipients.iter().map(AsRef::as_ref).collect();
-    let mut paths = paths.to_vec();
+    let paths = paths.to_vec();
     if paths == [Path::new("-")] {
         let stream = spool.join("stream.age");
         encrypt_stream(&stream, &recipients).map_err(|source| BackupError::Io {
@@ -137,7 +141,6 @@ fn encrypt(
         })?;
         return Ok(stream);
     }
-    paths.retain(|path| path != Path::new("-"));
     let request =
         BackupRequest { job: job.job.name.clone(), paths, target: spool.to_owned(), now: session.now() };
     let progress = session.output.progress("backing up", None);
@@ -145,9 +148,7 @@ fn encrypt(
 }
 
 fn encrypt_stream(path: &Path, recipients: &[&dyn age::Recipient]) -> io::Result<()> {
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
-        .map_err(|_| io::Error::other("its recipients cannot be used together"))?;
-    let mut stream = encryptor.wrap_output(std::fs::File::create(path)?)?;
+    let mut stream = encryptor(recipients)?.wrap_output(std::fs::File::create(path)?)?;
     io::copy(&mut io::stdin().lock(), &mut stream)?;
     stream.finish().map(drop)
 }
@@ -179,12 +180,7 @@ fn catalog(session: &Session, arguments: &ReadArguments) -> Result<Exit, Command
             Err(error) => exits.push(session.output.error(&error.into())),
         }
     }
-    let failed = exits.iter().find(|exit| **exit != Exit::Done);
-    Ok(match failed {
-        None => Exit::Done,
-        Some(_) if exits.contains(&Exit::Done) => Exit::Partly,
-        Some(exit) => *exit,
-    })
+    Ok(Exit::of_parts(&exits))
 }
 
 fn show(session: &Session, path: &Path, catalog: &Catalog) -> Result<(), CommandError> {

@@ -116,6 +116,15 @@ pub enum CaseError {
 }
 
 impl Case {
+    /// The group of cases that it belongs to: `TL-M` is that of `TL-M-3-14`, which is its third case in version 1.4.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        let mut parts = self.name.rsplitn(3, '-');
+        let numbers = [parts.next(), parts.next()];
+        let are_numbers = numbers.iter().flatten().all(|part| part.bytes().all(|c| c.is_ascii_digit()));
+        parts.next().filter(|_| are_numbers).unwrap_or(&self.name)
+    }
+
     /// All cases of a folder (every file that ends in `.xml`), in the order of their names.
     ///
     /// # Errors

@@ -6,12 +6,15 @@
 
 mod bindings;
 mod case;
+mod chance;
 mod compare;
+mod https;
 mod report;
 pub mod rules;
 mod run;
 
 pub use case::{Case, CaseError, Node, Step};
 pub use compare::Difference;
+pub use https::Https;
 pub use report::{Report, Verdict};
 pub use run::{Exchange, Runner};

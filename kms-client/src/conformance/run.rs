@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::tls::{BoxedStream, Connect};
 
 /// How long one exchange may take: the slowest key pair of a case takes seconds.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What takes a request to a server and brings its response.
 pub trait Exchange: Send {
@@ -86,10 +86,14 @@ impl Report {
         tell: &dyn Fn(&str, &Verdict),
     ) -> Result<Self, Error> {
         let mut report = Self::default();
+        let mut bindings = Bindings::of(cases);
+        let mut group = "";
         for case in cases {
+            bindings.next_case(group == case.group());
+            group = case.group();
             let verdict = match skipped(&case.name) {
                 Some(reason) => Verdict::Skipped(reason),
-                None => match replay(case, server, now).await {
+                None => match replay(case, server, &mut bindings, now).await {
                     Ok(()) => Verdict::Passed,
                     Err(Stop::Failed { step, difference }) => Verdict::Failed { step, difference },
                     Err(Stop::Unreachable { step, error }) if step == 0 && report.is_empty() => {
@@ -117,8 +121,12 @@ enum Stop {
     Unreachable { step: usize, error: Error },
 }
 
-async fn replay(case: &Case, server: &mut dyn Exchange, now: &dyn Fn() -> DateTime) -> Result<(), Stop> {
-    let mut bindings = Bindings::default();
+async fn replay(
+    case: &Case,
+    server: &mut dyn Exchange,
+    bindings: &mut Bindings,
+    now: &dyn Fn() -> DateTime,
+) -> Result<(), Stop> {
     for (number, step) in case.steps.iter().enumerate() {
         let failed = |path: &str, expected: &str, got: String| Stop::Failed {
             step: number,
@@ -139,7 +147,7 @@ async fn replay(case: &Case, server: &mut dyn Exchange, now: &dyn Fn() -> DateTi
             .map_err(|error| error.to_string())
             .and_then(|xml| parse(core::str::from_utf8(xml.expose()).unwrap_or_default()))
             .map_err(|error| failed("ResponseMessage", "a message", error))?;
-        compare(&request, response, &answer, &mut bindings, now())
+        compare(&request, response, &answer, bindings, now())
             .map_err(|difference| Stop::Failed { step: number, difference })?;
     }
     Ok(())

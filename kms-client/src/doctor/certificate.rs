@@ -4,14 +4,13 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use kms_protocol::DateTime;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::time::Instant;
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::error::Error;
 use crate::limits;
-use crate::tcp;
 use crate::tls::Credentials;
 
 use super::record::Notes;
@@ -38,7 +37,7 @@ async fn of_chain(
     let Some(first) = chain.first() else { return Ok(()) };
     let certificate = parse(first)?;
     notes.saw(format!("{} certificate(s), the first for {}", chain.len(), certificate.subject()));
-    describe(&certificate, now, notes);
+    describe(&certificate, "the server's certificate", now, notes);
     let names = names(&certificate);
     notes.saw(format!("names: {}", names.join(", ")));
     let common = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
@@ -62,27 +61,67 @@ async fn of_chain(
         );
     }
     for url in lists {
-        let answers = answers(&url).await;
-        notes.saw(format!("CRL at {url}: {}", if answers { "answers" } else { "does not answer from here" }));
-        if !answers {
-            notes.lacks(
-                format!("an answer from the CRL distribution point {url}"),
-                "clients that check for revocation, as Windows does, wait or refuse the KMS",
-            );
+        match fetch(&url).await {
+            Ok(list) => look_up(&certificate, &list, "the server's certificate", &url, now, notes),
+            Err(why) => {
+                notes.saw(format!("CRL at {url}: {why}"));
+                notes.lacks(
+                    format!("an answer from the CRL distribution point {url}"),
+                    "clients that check for revocation, as Windows does, wait or refuse the KMS",
+                );
+            }
         }
     }
     Ok(())
 }
 
+/// What a list of revoked certificates says of one certificate.
+fn look_up(
+    certificate: &X509Certificate<'_>,
+    list: &[u8],
+    whose: &str,
+    url: &str,
+    now: DateTime,
+    notes: &Notes,
+) {
+    let Ok((_, list)) = CertificateRevocationList::from_der(list) else {
+        notes.saw(format!("CRL at {url}: what it answers is no list of revoked certificates"));
+        let what = format!("a list of revoked certificates at {url}");
+        return notes.lacks(what, "clients that check for revocation, as Windows does, refuse the KMS");
+    };
+    let mut revoked = list.iter_revoked_certificates();
+    let is_revoked = revoked.any(|entry| entry.raw_serial() == certificate.raw_serial());
+    let says = if is_revoked { "it is revoked" } else { "it is not revoked" };
+    notes.saw(format!("CRL at {url}: {says}"));
+    if is_revoked {
+        notes.lacks(format!("validity of {whose}, which is revoked"), "whoever checks that refuses it");
+    }
+    if list.next_update().is_some_and(|until| until.timestamp() < now.0) {
+        let what = format!("a current list of revoked certificates at {url}: it has expired");
+        notes.lacks(what, "clients that check for revocation, as Windows does, refuse the KMS");
+    }
+}
+
 /// Looks at the client's own.
-pub(super) fn of_client(credentials: &Credentials, now: DateTime, notes: &Notes) -> Result<(), Error> {
+pub(super) async fn of_client(credentials: &Credentials, now: DateTime, notes: &Notes) -> Result<(), Error> {
     let Some(first) = credentials.chain()?.into_iter().next() else {
         notes.lacks("a client certificate", "a KMS tells clients apart by their certificates");
         return Ok(());
     };
     let certificate = parse(&first)?;
+    let whose = "this client's certificate";
     notes.saw(certificate.subject().to_string());
-    describe(&certificate, now, notes);
+    describe(&certificate, whose, now, notes);
+    if certificate.subject().iter_common_name().next().is_none() && names(&certificate).is_empty() {
+        notes.lacks(format!("a name in {whose}"), "a KMS tells clients apart by their names");
+    }
+    for url in revocation_lists(&certificate) {
+        // That of a client need not be reached from here: the KMS asks for it.
+        match fetch(&url).await {
+            Ok(list) => look_up(&certificate, &list, whose, &url, now, notes),
+            Err(why) => notes.saw(format!("CRL at {url}: {why}")),
+        }
+    }
     if certificate.extended_key_usage().ok().flatten().is_none_or(|usage| !usage.value.client_auth) {
         notes.lacks(
             "Extended Key Usage clientAuth in this client's certificate",
@@ -98,18 +137,30 @@ pub(super) fn of_client(credentials: &Credentials, now: DateTime, notes: &Notes)
     Ok(())
 }
 
-fn describe(certificate: &X509Certificate<'_>, now: DateTime, notes: &Notes) {
+fn describe(certificate: &X509Certificate<'_>, whose: &str, now: DateTime, notes: &Notes) {
     let key = match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => format!("RSA, {} bits", key.key_size()),
         Ok(PublicKey::EC(point)) => format!("elliptic curve, {} bits", point.key_size()),
         _ => "another kind of key".to_owned(),
     };
-    let until = certificate.validity().not_after.timestamp();
+    let (from, until) =
+        (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
     let days = until.saturating_sub(now.0).div_euclid(limits::DAY);
-    let date =
-        jiff::Timestamp::from_second(until).map_or_else(|_| until.to_string(), |date| date.to_string());
-    notes.saw(format!("{key}; issued by {}; valid until {date}, {days} days", certificate.issuer()));
-    if days < limits::EXPIRY_WARNING_DAYS {
+    let text =
+        |time| jiff::Timestamp::from_second(time).map_or_else(|_| time.to_string(), |date| date.to_string());
+    notes.saw(format!("{key}; issued by {}; valid until {}, {days} days", certificate.issuer(), text(until)));
+    if certificate.subject() == certificate.issuer() {
+        notes.lacks(
+            format!("an authority's signature under {whose}, which signed itself"),
+            "nobody trusts it who was not given this very certificate",
+        );
+    }
+    if from > now.0 {
+        notes.lacks(format!("validity of {whose} before {}", text(from)), "until then it is refused");
+    }
+    if until < now.0 {
+        notes.lacks(format!("validity of {whose}, which expired at {}", text(until)), "it is refused");
+    } else if days < limits::EXPIRY_WARNING_DAYS {
         notes.lacks(
             format!("validity for {} days ({days} are left)", limits::EXPIRY_WARNING_DAYS),
             "on the day it expires every job and every restore fails",
@@ -149,13 +200,31 @@ fn revocation_lists(certificate: &X509Certificate<'_>) -> Vec<String> {
     urls
 }
 
-/// Whether something listens where a list is said to be.
-async fn answers(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else { return false };
-    let host = rest.split('/').next().unwrap_or_default();
-    let port_is_given = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if port_is_given { host.to_owned() } else { format!("{host}:80") };
-    tcp::open(&address, Instant::now() + limits::ATTEMPT, limits::ATTEMPT).await.is_ok()
+/// The list of revoked certificates at `url`, in DER, or why there is none.
+async fn fetch(url: &str) -> Result<Vec<u8>, String> {
+    if !url.starts_with("http://") {
+        return Err("not looked at: it is no http:// address".to_owned());
+    }
+    let url = url.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().timeout_global(Some(limits::CONNECT)).build().into();
+        let mut answer = agent.get(&url).call()?;
+        answer.body_mut().with_config().limit(limits::REVOCATION_LIST).read_to_vec()
+    });
+    match asked.await {
+        Ok(Ok(list)) => Ok(from_pem(list)),
+        Ok(Err(error)) => Err(format!("does not answer from here: {error}")),
+        Err(defect) => Err(defect.to_string()),
+    }
+}
+
+/// Some authorities serve PEM.
+fn from_pem(list: Vec<u8>) -> Vec<u8> {
+    match x509_parser::pem::parse_x509_pem(&list) {
+        Ok((_, pem)) => pem.contents,
+        Err(_) => list,
+    }
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {

@@ -83,8 +83,7 @@ pub(super) async fn examine(
 
 async fn client_certificate(record: &mut Record<'_>, target: &Target<'_>, now: DateTime) {
     let notes = record.notes();
-    let look = async { certificate::of_client(&target.credentials, now, &notes) };
-    record.check(Check::ClientCertificate, look).await;
+    record.check(Check::ClientCertificate, certificate::of_client(&target.credentials, now, &notes)).await;
 }
 
 impl Target<'_> {

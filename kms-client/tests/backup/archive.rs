@@ -43,7 +43,7 @@ impl Place {
         archive::write(&request, &[&self.identity.to_public()], observer)
     }
 
-    fn back_up(&self, paths: &[PathBuf]) -> BackupSummary {
+    pub fn back_up(&self, paths: &[PathBuf]) -> BackupSummary {
         let summary = self.back_up_with(paths, &Unobserved).unwrap();
         assert_eq!(summary.warnings.first, []);
         summary
@@ -245,6 +245,25 @@ fn a_restore_replaces_only_what_it_is_allowed_to() {
 }
 
 #[test]
+fn what_somebody_puts_into_the_folder_meanwhile_is_not_replaced() {
+    let place = Place::new();
+    fs::create_dir(place.path("tree")).unwrap();
+    trees::write(place.path("tree/file"), b"backed up");
+    let file = place.back_up(&[place.path("tree")]).file;
+    let act = || {
+        fs::create_dir(place.path("restored/tree")).unwrap();
+        trees::write(place.path("restored/tree/file"), b"mine");
+    };
+    let meddler = Meddler { act: Box::new(act), acted: Mutex::new(false), seen: Mutex::new(Vec::new()) };
+    let target = place.path("restored");
+    let error =
+        archive::restore(&file, &place.identity, &target, RestoreOptions::default(), &meddler).unwrap_err();
+    assert!(matches!(error, BackupError::NotEmpty { .. }), "{error}");
+    assert_eq!(fs::read(place.path("restored/tree/file")).unwrap(), b"mine");
+    assert_eq!(names(&target), ["tree"]);
+}
+
+#[test]
 fn what_a_killed_process_left_is_cleaned_up() {
     let place = Place::new();
     trees::write(place.path("one"), b"1");
@@ -439,17 +458,27 @@ fn owners_come_back_where_that_is_asked_for_and_allowed() {
     trees::write(place.path("tree/file"), b"x");
     symlink("file", place.path("tree/link")).unwrap();
     let give_away = |name| std::os::unix::fs::lchown(place.path(name), Some(4321), Some(8765));
-    let is_root = give_away("tree/file").and_then(|()| give_away("tree/link")).is_ok();
+    let is_root = ["tree", "tree/file", "tree/link"].map(give_away).iter().all(Result::is_ok);
     fs::set_permissions(place.path("tree/file"), Permissions::from_mode(0o4755)).unwrap();
     let file = place.back_up(&[place.path("tree")]).file;
     let options = RestoreOptions { overwrite: false, owners: true };
-    archive::restore(&file, &place.identity, &place.path("restored"), options, &Unobserved).unwrap();
-    for name in ["file", "link"] {
-        let owner = |root| {
-            let metadata = place.path(root).join(name).symlink_metadata().unwrap();
-            (metadata.uid(), metadata.gid(), metadata.mode())
-        };
-        assert_eq!(owner("restored/tree"), owner("tree"), "{name}");
-        assert_eq!(owner("tree").0 == 4321, is_root);
-    }
+    let restore =
+        |options| archive::restore(&file, &place.identity, &place.path("restored"), options, &Unobserved);
+    restore(options).unwrap();
+    let assert_owned = || {
+        for name in ["", "file", "link"] {
+            let owner = |root: &str| {
+                let metadata = place.path(root).join(name).symlink_metadata().unwrap();
+                (metadata.uid(), metadata.gid(), metadata.mode())
+            };
+            assert_eq!(owner("restored/tree/"), owner("tree/"), "{name}");
+            assert_eq!(owner("tree/").0 == 4321, is_root);
+        }
+    };
+    assert_owned();
+    // So they do where folders are there already.
+    fs::remove_dir_all(place.path("restored")).unwrap();
+    fs::create_dir_all(place.path("restored/tree")).unwrap();
+    restore(RestoreOptions { overwrite: true, owners: true }).unwrap();
+    assert_owned();
 }

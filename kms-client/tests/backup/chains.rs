@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use kms_client::backup::archive::{BackupRequest, Observer, Unobserved};
-use kms_client::backup::chains::{Plan, Wanted};
+use kms_client::backup::chains::{Plan, Wanted, metadata};
 use kms_client::backup::jobs::ReadyJob;
+use kms_client::backup::restore::locked;
 use kms_client::backup::state::State;
 use kms_client::cli::Exit;
 use kms_protocol::DateTime;
@@ -91,6 +92,103 @@ fn the_same_length_and_time_do_not_hide_a_change_made_while_the_backup_ran() {
     let second = back_up(&installation, "backup docs @tree --to @backups");
     assert_eq!(second["stored_files"], 1);
     installation.assert_restores(&file_of(&second), "restored");
+}
+
+/// Cuts a file while it is read.
+struct Cutter(PathBuf);
+
+impl Observer for Cutter {
+    fn advanced(&self, _: u64) {
+        fs::File::options().write(true).open(&self.0).unwrap().set_len(1000).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_could_not_be_read_as_it_was_is_stored_again_however_it_looks() {
+    let installation = Installation::with_job(&FakeKms::default());
+    let path = installation.path("tree/plain.txt");
+    let write = || {
+        trees::write(&path, &noise(1_000_000, 7));
+        let file = fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(5)).unwrap();
+    };
+    write();
+    let state = State::new(&installation.path("state"));
+    let ready = ReadyJob::load(&state.database().unwrap(), "docs").unwrap();
+    let request = BackupRequest {
+        job: "docs".to_owned(),
+        paths: vec![installation.path("tree")],
+        target: installation.path("backups"),
+        now: DateTime(installation.now()),
+    };
+    let wanted = Wanted { request, full: false, checkpoint: u64::MAX };
+    let plan = Plan::make(&state, &ready, wanted).unwrap();
+    let (summary, _) = plan.run(None, None, &Cutter(path.clone())).unwrap();
+    assert_eq!(summary.warnings.count, 1, "{:?}", summary.warnings);
+    write();
+    let planned = back_up(&installation, "backup docs @tree --to @backups --dry-run");
+    assert_eq!(planned["changed"], 1);
+    let second = back_up(&installation, "backup docs @tree --to @backups");
+    assert_eq!((&second["number"], &second["stored_files"]), (&2.into(), &1.into()));
+    installation.assert_restores(&file_of(&second), "restored");
+    let third = back_up(&installation, "backup docs @tree --to @backups");
+    assert_eq!(third["stored_files"], 0, "once it was read as it is");
+}
+
+#[test]
+fn a_thousand_flipped_bytes_of_a_chains_metadata_are_found_and_named() {
+    let installation = Installation::with_job(&FakeKms::default());
+    let path = file_of(&back_up(&installation, "backup docs @tree --to @backups")).with_extension("chain");
+    let identity = installation.with_unlocker(|_, unlocker| {
+        let locked = locked(&path).unwrap();
+        unlocker.unlock(&[locked]).remove(0).unwrap()
+    });
+    let whole = fs::read(&path).unwrap();
+    metadata::read(&path, &identity).unwrap();
+    for number in 0..1000_usize {
+        let (mut bytes, at) = (whole.clone(), number * 7919 % whole.len());
+        bytes[at] ^= 1 << (number % 8);
+        fs::write(&path, bytes).unwrap();
+        let told = format!("byte {at}, bit {}", number % 8);
+        let error = metadata::read(&path, &identity).expect_err(&told);
+        assert!(error.is_damage() && error.to_string().contains(".chain"), "{told}: {error}");
+    }
+}
+
+#[test]
+fn a_manifest_that_was_altered_spoils_no_backup() {
+    let installation = Installation::with_job(&FakeKms::default());
+    back_up(&installation, "backup docs @tree --to @backups");
+    let manifests = installation.path("state/manifests");
+    let manifest = || manifests.join(names(&manifests).pop().unwrap());
+    let whole = fs::read(manifest()).unwrap();
+    let place = |what: &str| whole.windows(what.len()).position(|found| found == what.as_bytes()).unwrap();
+    // A hash, the number of the file that holds it, and a time.
+    for at in ["\"sha256\":\"", "\"file\":", "\"seconds\":"].map(|what| place(what) + what.len()) {
+        let mut bytes = fs::read(manifest()).unwrap();
+        bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+        fs::write(manifest(), bytes).unwrap();
+        let ended = installation.run("backup docs @tree --to @backups --json");
+        let started = &ended.events()[0];
+        let why = started["anew"].as_str().unwrap();
+        assert!(why.contains("manifests/") && why.contains("not as it was written"), "{why}");
+        let done = ended.events().pop().unwrap();
+        assert_eq!(done["number"], 1, "{done}");
+        trees::write(installation.path("tree/next"), &noise(10, at as u64));
+        let next = back_up(&installation, "backup docs @tree --to @backups");
+        assert_eq!(next["number"], 2, "and that chain goes on");
+        let target = format!("restored-{at}");
+        installation.assert_restores(&file_of(&next), &target);
+        fs::remove_file(installation.path("tree/next")).unwrap();
+        let mut old = names(&manifests);
+        old.sort();
+        // Manifests of chains that were given up are of no use here.
+        let kept = State::new(&installation.path("state")).database().unwrap().chains().unwrap();
+        let newest = kept.iter().max_by_key(|chain| (chain.created, chain.stem.clone())).unwrap().id.clone();
+        for name in old.iter().filter(|name| !name.starts_with(&newest)) {
+            fs::remove_file(manifests.join(name)).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -223,6 +321,8 @@ fn a_damaged_or_missing_file_costs_what_it_held_and_nothing_else() {
     let (expected, found) = (trees::snapshot(&installation.path("tree")), trees::snapshot(&tree));
     assert!(expected.iter().all(|(path, thing)| path.as_os_str().is_empty() || found[path] == *thing));
     installation.run(&format!("restore {} --to @first", files[0].display())).done();
+    let twice = installation.run(&format!("restore {newest} {newest} --to @twice"));
+    twice.failed(Exit::Failed, &["into the same folder as another", "hint: "]);
     // A file in the place of another is found out, although it is a good one.
     fs::copy(&files[0], &files[1]).unwrap();
     let other = installation.run(&format!("restore {newest} --to @other"));

@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use kms_client::backup::KmsErrorKind;
+use kms_client::backup::records::ServerEntry;
+use kms_client::backup::signing::Signatures;
+use kms_client::backup::state::State as BackupState;
+use kms_client::backup::unlock::{Recovered, Unlocker};
+use kms_client::backup::{KeyManagement, KmsErrorKind};
 use kms_client::cli::{self, Context, Exit};
 use kms_protocol::DateTime;
 use kms_protocol::enums::State;
@@ -124,6 +128,7 @@ impl Installation {
                 waits.set(waits.get().saturating_sub(1));
                 waits.get() > 0
             }),
+            program: None,
             connect: Box::new(move |server| match server.address.as_str() {
                 "nowhere:1" => Err(error(KmsErrorKind::Unreachable, "no route to host")),
                 address => Ok(Box::new(others.get(address).unwrap_or(&kms).clone())),
@@ -149,6 +154,24 @@ impl Installation {
     pub fn daemon(&self, line: &str, waits: u32) -> Ended {
         self.waits.set(waits);
         self.run(line)
+    }
+
+    /// What there is to open files with by the library: the KMS.
+    pub fn with_unlocker<T>(&self, then: impl FnOnce(&BackupState, &mut Unlocker<'_>) -> T) -> T {
+        let state = BackupState::new(&self.path("state"));
+        let kms = self.kms.clone();
+        let connect = move |_: &ServerEntry| Ok(Box::new(kms.clone()) as Box<dyn KeyManagement>);
+        let servers = state.database().unwrap().servers().unwrap();
+        let mut unlocker = Unlocker {
+            servers,
+            whatever_named: false,
+            connect: &connect,
+            passwords: Vec::new(),
+            ask: &|_| None,
+            recovered: Recovered::default(),
+            signatures: Signatures::default(),
+        };
+        then(&state, &mut unlocker)
     }
 
     pub fn now(&self) -> i64 {

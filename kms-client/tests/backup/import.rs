@@ -53,6 +53,15 @@ fn where_the_kms_is_connected_an_import_needs_nobody_and_the_job_goes_on() {
         let shown = new.run(&format!("chain show {} --json", listed[0]["chain"].as_str().unwrap())).events();
         assert_eq!(shown.len(), 4);
     }
+    // A copy as it was earlier is imported as what it is.
+    fs::create_dir(old.path("copy")).unwrap();
+    let name = std::path::Path::new(&stem).file_name().unwrap().to_str().unwrap();
+    for ending in ["age", "0002.age"] {
+        fs::copy(format!("{stem}.{ending}"), old.path("copy").join(format!("{name}.{ending}"))).unwrap();
+    }
+    old.run("import @copy").done();
+    let shown = old.run(&format!("chain show {name} --json")).events();
+    assert_eq!(shown.len(), 2, "{shown:?}");
     // The database is lost, the backups are not: the job goes on with its chain.
     fs::remove_dir_all(old.path("state")).unwrap();
     old.run("server add lab").done();

@@ -16,6 +16,7 @@ mod envelope;
 mod fake_kms;
 mod flows;
 mod forged;
+mod hostile;
 mod import;
 mod recovery;
 mod rewrap;

@@ -4,6 +4,7 @@ use std::fs;
 
 use kms_client::cli::Exit;
 
+use crate::archive::names;
 use crate::fake_kms::FakeKms;
 use crate::flows::Installation;
 use crate::trees::{self, assert_same};
@@ -101,4 +102,33 @@ fn what_was_written_without_protection_is_said_to_be_lost() {
         .run(&format!("recovery request {} --out @again", after.trim_end()))
         .failed(Exit::Damaged, &["without password loss protection"]);
     drop(files);
+}
+
+#[test]
+fn a_new_enterprise_manager_opens_old_backups_once_their_headers_are_written_anew() {
+    let kms = FakeKms::default();
+    let backups = Installation::with_job(&kms);
+    let (old, new) = (Installation::new(&FakeKms::default()), Installation::new(&FakeKms::default()));
+    let enable = |manager: &Installation| {
+        let made = manager.run("recovery new --out @em.key").done();
+        backups.run(format!("recovery enable {made}").trim_end()).done();
+    };
+    enable(&old);
+    backups.back_up();
+    enable(&new);
+    let rewrap = || backups.run("rewrap docs --json").events().pop().unwrap();
+    assert_eq!(rewrap()["changed"], 1);
+    let again = rewrap();
+    assert_eq!((&again["changed"], &again["unchanged"]), (&0.into(), &1.into()));
+    let chain = backups.path("backups").join(names(&backups.path("backups")).remove(0));
+    backups.run(&format!("recovery request {} --out @request", chain.display())).done();
+    let request = backups.path("request").display().to_string();
+    old.run(&format!("recovery answer {request} --key @em.key --out @answer"))
+        .failed(Exit::Damaged, &["opens none of its files"]);
+    new.run(&format!("recovery answer {request} --key @em.key --out @answer")).done();
+    // Names in a request are somebody else's words.
+    let odd = fs::read_to_string(&request).unwrap().replace("docs-", "\\u001b[2Jdocs-");
+    trees::write(new.path("odd"), odd.as_bytes());
+    let answered = new.run("recovery answer @odd --key @em.key --out @again");
+    assert!(answered.stderr.contains("\\u{1b}[2Jdocs-"), "{}", answered.stderr);
 }

@@ -3,14 +3,10 @@
 use std::fs;
 use std::io::Read;
 
-use kms_client::backup::KeyManagement;
 use kms_client::backup::archive::facts;
 use kms_client::backup::jobs::ReadyJob;
-use kms_client::backup::records::ServerEntry;
 use kms_client::backup::rewrap::rewrap;
-use kms_client::backup::signing::Signatures;
 use kms_client::backup::state::State;
-use kms_client::backup::unlock::{Recovered, Unlocker};
 use kms_client::cli::Exit;
 
 use crate::archive::names;
@@ -64,6 +60,34 @@ fn after_a_rotation_the_newest_key_alone_opens_everything() {
     let mut header = String::new();
     fs::File::open(&files[0]).unwrap().take(21).read_to_string(&mut header).unwrap();
     assert_eq!(header, "age-encryption.org/v1");
+}
+
+#[test]
+fn a_header_that_was_altered_stays_since_something_may_still_open_it() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    let first = installation.back_up();
+    trees::write(installation.path("tree/second"), b"x");
+    let second = installation.back_up();
+    kms.rotate();
+    installation.run("sync").done();
+    // The first file's header gets the wrapped key of the second.
+    let (kept, other) = (fs::read(&first).unwrap(), fs::read(&second).unwrap());
+    let stanza = |bytes: &[u8]| bytes.windows(4).position(|found| found == b"\n---").unwrap();
+    let forged = [&other[..stanza(&other)], &kept[stanza(&kept)..]].concat();
+    fs::write(&first, &forged).unwrap();
+    let name = first.to_string_lossy().into_owned();
+    installation.run("rewrap docs").failed(Exit::Partly, &[&name, "its header was altered"]);
+    assert_eq!(fs::read(&first).unwrap(), forged);
+    // Nor is a file taken that is another than the chain's.
+    fs::write(&first, &other).unwrap();
+    installation
+        .run("rewrap docs")
+        .failed(Exit::Partly, &[&name, "not the file that its chain was made with"]);
+    fs::write(&first, &kept).unwrap();
+    installation.run("rewrap docs").done();
+    kms.destroy("private-1");
+    installation.run(&format!("restore {} --to @restored", second.display())).done();
 }
 
 #[test]
@@ -122,19 +146,9 @@ fn a_backup_that_ends_before_a_rewrap_begins_is_not_forgotten() {
     kms.rotate();
     installation.run("sync").done();
     let ready = ReadyJob::load(&state.database().unwrap(), "docs").unwrap();
-    let servers = state.database().unwrap().servers().unwrap();
-    let same = kms.clone();
-    let connect = move |_: &ServerEntry| Ok(Box::new(same.clone()) as Box<dyn KeyManagement>);
-    let mut unlocker = Unlocker {
-        servers,
-        whatever_named: false,
-        connect: &connect,
-        passwords: Vec::new(),
-        ask: &|_| None,
-        recovered: Recovered::default(),
-        signatures: Signatures::default(),
-    };
-    rewrap(&state, &chain, &ready, &mut unlocker, None, &|_| {}).unwrap();
+    let done =
+        installation.with_unlocker(|state, unlocker| rewrap(state, &chain, &ready, unlocker, None, &|_| {}));
+    done.unwrap();
     let next = installation.run("backup docs @tree --to @backups --json").events().pop().unwrap();
     assert_eq!(next["number"], 3, "the chain goes on");
 }

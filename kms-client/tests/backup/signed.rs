@@ -142,6 +142,14 @@ fn metadata_that_somebody_else_made_is_not_believed() {
         let restore = signed.installation.run(&format!("restore {} --to @refused", named.display()));
         restore.failed(Exit::Damaged, &["is not signed"]);
     }
+    // However the way there is written.
+    let name = signed.files[2].file_name().unwrap().to_str().unwrap();
+    std::os::unix::fs::symlink(signed.installation.path("backups"), signed.installation.path("link"))
+        .unwrap();
+    for way in ["link", "backups/../backups"] {
+        let restore = format!("restore @{way}/{name} --to @refused");
+        signed.installation.run(&restore).failed(Exit::Damaged, &["is not signed"]);
+    }
     let import = signed.other().run(&format!("import --signed {}", signed.metadata.display()));
     import.failed(Exit::Damaged, &["is not signed"]);
     // A chain that leaves the newest file out.
@@ -164,7 +172,13 @@ fn metadata_that_somebody_else_made_is_not_believed() {
     bytes.resize(fake_at + real.len() - nonce_at, 0);
     fs::write(&signed.files[0], bytes).unwrap();
     signed.assert_detected(&signed.files[0], "its header was altered");
+    // Nor does a new header for old files take it over.
+    signed.kms.rotate();
+    signed.installation.run("sync").done();
+    let name = signed.files[0].to_str().unwrap();
+    signed.installation.run("rewrap docs").failed(Exit::Partly, &[name, "its header was altered"]);
     fs::write(&signed.files[0], &real).unwrap();
+    signed.installation.run("rewrap docs").done();
     signed.installation.assert_restores(&signed.files[2], "restored");
 }
 

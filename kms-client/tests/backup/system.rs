@@ -1,5 +1,6 @@
 //! The system job, and what goes on while the KMS is down.
 
+use kms_client::backup::database::read_export;
 use kms_client::cli::Exit;
 use kms_protocol::enums::State;
 use serde_json::Value;
@@ -29,6 +30,53 @@ fn the_daemon_asks_once_a_day_and_once_after_days_of_sleep() {
     let before = runs().len();
     installation.daemon("daemon --every 1s --jitter 0s", 5);
     assert!(runs().len() >= before + 4, "down to a second");
+}
+
+#[test]
+fn a_clock_that_was_wrong_puts_nothing_off_for_longer() {
+    let kms = FakeKms::default();
+    let installation = Installation::with_job(&kms);
+    installation.run("job set docs --offline 1h").done();
+    let year = 365 * 86_400;
+    installation.wait(year);
+    installation.run("sync").done();
+    // The clock is put right.
+    installation.wait(-year);
+    kms.rotate();
+    installation.daemon("daemon", 1);
+    let last = installation.run("sync --history --json").events().pop().unwrap();
+    assert_eq!(last["changes"][0]["outcome"], "rotated");
+    assert!((0..=60).contains(&(installation.now() - last["at"].as_i64().unwrap())), "{last}");
+
+    installation.wait(year);
+    installation.run("sync").done();
+    installation.wait(-year);
+    kms.set_down(true);
+    installation.run("backup docs @tree --to @backups").done();
+    installation.wait(3601);
+    installation
+        .run("backup docs @tree --to @backups")
+        .failed(Exit::Unreachable, &["may not go on without it any more"]);
+    installation.wait(-year);
+    installation.run("backup docs @tree --to @backups").done();
+    installation.wait(3601);
+    installation
+        .run("backup docs @tree --to @backups")
+        .failed(Exit::Unreachable, &["may not go on without it any more"]);
+}
+
+#[test]
+fn the_time_without_a_kms_changes_nothing_of_what_encrypts() {
+    let installation = Installation::with_job(&FakeKms::default());
+    trees::write(installation.path("secret"), b"correct horse");
+    installation.run("job set docs --password-file @secret --hint animal").done();
+    let set = installation.run("job set docs --offline 1h").done();
+    assert!(set.contains("password (hint: animal)") && set.contains("for 3600 s"), "{set}");
+    let set = installation.run("job set docs --kms").done();
+    assert!(!set.contains("password") && set.contains("for 3600 s"), "{set}");
+    let set = installation.run("job set docs --offline 0s").done();
+    assert!(!set.contains("may go on"), "{set}");
+    installation.run("job set none --password-file @secret").failed(Exit::Failed, &["no job named \"none\""]);
 }
 
 #[test]
@@ -130,8 +178,15 @@ fn the_database_moves_to_another_folder_and_holds_no_secret() {
     trees::write(installation.path("export"), exported.as_bytes());
     installation.run("database import @export").failed(Exit::Failed, &["exists already", "--state"]);
     std::fs::remove_dir_all(installation.path("state")).unwrap();
-    trees::write(installation.path("broken"), b"{\"name\":\"format\",\"record\":{}}\n");
-    installation.run("database import @broken").failed(Exit::Failed, &["is no record"]);
+    let foreign = exported.replacen("job/docs", "odd/docs", 1);
+    let (records, _) = foreign.trim_end().rsplit_once('\n').unwrap();
+    let (records, count) = (format!("{records}\n"), records.lines().count());
+    let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&records));
+    let end = format!("{{\"records\":{count},\"sha256\":\"{digest}\"}}\n");
+    trees::write(installation.path("foreign"), format!("{records}{end}").as_bytes());
+    installation.run("database import @foreign").failed(Exit::Failed, &["is no record"]);
+    trees::write(installation.path("cut"), records.as_bytes());
+    installation.run("database import @cut").failed(Exit::Damaged, &["cut is damaged", "its end is missing"]);
     installation.run("database import @export").done();
     assert_eq!(installation.run("database export").done(), exported);
     installation.assert_restores(&file, "restored");
@@ -153,4 +208,30 @@ fn a_job_without_a_key_gets_one_later_and_stays_what_it_was_where_the_kms_refuse
     kms.set_refusing(false);
     installation.run("job create plain --server lab --key rsa-2048").done();
     installation.run("backup plain @tree --to @backups").done();
+}
+
+#[test]
+fn a_thousand_flipped_bytes_of_an_exported_database_are_found() {
+    let installation = Installation::with_job(&FakeKms::default());
+    installation.back_up();
+    let exported = installation.run("database export").done().into_bytes();
+    let records = read_export(exported.as_slice()).unwrap();
+    assert!(records.len() > 4, "{records:?}");
+    for number in 0..1000_usize {
+        let mut bytes = exported.clone();
+        // Every place in turn, the last lines first.
+        let at = bytes.len() - 1 - number * 7919 % bytes.len();
+        bytes[at] ^= 1 << (number % 8);
+        assert!(read_export(bytes.as_slice()).is_err(), "byte {at}, bit {}", number % 8);
+    }
+    for line in exported.split_inclusive(|byte| *byte == b'\n') {
+        let at = exported.windows(line.len()).position(|found| found == line).unwrap();
+        let without = [&exported[..at], &exported[at + line.len()..]].concat();
+        assert!(read_export(without.as_slice()).is_err(), "without {}", String::from_utf8_lossy(line));
+    }
+    trees::write(installation.path("flipped"), &[&exported[..100], b"?", &exported[101..]].concat());
+    let new = Installation::new(&FakeKms::default());
+    let import = format!("database import {}", installation.path("flipped").display());
+    new.run(&import).failed(Exit::Damaged, &["flipped is damaged"]);
+    assert_eq!(new.run("job list").done(), "");
 }

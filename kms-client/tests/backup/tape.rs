@@ -1,9 +1,16 @@
 //! Tapes: two keys on top of each other, volumes of a size, catalogues by their beginnings.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
+use kms_client::backup::BackupError;
+use kms_client::backup::jobs::ReadyJob;
+use kms_client::backup::state::State;
+use kms_client::backup::tape::{self, Kind, TapeRequest};
 use kms_client::cli::Exit;
+use kms_protocol::DateTime;
 
 use crate::archive::names;
 use crate::fake_kms::FakeKms;
@@ -143,4 +150,91 @@ fn a_missing_or_damaged_tape_is_named_and_nothing_half_read_appears() {
     installation
         .run("tape write vault @tree --job docs --to @tapes --capacity 10k")
         .failed(Exit::Failed, &["is no tape capacity"]);
+}
+
+#[test]
+fn flipped_bytes_of_a_tape_are_found_and_named_and_cost_other_sets_nothing() {
+    let kms = FakeKms::default();
+    let installation = with_pools(&kms);
+    fs::create_dir(installation.path("small")).unwrap();
+    trees::write(installation.path("small/file"), &noise(150_000, 3));
+    installation.run("tape write vault @small --job docs --to @tapes --capacity 100k").done();
+    // Two sets of the same second hold files of the same name.
+    installation.run("tape write vault @tree/plain.txt --job docs --to @same").done();
+    installation
+        .run("tape read @tapes @same --to @both")
+        .failed(Exit::Failed, &["File exists", "hint: move it away"]);
+    installation.wait(1);
+    installation.run("tape write vault @tree/plain.txt --job docs --to @other").done();
+    let tapes = volumes(&installation, "tapes");
+    assert!(tapes.len() >= 2, "{tapes:?}");
+    let kept: Vec<Vec<u8>> = tapes.iter().map(|tape| fs::read(tape).unwrap()).collect();
+    let target = installation.path("read");
+    installation.with_unlocker(|state, unlocker| {
+        let database = &state.database().unwrap();
+        let mut read = |folders: &[&str]| -> Result<Vec<PathBuf>, BackupError> {
+            let _ = fs::remove_dir_all(&target);
+            let folders: Vec<PathBuf> = folders.iter().map(|folder| installation.path(folder)).collect();
+            let files = tape::select(database, &tape::volumes(&folders)?, Kind::Any)?;
+            tape::read(&files, &target, unlocker)
+        };
+        assert_eq!(read(&["tapes", "other"]).unwrap().len(), 2);
+        for number in 0..300_usize {
+            let which = number % tapes.len();
+            let mut bytes = kept[which].clone();
+            // Headers and catalogues in one half of the cases.
+            let reach = if number % 2 == 0 { 2000 } else { bytes.len() };
+            let at = number * 7919 % reach;
+            bytes[at] ^= 1 << (number % 8);
+            fs::write(&tapes[which], bytes).unwrap();
+            let told = format!("byte {at}, bit {} of {}", number % 8, tapes[which].display());
+            let error = read(&["tapes"]).expect_err(&told).to_string();
+            assert!(error.contains(&*tapes[which].to_string_lossy()), "{told}: {error}");
+            assert!(!target.exists() || names(&target).is_empty(), "{told}: nothing half read");
+            fs::write(&tapes[which], &kept[which]).unwrap();
+        }
+        assert_eq!(read(&["tapes"]).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_file_of_any_name_comes_back_and_what_cannot_be_noted_is_said() {
+    let kms = FakeKms::default();
+    let installation = with_pools(&kms);
+    let file = installation.back_up();
+    let odd = installation.path("backups").join(OsStr::from_bytes(b"\xff 100% odd\n.age"));
+    fs::copy(&file, &odd).unwrap();
+    let database = State::new(&installation.path("state")).database().unwrap();
+    let pool = ReadyJob::load(&database, "vault").unwrap();
+    drop(database);
+    let request = TapeRequest {
+        files: vec![odd.clone()],
+        target: installation.path("tapes"),
+        capacity: 1_000_000,
+        now: DateTime(installation.now()),
+    };
+    let written = |noted: bool| {
+        let note = |_: &Path, _: &tape::Catalog| if noted { Ok(()) } else { Err(BackupError::Chance) };
+        tape::write(&pool, &request, &|_| String::new(), &note)
+    };
+    written(true).unwrap();
+    installation.run("tape read @tapes --to @read").done();
+    let read = installation.path("read").join(odd.file_name().unwrap());
+    assert_eq!(fs::read(read).unwrap(), fs::read(&odd).unwrap());
+    assert!(matches!(written(false), Err(BackupError::Chance)));
+}
+
+#[test]
+fn the_standard_input_goes_alone_and_what_a_kill_left_of_a_set_is_removed() {
+    let kms = FakeKms::default();
+    let installation = with_pools(&kms);
+    for line in ["tape write vault --job docs @tree - --to @tapes", "tape write vault - --to @tapes"] {
+        installation.run(line).failed(Exit::Failed, &["the standard input", "hint: "]);
+    }
+    let half = installation.path("state/spool/.kms-client-abc.restoring");
+    fs::create_dir_all(&half).unwrap();
+    trees::write(half.join("docs.age"), b"half a backup");
+    installation.run("tape write vault @tree --job docs --to @tapes").done();
+    let left = installation.path("state/spool");
+    assert!(!left.exists() || names(&left).is_empty());
 }

@@ -1,6 +1,7 @@
 //! The admin API: HTTP on a port of its own, for people and tests on this machine.
 
 pub mod api;
+mod crl;
 mod events;
 mod faults;
 mod host;
@@ -12,6 +13,7 @@ mod serve;
 mod standby;
 mod store;
 
+pub use crl::serve_list;
 pub use operator::Operator;
 pub use standby::{Standby, serve_standby};
 
@@ -36,6 +38,7 @@ use crate::audit::{Status, Trail};
 use crate::clock::{Change, Clock, ClockError};
 use crate::limits;
 use crate::mock::Mock;
+use crate::revocation::Revocations;
 use crate::rotator::Rotator;
 use crate::shutdown::Stop;
 
@@ -57,6 +60,8 @@ pub struct Admin {
     pub started: Instant,
     /// Where it keeps its state, if it does.
     pub state: Option<PathBuf>,
+    /// The list of revoked certificates, where there is one.
+    pub revocations: Option<Arc<Revocations>>,
     /// Faults and journal, where it has them.
     pub mock: Option<Arc<Mock>>,
     /// Whether it is stopping.
@@ -115,6 +120,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .layer(DefaultBodyLimit::max(limits::ADMIN_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), recorded::record))
         .layer(middleware::from_fn(host::check))
+        // Whoever checks certificates asks for the list by the name that stands in them.
+        .route("/ca.crl", get(crl::list))
         .with_state(admin)
 }
 
@@ -181,7 +188,7 @@ async fn unknown(uri: Uri) -> Problem {
     Problem {
         status: StatusCode::NOT_FOUND,
         error: format!("there is nothing at {}", uri.path()),
-        hint: "GET /v1/openapi.json, /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
+        hint: "GET /ca.crl, /v1/openapi.json, /v1/health, /v1/status, /v1/clock, /v1/events, /v1/policies, /v1/keys, /v1/store, /v1/store/copy, \
                /v1/faults, /v1/journal, /v1/seed; POST /v1/clock, /v1/policies, /v1/keys/ID, /v1/store/check, /v1/store/rekey, \
                /v1/faults, /v1/seed; DELETE /v1/faults, /v1/faults/ID, /v1/journal"
             .into(),

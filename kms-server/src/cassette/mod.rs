@@ -1,6 +1,7 @@
 //! Recorded conversations with another server: written by `record`, which stands between a client and that server, and served
 //! by `replay`, which stands in for it. Secrets are zeros of the same length before anything is written.
 
+mod names;
 mod record;
 mod replay;
 

@@ -27,6 +27,7 @@ use kms_server::dev;
 use kms_server::failure::{Failure, Kind};
 use kms_server::limits;
 use kms_server::persona::Persona;
+use kms_server::pki::Broken;
 use kms_server::production;
 use tracing_subscriber::EnvFilter;
 
@@ -141,9 +142,23 @@ struct Dev {
     /// Where the admin API is; port 0 picks one [default: kms.toml, else 127.0.0.1:5697]
     #[arg(long, env = "KMS_ADMIN")]
     admin: Option<SocketAddr>,
+    /// A port that serves the list of revoked certificates, and nothing else, to clients on other machines; port 0 picks one
+    /// [default: the admin API's port serves it]
+    #[arg(long, value_name = "ADDRESS")]
+    crl: Option<SocketAddr>,
+    /// Shows clients a certificate that they have to refuse: expired, not-yet-valid, wrong-name, wrong-usage, no-usage,
+    /// other-authority, self-signed or revoked
+    #[arg(long, value_name = "HOW")]
+    broken: Option<Broken>,
     /// Another name or address by which clients reach the server, for its certificate
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// Waits while another server uses --state, and takes over when it ends
+    #[arg(long, conflicts_with = "ephemeral")]
+    standby: bool,
+    /// Ends, as by `kill -9`, when the process that started it does
+    #[arg(long)]
+    end_with_parent: bool,
     /// Keeps nothing: the store is in memory, everything else in a temporary folder instead of --state
     #[arg(long)]
     ephemeral: bool,

@@ -33,13 +33,14 @@ pub(super) enum Command {
 pub(super) fn check(command: &Offline) -> Result<(), Failure> {
     let Offline::Check { file } = command;
     let seed = Seed::read(file)?;
-    let pairs = seed.planted(clock::system_now())?;
+    let (pairs, objects) = seed.planted(clock::system_now())?;
     let generations: usize = pairs.iter().map(|pair| pair.generations.len()).sum();
     say(&format!(
-        "{} is right: {} clients, {} pairs with {generations} generations, {} faults",
+        "{} is right: {} clients, {} pairs with {generations} generations, {} other objects, {} faults",
         file.display(),
         seed.clients.len(),
         pairs.len(),
+        objects.len(),
         seed.faults.len()
     ))
 }
@@ -64,5 +65,5 @@ pub(super) fn run(command: &Command, remote: &Remote, json: bool) -> Result<(), 
 
 fn told(applied: &Applied) -> String {
     let Applied { made, known, faults } = applied;
-    format!("{made} pairs made, {known} were there already, {faults} faults armed")
+    format!("{made} pairs and objects made, {known} were there already, {faults} faults armed")
 }

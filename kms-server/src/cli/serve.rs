@@ -5,25 +5,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use kms_certs::{KeyKind, publish_file};
+use kms_certs::publish_file;
 use kms_protocol::DateTime;
 use kms_server::admin::Operator;
 use kms_server::admin::api::Role;
 use kms_server::clock::{self, Clock};
 use kms_server::config::{self, Config, PolicyBook};
 use kms_server::crypto::{KeyPool, Workers, seeded};
-use kms_server::dev::DevState;
+use kms_server::dev::{self, Claim, DevState};
 use kms_server::failure::{Failure, Kind};
 use kms_server::kms::Kms;
 use kms_server::kms::notes::{self, MovedClock};
 use kms_server::mock::Mock;
-use kms_server::pki;
+use kms_server::pki::{self, ClientCertificate};
 use kms_server::principal::Principals;
 use kms_server::production;
+use kms_server::revocation;
 use kms_server::seed::{Client, Seed};
-use kms_server::server::{Parts, Server};
+use kms_server::server::{self, Parts, Server};
 use kms_server::service;
 use kms_server::shutdown::Signals;
 use kms_server::standby;
@@ -50,14 +51,14 @@ struct ReadyReport {
 }
 
 pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
+    if options.end_with_parent {
+        end_with_parent()?;
+    }
     gather_entropy();
+    remove_stale(&options.ready)?;
+    let (mut state, waited_at) = dev_state(options, started)?;
     let now = clock::system_time();
-    let mut state = if options.ephemeral {
-        DevState::ephemeral(&options.host, now)?
-    } else {
-        DevState::open(&options.state, &options.host, now)?
-    };
-    let [listen, https, admin] = addresses(options, &state.config)?;
+    let Ports { listen, https, admin, crl } = dev_ports(options, waited_at, &state, now)?;
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     state.config.audit.accept_loss = options.accept_audit_loss;
     let mock = Arc::new(Mock::new(options.journal));
@@ -74,7 +75,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let book = PolicyBook::open(&state.config, state.config.policy_changes.as_deref())?;
     let pool = pool(options, &state.config, &*store)?;
     let service = service::start_from(store, &state.store_key, &state.config, &book, &workers, pool)?;
-    let tls = tls(options, &state)?;
+    let tls = dev_tls(options, &state, now)?;
     let clock =
         state.clock().map_err(|error| Failure::new(Kind::State, error.to_string()).hint(error.hint()))?;
     look_at_past(service.store(), &clock)?;
@@ -83,7 +84,6 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     }
     let kept_at = (!state.is_ephemeral).then(|| state.folder.clone());
     let operator = Some(Operator::new(Arc::clone(&service), book));
-    let admin = Some(admin);
     let service = match options.persona {
         Some(persona) => persona.play(service),
         None => service,
@@ -91,8 +91,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     let parts = Parts {
         listen,
         https: Some(https),
-        admin,
+        admin: Some(admin),
         notify: state.config.notify.clone(),
+        crl,
         tls,
         service,
         workers,
@@ -102,7 +103,6 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
         started,
         mock: Some(mock),
     };
-    remove_stale(&options.ready)?;
     on_threads(async {
         let mut signals = signals()?;
         run_until_stopped(parts, &state.config, &options.ready, &mut signals, |server| {
@@ -116,22 +116,79 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     })
 }
 
-/// Where a development server listens: for KMIP, for KMIP over HTTPS, and for its operator.
-fn addresses(options: &Dev, config: &Config) -> Result<[SocketAddr; 3], Failure> {
-    let listen = options.listen.or(config.listen).unwrap_or(config::LISTEN);
-    let https = options.listen_https.or(config.https.as_ref().map(|https| https.listen));
+/// The state, once it can be had, and where the admin API was while another server had it.
+fn dev_state(options: &Dev, started: Instant) -> Result<(DevState, Option<SocketAddr>), Failure> {
+    let (hosts, folder) = (&options.host, options.state.as_path());
+    if options.ephemeral {
+        return Ok((DevState::ephemeral(hosts, clock::system_time())?, None));
+    }
+    if !options.standby {
+        return Ok((DevState::open(folder, hosts, clock::system_time())?, None));
+    }
+    let admin = options.admin.unwrap_or(config::ADMIN);
+    if !options.allow_remote {
+        only_loopback(admin, "--admin")?;
+    }
+    let waiting = |admin| say_standby(&options.ready, folder, admin, started);
+    let look = async |_| Ok(Claim::of(folder)?.ok_or(None));
+    let opened = on_threads(standby::wait(folder, Some(admin), started, waiting, look))?;
+    let state = DevState::open_claimed(opened.store, hosts, clock::system_time())?;
+    Ok((state, opened.admin.filter(|_| opened.has_waited)))
+}
+
+/// Has the system end this process with the one that started it, however that ends.
+fn end_with_parent() -> Result<(), Failure> {
+    let failed = |what: String| {
+        Failure::new(Kind::Other, format!("cannot end with the process that started this one: {what}"))
+            .hint("leave --end-with-parent out, and end the server yourself")
+    };
+    #[cfg(target_os = "linux")]
+    return rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| failed(error.to_string()));
+    #[cfg(not(target_os = "linux"))]
+    Err(failed("only Linux does that".to_owned()))
+}
+
+/// What a development server listens on. The first two are opened when everything is ready.
+struct Ports {
+    listen: SocketAddr,
+    https: SocketAddr,
+    admin: std::net::TcpListener,
+    crl: Option<std::net::TcpListener>,
+}
+
+/// Opens the ports whose addresses stand in certificates, and has the certificates name them.
+fn dev_ports(
+    options: &Dev,
+    waited_at: Option<SocketAddr>,
+    state: &DevState,
+    now: SystemTime,
+) -> Result<Ports, Failure> {
+    let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
+    let https = options.listen_https.or(state.config.https.as_ref().map(|https| https.listen));
     let https = https.unwrap_or_else(|| config::https_beside(listen));
-    let admin = options.admin.or(config.admin).unwrap_or(config::ADMIN);
+    let admin = waited_at.or(options.admin).or(state.config.admin).unwrap_or(config::ADMIN);
     if !options.allow_remote {
         only_loopback(listen, "--listen")?;
         only_loopback(https, "--listen-https")?;
         only_loopback(admin, "--admin")?;
     }
-    Ok([listen, https, admin])
+    let admin = server::open(admin, "--admin")?;
+    let crl = options.crl.map(|address| server::open(address, "--crl")).transpose()?;
+    state.pki.point_to(&list_url(crl.as_ref().unwrap_or(&admin), &options.host)?, now)?;
+    Ok(Ports { listen, https, admin, crl })
 }
 
-fn tls(options: &Dev, state: &DevState) -> Result<ServerTls, Failure> {
-    let mut tls = ServerTls::new(&state.pki.identities(), &state.pki.authority())?
+fn dev_tls(options: &Dev, state: &DevState, now: SystemTime) -> Result<ServerTls, Failure> {
+    let identities = match options.broken {
+        Some(broken) => {
+            warn!(%broken, "the server's certificate is broken on purpose");
+            state.pki.broken_identities(broken, now)?
+        }
+        None => state.pki.identities(),
+    };
+    let mut tls = ServerTls::new(&identities, &state.pki.authority())?
+        .with_revocations(state.pki.revocations())
         .with_principals(Principals(state.config.principals.clone()));
     if let Some(suites) = options.persona.and_then(|persona| persona.suites()) {
         tls = tls.with_suites(suites);
@@ -182,8 +239,9 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
             https: options.listen_https.or(config.https.as_ref().map(|https| https.listen)),
-            admin: opened.admin,
+            admin: opened.admin.map(|address| server::open(address, "--admin")).transpose()?,
             notify: config.notify.clone(),
+            crl: None,
             tls,
             service,
             workers,
@@ -197,6 +255,17 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
             Ok(Announcement { banner: banner::run(server, started), profile: None })
         })
         .await
+    })
+}
+
+/// Where clients find the list of revoked certificates: by the address of its port, or by the name that others know this machine
+/// by where they are let in.
+fn list_url(port: &std::net::TcpListener, hosts: &[String]) -> Result<String, Failure> {
+    let address = port.local_addr().map_err(|error| Failure::new(Kind::Listen, error.to_string()))?;
+    let file = revocation::FILE;
+    Ok(match hosts.first() {
+        Some(host) if !address.ip().is_loopback() => format!("http://{host}:{}/{file}", address.port()),
+        _ => format!("http://{}/{file}", dev::reachable(address)),
     })
 }
 
@@ -222,7 +291,8 @@ fn apply_seed(file: &Path, state: &DevState, kms: &Kms, mock: &Mock, now: DateTi
     let folder = state.folder.join("pki");
     for Client { name } in &seed.clients {
         if !folder.join(format!("{name}.pem")).exists() {
-            let issued = pki::issue_client(&folder, name, KeyKind::EcdsaP256, None, clock::system_time())?;
+            let issued =
+                pki::issue_client(&folder, name, ClientCertificate::default(), clock::system_time())?;
             issued.write(&folder, name).map_err(|error| Failure::new(Kind::State, error.to_string()))?;
         }
     }
@@ -256,7 +326,7 @@ fn gather_entropy() {
 }
 
 /// Runs a server on threads of its own.
-pub(super) fn on_threads(server: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(super) fn on_threads<T>(server: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

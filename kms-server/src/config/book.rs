@@ -16,7 +16,8 @@ use super::source::{Source, explain, nearest};
 use super::{Config, read_bounded};
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
-use crate::kms::policy::{Policies, Policy, Seeding};
+use crate::kms::credentials::User;
+use crate::kms::policy::{Compatibility, Policies, Policy, Seeding};
 use crate::limits;
 
 /// What the file of changes says.
@@ -39,8 +40,10 @@ const HEAD: &str = "# Policies that were changed on the running server, over tho
 pub struct PolicyBook {
     written: Vec<Placed>,
     access: Access,
+    users: Vec<User>,
     random_seeds: Seeding,
     pkcs1_decryption: bool,
+    compatibility: Compatibility,
     /// Where changes are kept; without it there can be none.
     file: Option<PathBuf>,
     changes: Changes,
@@ -58,8 +61,10 @@ impl PolicyBook {
         let mut book = Self {
             written: config.placed(),
             access: config.access.clone(),
+            users: config.users.clone(),
             random_seeds: config.random_seeds,
             pkcs1_decryption: config.pkcs1_decryption,
+            compatibility: config.compatibility,
             file: file.map(Path::to_owned),
             changes: Changes::default(),
             source: Arc::default(),
@@ -97,8 +102,9 @@ impl PolicyBook {
     #[must_use]
     pub fn policies(&self) -> Policies {
         let list = self.effective().into_iter().map(|placed| placed.policy).collect();
-        let Self { random_seeds, pkcs1_decryption, .. } = *self;
-        Policies { list, access: self.access.clone(), random_seeds, pkcs1_decryption }
+        let Self { random_seeds, pkcs1_decryption, compatibility, .. } = *self;
+        let (access, users) = (self.access.clone(), self.users.clone());
+        Policies { list, access, users, random_seeds, pkcs1_decryption, compatibility }
     }
 
     /// Sets settings of the policy `name`, which is made where there is none. `null` sets a setting back to its default.

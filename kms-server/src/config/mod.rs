@@ -29,7 +29,8 @@ use source::{Source, explain};
 use crate::crypto::limits::READY_PAIRS as READY_PAIRS_MOST;
 use crate::failure::{Failure, Kind};
 use crate::kms::access::Access;
-use crate::kms::policy::{Policy, Seeding};
+use crate::kms::credentials::User;
+use crate::kms::policy::{Compatibility, Policy, Seeding};
 use crate::limits;
 use crate::principal::Mapping;
 use crate::store_key::{self, Given};
@@ -97,6 +98,9 @@ pub struct Config {
     /// Who callers are, where it is not the name in their certificate; the first that matches counts.
     #[serde(rename = "principal", skip_serializing_if = "Vec::is_empty")]
     pub principals: Vec<Mapping>,
+    /// Who may prove himself by a Username and Password besides the connection's certificate, and then is whom.
+    #[serde(rename = "user", skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<User>,
     /// Who may do what.
     #[serde(skip_serializing_if = "is_default")]
     pub access: Access,
@@ -106,6 +110,9 @@ pub struct Config {
     /// Whether private keys decrypt by PKCS#1 v1.5, which no new application should use.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pkcs1_decryption: bool,
+    /// What clients are let do that the specification does not.
+    #[serde(skip_serializing_if = "is_strict")]
+    pub compatibility: Compatibility,
     /// Policies; the first that matches a key governs it.
     #[serde(rename = "policy", skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
@@ -255,6 +262,11 @@ impl Config {
                 mistake(&format!("principal[{index}]"), found);
             }
         }
+        for (index, user) in self.users.iter().enumerate() {
+            if let Some(found) = user.mistake(self.users.get(..index).unwrap_or_default()) {
+                mistake(&format!("user[{index}]"), found);
+            }
+        }
         for (index, rule) in self.access.0.iter().enumerate() {
             if let Some(found) =
                 check::too_long(&rule.principals).or_else(|| check::too_long(rule.owners.as_ref()?))
@@ -288,6 +300,10 @@ impl Config {
 
 fn is_usual(seeding: &Seeding) -> bool {
     *seeding == Seeding::default()
+}
+
+fn is_strict(compatibility: &Compatibility) -> bool {
+    *compatibility == Compatibility::default()
 }
 
 fn is_default(access: &Access) -> bool {
@@ -429,6 +445,12 @@ mod tests {
                 &["line 3", "`Destory`", "did you mean `Destroy`?"],
             ),
             ("[[principal]]\nname = \"a\"", &["line 1", "matches no certificate"]),
+            ("[[user]]\nname = \"a\"\npassword-hash = \"secret\"", &["line 3", "no hash of a password"]),
+            (
+                "[[user]]\nname = \"a\"\npassword-hash = \"$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$\
+                 rAjuexKlLdAHLvqk7TeeiWZjW4OPoRGwldJXdHbTuKI\"",
+                &["line 3", "KiB of memory"],
+            ),
             ("listen = ", &["line 1"]),
         ] {
             expect_mistake(text, expected);

@@ -101,6 +101,7 @@ impl Line<'_> {
     async fn exchange(&self, request: Request<Incoming>) -> Result<Response<Body>, Ended> {
         self.set_answered(None);
         let response = match self.taken(request).await {
+            _ if self.shared.is_revoked(&self.caller.serial) => return Err(self.ends(End::Revoked)),
             Ok((encoding, body)) => self.worked(encoding, &body).await?,
             Err(problem) => problem.response(),
         };

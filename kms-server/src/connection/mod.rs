@@ -21,6 +21,7 @@ use crate::faults::Ending;
 use crate::kms::{self, Caller, Reason, Refusal, Work};
 use crate::limits;
 use crate::mock::{self, Mock};
+use crate::revocation::Revocations;
 use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
@@ -37,8 +38,17 @@ pub struct Shared {
     pub clock: Arc<Clock>,
     /// Work that may take long.
     pub workers: Workers,
+    /// Which certificates are revoked, where that is asked.
+    pub revocations: Option<Arc<Revocations>>,
     /// Faults and journal of a development server; a production server has none.
     pub mock: Option<Arc<Mock>>,
+}
+
+impl Shared {
+    /// Whether the certificate that proved a peer is no longer good.
+    fn is_revoked(&self, serial: &[u8]) -> bool {
+        self.revocations.as_ref().is_some_and(|list| list.has(serial))
+    }
 }
 
 /// What becomes of a connection over which nothing is asked.
@@ -150,6 +160,9 @@ pub enum End {
     /// A client that waits to be told cannot be reached.
     #[error("it cannot be reached: {0}")]
     Unreached(String),
+    /// The certificate that the peer once showed is no longer good.
+    #[error("the client's certificate was revoked meanwhile")]
+    Revoked,
     /// Something was armed to end it so.
     #[error("a fault was armed: {0:?}")]
     Fault(Ending),
@@ -208,6 +221,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         let shared = self.shared;
         loop {
             let length = self.message().await?;
+            if shared.is_revoked(&self.caller.serial) {
+                return Err(End::Revoked);
+            }
             let turned = match (self.rest.refusal(), &shared.mock) {
                 (Some(refusal), _) => {
                     let request = self.buffer.split_to(length);
@@ -231,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
                 if !self.buffer.is_empty() {
                     return Err(End::Unasked);
                 }
-                let mut push = turned.push(kms, &self.caller.principal);
+                let mut push = turned.push(kms, &self.caller);
                 return Err(push.serve(self.stream, shared, &mut self.stop).await);
             }
             self.rest.since = Instant::now();

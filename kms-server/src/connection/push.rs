@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use super::{End, Shared};
-use crate::kms::{Event, Kms, Telling, Work};
+use crate::kms::{Caller, Event, Kms, Telling, Work};
 use crate::limits;
 use crate::shutdown::Stop;
 
@@ -42,9 +42,10 @@ impl Turned {
         (role == EndpointRole::Client).then_some(Self { version: answer.header.protocol_version, after })
     }
 
-    /// What tells `principal` from now on.
-    pub(super) fn push(self, kms: Arc<Kms>, principal: &str) -> Push {
-        Push { kms, principal: principal.to_owned(), version: self.version, after: self.after }
+    /// What tells `caller` from now on.
+    pub(super) fn push(self, kms: Arc<Kms>, caller: &Caller) -> Push {
+        let (principal, serial) = (caller.principal.clone(), caller.serial.clone());
+        Push { kms, principal, serial, version: self.version, after: self.after }
     }
 }
 
@@ -52,6 +53,8 @@ impl Turned {
 pub(crate) struct Push {
     pub kms: Arc<Kms>,
     pub principal: String,
+    /// The serial number of the certificate that proved it.
+    pub serial: Vec<u8>,
     pub version: Version,
     /// The number of the last event that was told or is none of theirs.
     pub after: u64,
@@ -118,6 +121,9 @@ impl Push {
                 () = stop.requested() => return Err(End::Stopped),
                 () = mock.running() => {}
             }
+        }
+        if shared.is_revoked(&self.serial) {
+            return Err(End::Revoked);
         }
         let now = shared.clock.now();
         let (kms, principal, version) = (Arc::clone(&self.kms), self.principal.clone(), self.version);

@@ -113,6 +113,25 @@ pub fn hmac(
     first(secret(code(hash, key.expose(), &[data.expose()])?), bytes)
 }
 
+/// The signing key of AWS Signature Version 4: of the secret access key by date, region and service, in that order.
+///
+/// # Errors
+/// [`CryptoError::KeyRejected`] unless there are these three, [`CryptoError::TooLong`] for more than its 32 bytes.
+pub fn aws_signature_4(key: &Secret, data: &[Secret], bytes: usize) -> Result<Secret, CryptoError> {
+    let [date, region, service] = data else {
+        return Err(CryptoError::KeyRejected {
+            what: "the Derivation Data",
+            why: "AWS Signature Version 4 derives by three",
+            hint: "state Date, Region and Service, each as Derivation Data of its own",
+        });
+    };
+    let mut made = Zeroizing::new([b"AWS4", key.expose()].concat());
+    for part in [date.expose(), region.expose(), service.expose(), b"aws4_request"] {
+        made = code(HashingAlgorithm::Sha256, &made, &[part])?;
+    }
+    first(secret(made), bytes)
+}
+
 /// NIST SP 800-108 with HMAC: `data` is the fixed input of each round, the counter of 32 bits stands before it.
 ///
 /// # Errors

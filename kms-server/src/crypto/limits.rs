@@ -11,6 +11,13 @@ pub const RSA_MAX_BITS: usize = 8192;
 /// The longest encoded key looked at, in bytes. PKCS#8 of RSA-8192 is under 5 KiB.
 pub const ENCODED_KEY_BYTES: usize = 16 * 1024;
 
+/// The longest PKCS#12 container looked at, in bytes. A key and a chain of certificates take 4 to 10 KiB; each key in it may
+/// take a million rounds of its password.
+pub const CONTAINER_BYTES: usize = 32 * 1024;
+
+/// Certificates of a chain in a PKCS#12 container, at most: chains in use have two to four.
+pub const CHAIN: usize = 16;
+
 /// The longest OAEP label (P Source), in bytes: a label is a short constant; without a limit every request could
 /// make the server hash a whole message.
 pub const OAEP_LABEL_BYTES: usize = 4096;
@@ -37,3 +44,9 @@ pub const DERIVED_BYTES: usize = 64 * 1024;
 
 /// The most iterations of PBKDF2: ten million take some seconds, and a request that asks for more only ties up a core.
 pub const PBKDF2_ITERATIONS: u32 = 10_000_000;
+
+/// KiB of memory that a user's password may take at a login: 256 MiB, four times what is usual.
+pub const PASSWORD_MEMORY_KIB: u32 = 1 << 18;
+
+/// Passes over that memory: with 256 MiB they take seconds.
+pub const PASSWORD_PASSES: u32 = 16;

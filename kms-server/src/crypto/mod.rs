@@ -19,6 +19,7 @@ mod aead;
 pub mod cache;
 pub mod chain;
 pub mod cipher;
+pub mod container;
 mod curve25519;
 pub mod derive;
 mod ec;
@@ -31,6 +32,7 @@ mod keyring;
 pub mod limits;
 pub mod mac;
 mod modes;
+pub mod password;
 pub mod pool;
 mod rsa;
 pub mod seal;
@@ -151,6 +153,11 @@ pub enum CryptoError {
         "the data does not fill whole blocks of {0} bytes\nhint: state a Padding Method, or fill the last block"
     )]
     NotWholeBlocks(usize),
+    /// A password that opens nothing: another one, or no text.
+    #[error(
+        "the password does not open the PKCS#12 container\nhint: link the Secret Data that holds its password, as UTF-8"
+    )]
+    Password,
     /// The library failed where no input is to blame: no memory, no randomness.
     #[error("the cryptographic library failed: {0}")]
     Library(&'static str),

@@ -493,8 +493,8 @@ where
     }
 }
 
-/// aws-lc's random generator, as the `rsa` crate wants to see it.
-struct AwsLcRng;
+/// aws-lc's random generator, as the RustCrypto project's crates want to see it.
+pub(super) struct AwsLcRng;
 
 /// No randomness could be had.
 #[derive(Debug, thiserror::Error)]

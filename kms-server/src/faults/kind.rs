@@ -54,7 +54,7 @@ pub enum Fault {
     Refuse,
     /// `idle:5s`: a connection over which nothing is asked for so long ends without a word.
     Idle(Duration),
-    /// `store:apply`, `store:sync`, `store:acknowledge`: a commit fails as a disk would make it.
+    /// `store:full`, `store:apply`, `store:sync`, `store:acknowledge`: a commit fails as a disk would make it.
     Store(Step),
 }
 
@@ -99,7 +99,7 @@ pub struct NoFault {
 /// How a fault is written, for help and hints.
 pub const FORMS: &str = "delay:200ms, delay:200ms~50ms, error:REASON, error:REASON:MESSAGE, \
     hang:MOMENT, close:MOMENT, reset:MOMENT (before-reading, after-reading, after-commit), cut:BYTES, slices:BYTES, \
-    slices:BYTES/20ms, malformed:KIND, batch-count:N, tls, refuse, idle:5s, store:STEP (apply, sync, acknowledge)";
+    slices:BYTES/20ms, malformed:KIND, batch-count:N, tls, refuse, idle:5s, store:STEP (full, apply, sync, acknowledge)";
 
 impl Moment {
     const NAMES: [(Self, &'static str); 3] = [
@@ -109,8 +109,8 @@ impl Moment {
     ];
 }
 
-const STEPS: [(Step, &str); 3] =
-    [(Step::Apply, "apply"), (Step::Sync, "sync"), (Step::Acknowledge, "acknowledge")];
+const STEPS: [(Step, &str); 4] =
+    [(Step::Room, "full"), (Step::Apply, "apply"), (Step::Sync, "sync"), (Step::Acknowledge, "acknowledge")];
 
 impl Fault {
     pub(super) fn stage(&self) -> Stage {
@@ -275,6 +275,7 @@ mod tests {
             "tls",
             "refuse",
             "idle:5m",
+            "store:full",
             "store:apply",
             "store:sync",
             "store:acknowledge",

@@ -70,7 +70,12 @@ fn rule(attribute: &Attribute) -> (When, When) {
 /// [`Reason::ReadOnlyAttribute`], or [`Reason::WrongState`] for one that has its time.
 pub fn check(object: &Object, attribute: &Attribute, change: Change, now: DateTime) -> Result<(), Refusal> {
     let (modify, delete) = rule(attribute);
-    let when = if change == Change::Delete { delete } else { modify };
+    let when = match change {
+        Change::Delete => delete,
+        // Once it is set it stays, and it may be set at any time (2.1 section 4.34).
+        Change::Add if attribute.kind() == AttributeKind::NistKeyType => When::Always,
+        Change::Add | Change::Modify => modify,
+    };
     let name = attribute.kind().name();
     let state = lifecycle::state_at(object, now);
     let allowed = match when {

@@ -49,20 +49,28 @@ impl Kms {
             return unsupported(version, now);
         }
         let admitted = match unmeetable(&message) {
-            Some(refusal) => Err(refusal),
-            None => self.with_ticket(&message.header, caller, now),
-        };
-        let outcomes = admitted.and_then(|holder| match holder {
-            None => self.run_or_put_off(request, &message, caller, now, &record),
-            Some(holder) => {
-                let detail = Some(format!("with a ticket, over a connection of {:?}", caller.principal));
-                let principal = Some(holder.principal.clone());
-                let record = Record { principal, detail, ..record.clone() };
-                self.run_or_put_off(request, &message, &holder, now, &record)
+            Some(refusal) => Err((refusal, record.operation.clone())),
+            None => {
+                let authenticated = self.authenticated(&message.header, caller, now);
+                authenticated.map_err(|refusal| (refusal, "Authentication".into()))
             }
+        };
+        let outcomes = admitted.and_then(|holder| {
+            let outcomes = match holder {
+                None => self.run_or_put_off(request, &message, caller, now, &record),
+                Some(holder) => {
+                    let detail =
+                        Some(format!("by its own credential, over a connection of {:?}", caller.principal));
+                    let principal = Some(holder.principal.clone());
+                    let record = Record { principal, detail, ..record.clone() };
+                    self.run_or_put_off(request, &message, &holder, now, &record)
+                }
+            };
+            outcomes.map_err(|refusal| (refusal, record.operation.clone()))
         });
-        let outcomes = outcomes.unwrap_or_else(|refusal| {
-            self.trail.note(record.clone().refused(reason_name(refusal.reason.in_version(version))));
+        let outcomes = outcomes.unwrap_or_else(|(refusal, operation)| {
+            let refused = Record { operation, ..record.clone() };
+            self.trail.note(refused.refused(reason_name(refusal.reason.in_version(version))));
             message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
         });
         let response = write_response(header.clone(), &outcomes);
@@ -249,8 +257,14 @@ impl Kms {
         context: &mut Context<'_>,
         work: fn(&Self, R, &mut Context<'_>) -> Result<R::Response, Refusal>,
     ) -> Result<Secret, Refusal> {
-        let response = until_alone(|| work(self, R::read(item.payload.clone())?, context));
-        answer(response, context.version)
+        let compatibility = self.policies.load().compatibility;
+        let payload = match compatibility.newer_request_fields {
+            true if context.version.is_2x() => item.payload.clone().with_version(Version::V2_1),
+            true => item.payload.clone().with_version(Version::V1_4),
+            false => item.payload.clone(),
+        };
+        let response = until_alone(|| work(self, R::read(payload.clone())?, context));
+        written(response, Writer::new(context.version).numbering_first(compatibility.first_attribute_index))
     }
 }
 
@@ -323,7 +337,10 @@ pub(super) fn operations_of(version: Version) -> impl Iterator<Item = Operation>
 
 /// The answer's payload, written.
 fn answer<T: Value>(response: Result<T, Refusal>, version: Version) -> Result<Secret, Refusal> {
-    let mut writer = Writer::new(version);
+    written(response, Writer::new(version))
+}
+
+fn written<T: Value>(response: Result<T, Refusal>, mut writer: Writer) -> Result<Secret, Refusal> {
     response?.write(&mut writer, Tag::RESPONSE_PAYLOAD);
     Ok(Secret::new(writer.into_bytes()))
 }

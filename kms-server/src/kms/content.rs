@@ -70,6 +70,9 @@ fn take_key(block: KeyBlock, object_type: ObjectType) -> Result<Taken, Refusal> 
         ObjectType::PublicKey => ManagedObject::PublicKey(block),
         _ => ManagedObject::PrivateKey(block),
     };
+    if block.key_wrapping_data.is_some() && block.key_value.is_some() {
+        return take_whole(made(block));
+    }
     let Some(KeyValue::Plain { material, .. }) = &block.key_value else {
         return match block.key_value {
             None => Ok(Taken {
@@ -193,6 +196,10 @@ fn public_content(block: &KeyBlock, material: &KeyMaterial) -> Result<Known, Ref
 fn private_content(block: &KeyBlock, material: &KeyMaterial) -> Result<Known, Refusal> {
     let format = block.key_format_type;
     let pkcs8 = match (format, material) {
+        // Some clients call PKCS#1 so: their key is kept as it came.
+        (KeyFormatType::Pkcs8, KeyMaterial::Bytes(bytes)) if format::pkcs1_to_pkcs8(bytes).is_ok() => {
+            return Ok(None);
+        }
         (KeyFormatType::Pkcs8, KeyMaterial::Bytes(bytes)) => Secret::from(bytes.expose()),
         (KeyFormatType::Pkcs1, KeyMaterial::Bytes(bytes)) => format::pkcs1_to_pkcs8(bytes)?,
         (KeyFormatType::EcPrivateKey, KeyMaterial::Bytes(bytes)) => match format::sec1_to_pkcs8(bytes) {

@@ -58,9 +58,14 @@ impl Kms {
     ) -> Result<Object, Refusal> {
         let mut list = self.templated(attributes, context)?;
         self.with_defaults(object_type, &mut list, &taken.attributes, context)?;
-        let list = requested(&Attributes::default(), &Attributes::from(list))?;
+        // Who brings an object knows when it was made (1.4 section 3.43).
+        let made = list.iter().position(|one| one.kind() == AttributeKind::OriginalCreationDate);
+        let made = made.filter(|_| origin == Origin::Elsewhere).map(|at| list.remove(at));
+        let mut list = requested(&Attributes::default(), &Attributes::from(list))?;
+        list.extend(made);
         let id = new_id(context.now);
         let mut object = Object::new(id, &context.caller.principal, object_type, list);
+        object.shares_names = self.policies.load().compatibility.shared_names;
         merge(&mut object, &taken.attributes)?;
         complete(&mut object, taken, origin, context.now);
         check_new(&object)?;
@@ -104,7 +109,7 @@ impl Kms {
 }
 
 /// What follows from the object itself joins what its client says, and must not contradict it.
-fn merge(object: &mut Object, follows: &[Attribute]) -> Result<(), Refusal> {
+pub(super) fn merge(object: &mut Object, follows: &[Attribute]) -> Result<(), Refusal> {
     for attribute in follows {
         let kind = attribute.kind();
         let stated = object.attributes.iter().find(|other| other.kind() == kind);
@@ -210,6 +215,28 @@ fn is_hmac(algorithm: CryptographicAlgorithm) -> bool {
     algorithm.to_string().starts_with("HMAC")
 }
 
+/// Whether keys of an algorithm that nothing is encrypted with here have this many bits: they are made and kept for others.
+fn is_key_of(algorithm: CryptographicAlgorithm, bits: i32) -> bool {
+    use CryptographicAlgorithm as Algorithm;
+    let range = match algorithm {
+        _ if is_hmac(algorithm) => 8..=limits::LONGEST_KEY,
+        Algorithm::OneTimePad => 8..=limits::LONGEST_KEY,
+        Algorithm::Aria | Algorithm::Camellia | Algorithm::Twofish => {
+            return matches!(bits, 128 | 192 | 256);
+        }
+        Algorithm::Des => return matches!(bits, 56 | 64),
+        Algorithm::Idea | Algorithm::Seed => 128..=128,
+        Algorithm::Cast5 => 40..=128,
+        Algorithm::Mars => 128..=448,
+        Algorithm::Rc2 => 8..=1024,
+        Algorithm::Rc4 => 40..=2048,
+        Algorithm::Rc5 => 8..=2040,
+        Algorithm::Skipjack => 80..=80,
+        _ => return false,
+    };
+    range.contains(&bits) && bits % 8 == 0
+}
+
 /// A new symmetric key of the kind that attributes ask for.
 ///
 /// # Errors
@@ -231,7 +258,7 @@ pub(super) fn new_key(list: &[Attribute]) -> Result<(Secret, CryptographicAlgori
         .ok_or_else(|| missing("Cryptographic Length"))?;
     let offered = match cipher::key_bits(algorithm) {
         Some(bits) => bits.contains(&length),
-        None => is_hmac(algorithm) && length > 0 && length % 8 == 0 && length <= limits::LONGEST_KEY,
+        None => is_key_of(algorithm, length),
     };
     if !offered {
         return Err(Refusal::new(
@@ -239,10 +266,11 @@ pub(super) fn new_key(list: &[Attribute]) -> Result<(Secret, CryptographicAlgori
             format!("no {algorithm} key of {length} bits is made here"),
         ));
     }
-    // 3DES counts its 56 or its 64 bits of 8 bytes each.
+    // DES and 3DES count the 56 or the 64 bits of 8 bytes each.
     let bits = match (algorithm, length) {
         (CryptographicAlgorithm::TripleDes, 112) => 128,
         (CryptographicAlgorithm::TripleDes, 168) => 192,
+        (CryptographicAlgorithm::Des, 56) => 64,
         _ => length,
     };
     let bytes = usize::try_from(bits / 8).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use kms_protocol::DateTime;
 use kms_protocol::attribute::{Attribute, AttributeKind, RevocationReason};
-use kms_protocol::enums::{RevocationReasonCode, State};
+use kms_protocol::enums::{ObjectType, RevocationReasonCode, State};
 
 use super::model::{Object, Withheld};
 use super::policy::Decision;
@@ -43,11 +43,22 @@ pub fn settle(object: &mut Object, now: DateTime) -> bool {
     moved || purged
 }
 
+/// A Template is neither activated nor revoked (1.4 sections 11.20 and 11.21).
+fn has_states(object: &Object) -> Result<(), Refusal> {
+    match object.object_type {
+        ObjectType::Template => {
+            Err(Refusal::new(Reason::WrongObjectType, "a Template is neither activated nor revoked"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Transition 4: Pre-Active to Active, by request.
 ///
 /// # Errors
 /// When the object is in another state.
 pub fn activate(object: &mut Object, now: DateTime) -> Result<(), Refusal> {
+    has_states(object)?;
     settle(object, now);
     match object.written_state() {
         Some(State::PreActive) => {
@@ -71,6 +82,7 @@ pub fn revoke(
     occurred: Option<DateTime>,
     now: DateTime,
 ) -> Result<(), Refusal> {
+    has_states(object)?;
     settle(object, now);
     let compromise =
         matches!(reason.code, RevocationReasonCode::KeyCompromise | RevocationReasonCode::CaCompromise);
@@ -112,6 +124,8 @@ pub fn destroy(object: &mut Object, window: i64, now: DateTime) -> Result<(), Re
         state @ Some(State::Active) => return Err(wrong_state("destroyed", state, "revoke it first")),
         state => return Err(wrong_state("destroyed", state, "it is destroyed already")),
     };
+    // What is destroyed keeps its Names, and keeps nobody else from having them.
+    object.shares_names = true;
     object.withheld = match (object.material.take(), state) {
         (Some(material), Some(state)) if window > 0 => {
             Some(Withheld { material, until: now.plus(window), state })

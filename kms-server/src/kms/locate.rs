@@ -182,6 +182,12 @@ fn equal(object: &Object, wanted: &Attribute, now: DateTime) -> bool {
         Attribute::ObjectType(object_type) => object.object_type == *object_type,
         Attribute::State(state) => lifecycle::state_at(object, now) == *state,
         Attribute::CryptographicUsageMask(mask) => object.usage().contains(*mask),
+        // An object that names no policy is under the one that is called so (1.4 section 3.18.2).
+        Attribute::OperationPolicyName(name)
+            if name == "default" && !object.has(AttributeKind::OperationPolicyName) =>
+        {
+            true
+        }
         Attribute::UsageLimits(wanted) => object.usage_limits().is_some_and(|own| reaches(own, wanted)),
         // A key that never rotated is the newest of its line.
         Attribute::RotateLatest(true) if !object.has(AttributeKind::RotateLatest) => is_key(object),

@@ -8,7 +8,9 @@ mod batch;
 mod certificates;
 pub mod check;
 mod constraints;
+mod contained;
 mod content;
+pub mod credentials;
 mod due;
 mod event;
 mod explain;
@@ -45,6 +47,7 @@ use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
 use kms_protocol::enums::Operation;
 use kms_protocol::message::{Outcome, operations};
+use kms_protocol::object::exists_in;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
 use crate::audit::{Record, Source, Trail};
@@ -64,6 +67,7 @@ pub use tell::Telling;
 use access::Verdict;
 use adoption::Adoption;
 use constraints::Rules;
+use credentials::Proved;
 use later::Later;
 use model::{Material, Object};
 use notes::is_object;
@@ -85,6 +89,8 @@ pub struct Caller {
     pub principal: String,
     /// From where, if that is known.
     pub peer: Option<SocketAddr>,
+    /// The serial number of the certificate that proved it; empty where none did.
+    pub serial: Vec<u8>,
     /// The ticket that a request shows: then the principal is its holder, with its rights.
     ticket: Option<TicketId>,
 }
@@ -93,7 +99,7 @@ impl Caller {
     /// A caller of whom no more than the name is known.
     #[must_use]
     pub fn named(principal: impl Into<String>) -> Self {
-        Self { principal: principal.into(), peer: None, ticket: None }
+        Self { principal: principal.into(), peer: None, serial: Vec::new(), ticket: None }
     }
 }
 
@@ -149,6 +155,8 @@ pub struct Kms {
     seeds: Mutex<Seeds>,
     /// Requests whose answers come later.
     later: Later,
+    /// Passwords that were found right.
+    proved: Mutex<Proved>,
     /// What logins gave out.
     tickets: Mutex<Tickets>,
     /// Defaults and constraints, where they were read since they changed.
@@ -177,6 +185,7 @@ impl Kms {
             streams: Mutex::default(),
             seeds: Mutex::default(),
             later: Later::default(),
+            proved: Mutex::default(),
             tickets: Mutex::default(),
             rules: Mutex::default(),
         })
@@ -187,7 +196,9 @@ impl Kms {
     pub fn work(&self, request: &[u8]) -> Work {
         let mut items = 0;
         let work = operations(request).inspect(|_| items += 1).map(work_of).max().unwrap_or(Work::Inline);
-        if work == Work::Inline && items > limits::INLINE { Work::Blocking } else { work }
+        // A password takes its time.
+        let is_long = items > limits::INLINE || !self.policies.load().users.is_empty();
+        if work == Work::Inline && is_long { Work::Blocking } else { work }
     }
 
     /// The object that a request means, where the caller may do with it what the request asks.
@@ -231,6 +242,10 @@ impl Kms {
     }
 
     fn verdict(&self, object: &Object, context: &Context<'_>) -> Verdict {
+        // A version knows nothing of what later ones brought, or earlier ones had.
+        if !exists_in(object.object_type, context.version) {
+            return Verdict::Hidden;
+        }
         let access = &self.policies.load().access;
         match access.judge(&context.caller.principal, &object.owner, context.operation) {
             Verdict::Allowed => self.verdict_of_ticket(object, context),
@@ -269,9 +284,16 @@ impl Kms {
 
     /// An owner's object of this Name.
     fn named(&self, owner: &str, name: &str) -> Result<Option<Object>, StoreError> {
-        let keys = Keys::Exactly(model::name_key(owner, name));
-        let hits = self.store.scan(&Scan { limit: 1, ..Scan::new(Index::Name, keys) })?;
-        Ok(hits.first().map(|hit| self.fetch(&hit.id)).transpose()?.flatten())
+        for index in [Index::Name, Index::SharedName] {
+            let keys = Keys::Exactly(model::name_key(owner, name));
+            for hit in self.store.scan(&Scan { limit: limits::PAGE, ..Scan::new(index, keys) })? {
+                let found = self.fetch(&hit.id)?;
+                if found.as_ref().is_some_and(|object| !object.is_destroyed()) {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Everyone who owns an object: one look at the index for each of them.

@@ -36,6 +36,7 @@ mod tags {
     pub const BROUGHT_BACK: Tag = Tag(0x54_000B);
     pub const EARLY: Tag = Tag(0x54_000C);
     pub const WHOLE: Tag = Tag(0x54_000D);
+    pub const SHARES_NAMES: Tag = Tag(0x54_000E);
 }
 
 /// A managed object.
@@ -63,6 +64,8 @@ pub struct Object {
     pub is_left_alone: bool,
     /// Whether the operator brought it back after it was destroyed: then no policy destroys it again.
     pub is_brought_back: bool,
+    /// Whether others may have its Names too: it is destroyed, or was made where the configuration lets them.
+    pub shares_names: bool,
     /// Key material of a destroyed object that the operator can still bring back.
     pub withheld: Option<Withheld>,
     /// The revision that was read; `None` for an object that is not stored yet.
@@ -174,9 +177,16 @@ impl Object {
             is_kept: false,
             is_left_alone: false,
             is_brought_back: false,
+            shares_names: false,
             withheld: None,
             revision: None,
         }
+    }
+
+    /// Whether it is destroyed.
+    #[must_use]
+    pub fn is_destroyed(&self) -> bool {
+        matches!(self.written_state(), Some(State::Destroyed | State::DestroyedCompromised))
     }
 
     /// The key's usage mask; nothing where none is set.
@@ -325,6 +335,7 @@ impl Object {
         let withheld = reader.take(tags::WITHHELD)?.map(read_withheld).transpose()?;
         let is_left_alone = reader.field::<Option<bool>>(tags::LEFT_ALONE)?.unwrap_or(false);
         let is_brought_back = reader.field::<Option<bool>>(tags::BROUGHT_BACK)?.unwrap_or(false);
+        let shares_names = reader.field::<Option<bool>>(tags::SHARES_NAMES)?.unwrap_or(false);
         let material = read_material(&mut reader)?;
         let attributes = reader.take(Tag::ATTRIBUTES)?.ok_or_else(|| reader.missing(Tag::ATTRIBUTES))?;
         let attributes = read_stored(attributes)?;
@@ -341,6 +352,7 @@ impl Object {
             is_kept,
             is_left_alone,
             is_brought_back,
+            shares_names,
             withheld,
             revision: None,
         })
@@ -367,6 +379,7 @@ impl Object {
             }
             writer.field(tags::LEFT_ALONE, &self.is_left_alone.then_some(true));
             writer.field(tags::BROUGHT_BACK, &self.is_brought_back.then_some(true));
+            writer.field(tags::SHARES_NAMES, &self.shares_names.then_some(true));
             if let Some(material) = &self.material {
                 write_material(writer, material);
             }
@@ -384,7 +397,8 @@ impl Object {
     /// What the object is found by.
     pub(super) fn terms(&self) -> Vec<Term> {
         let mut terms = vec![Term::new(Index::Owner, owner_key(&self.owner, self.initial_date()))];
-        terms.extend(self.names().map(|name| Term::new(Index::Name, name_key(&self.owner, &name.value))));
+        let index = if self.shares_names { Index::SharedName } else { Index::Name };
+        terms.extend(self.names().map(|name| Term::new(index, name_key(&self.owner, &name.value))));
         let mut groups: Vec<&str> = self.groups().collect();
         groups.sort_unstable();
         groups.dedup();

@@ -39,6 +39,8 @@ const SERVERS_OWN: &[AttributeKind] = &[
     AttributeKind::LastChangeDate,
     AttributeKind::OriginalCreationDate,
     AttributeKind::KeyValuePresent,
+    AttributeKind::ObjectType,
+    AttributeKind::ProtectionStorageMask,
     AttributeKind::AlwaysSensitive,
     AttributeKind::NeverExtractable,
     AttributeKind::RotateDate,

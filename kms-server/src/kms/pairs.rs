@@ -45,6 +45,9 @@ impl Kms {
         }
         // Held until the commit is done: whoever files all keys under new policies waits for those who use the old.
         let policies = self.policies.load_full();
+        for half in [&mut pair.private, &mut pair.public] {
+            half.shares_names = policies.compatibility.shared_names;
+        }
         policies.check_new(&pair, &spec.to_string(), limits::LEAST_INTERVAL)?;
         let (secret, digests) = self.fill(&mut pair, spec)?;
         complete(&mut pair.private, spec, digests[0], now);

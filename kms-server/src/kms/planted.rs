@@ -1,10 +1,15 @@
-//! Pairs that a seed describes: made with fixed identifiers, as if they had lived for a while; and described again.
+//! What a seed describes: pairs and other objects with fixed identifiers, made as if they had lived for a while; and described
+//! again.
 
-use std::collections::BTreeMap;
+mod objects;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use objects::{PlantedObject, Split};
 
 use kms_protocol::DateTime;
 use kms_protocol::attribute::{
-    Attribute, CryptographicDomainParameters, CustomAttribute, Name, RevocationReason,
+    Attribute, CryptographicDomainParameters, CustomAttribute, Link, Name, RevocationReason,
 };
 use kms_protocol::enums::{LinkType, ObjectType, RevocationReasonCode, State};
 use kms_protocol::ttlv::{Interval, RawValue};
@@ -38,6 +43,8 @@ pub struct Planted {
     pub custom: BTreeMap<String, String>,
     /// Links of the newest private key beside those of its life.
     pub links: Vec<(LinkType, String)>,
+    /// Those of the newest public key.
+    pub public_links: Vec<(LinkType, String)>,
     /// The client's own wish, in seconds.
     pub rotate_interval: Option<u32>,
     /// The generations, oldest first; one at least.
@@ -108,14 +115,18 @@ impl Kms {
         let mut batch = Batch::new();
         for (at, (pair, secret)) in pairs.iter_mut().enumerate() {
             if at + 1 == planted.generations.len() {
-                planted.links.iter().for_each(|(link, target)| pair.private.set_link(*link, target));
+                let halves = [(&mut pair.private, &planted.links), (&mut pair.public, &planted.public_links)];
+                for (half, links) in halves {
+                    half.attributes
+                        .extend(links.iter().map(|(link, to)| Attribute::Link(Link::to(*link, to.clone()))));
+                }
             }
             policies.file(&mut pair.private, &mut pair.public);
             seal(&mut pair.private, secret, &sealing)?;
             if let Some(generation) = planted.generations.get(at) {
                 let end = planted.generations.get(at + 1).map_or(now, |next| next.created);
                 for half in [&mut pair.private, &mut pair.public] {
-                    reach(half, generation, end)?;
+                    reach(half, generation.state, generation.created, end)?;
                 }
             }
             batch = batch.put(pair.private.put()).put(pair.public.put());
@@ -141,43 +152,62 @@ impl Kms {
         Ok((pair, secret))
     }
 
-    /// Every pair that there is, as a seed would describe it. Key material is not among it.
+    /// Every pair that there is, and every other object, as a seed would describe it. No secret is among it.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn described(&self, now: DateTime) -> Result<Vec<Planted>, Refusal> {
-        let mut all = Vec::new();
+    pub fn described(&self, now: DateTime) -> Result<(Vec<Planted>, Vec<PlantedObject>), Refusal> {
+        let mut pairs = Vec::new();
+        let mut others = Vec::new();
         let mut query = KeyQuery { limit: limits::KEYS_LISTED, ..KeyQuery::default() };
         loop {
             let page = self.keys(&query, now)?;
-            for key in page
-                .keys
-                .iter()
-                .filter(|key| key.object_type == ObjectType::PrivateKey && key.successor.is_none())
-            {
-                if let Some(newest) = self.fetch(&key.id)? {
-                    all.extend(self.described_pair(newest, now)?);
+            for key in &page.keys {
+                let is_newest = key.object_type == ObjectType::PrivateKey && key.successor.is_none();
+                let pair = match self.fetch(&key.id)? {
+                    Some(newest) if is_newest => self.described_pair(newest, now)?,
+                    _ => None,
+                };
+                match pair {
+                    Some(pair) => pairs.push(pair),
+                    None if PlantedObject::TYPES.contains(&key.object_type) => others.push(key.id.clone()),
+                    None => {}
                 }
             }
             query.after = page.next;
             if query.after.is_none() {
-                return Ok(all);
+                break;
             }
         }
+        let told: BTreeSet<&String> = pairs
+            .iter()
+            .flat_map(|pair: &Planted| &pair.generations)
+            .flat_map(|one| [&one.private_id, &one.public_id])
+            .collect();
+        let mut objects = Vec::new();
+        for id in others.iter().filter(|id| !told.contains(id)) {
+            if let Some(object) = self.fetch(id)? {
+                objects.push(self.described_object(&object, now)?);
+            }
+        }
+        Ok((pairs, objects))
     }
 
     fn described_pair(&self, newest: Object, now: DateTime) -> Result<Option<Planted>, Refusal> {
         let Some(public) = self.other_half(&newest)? else { return Ok(None) };
         let Some(algorithm) = newest.algorithm() else { return Ok(None) };
+        // One of another kind was registered, and none like it can be made here.
+        let Ok(spec) = KeySpec::new(algorithm, newest.length(), newest.curve()) else { return Ok(None) };
         let name = |object: &Object| object.names().next().map(|name| name.value.clone());
         let mut planted = Planted {
             owner: newest.owner.clone(),
-            spec: KeySpec::new(algorithm, newest.length(), newest.curve())?,
+            spec,
             private_name: name(&newest),
             public_name: name(&public),
             groups: newest.groups().map(str::to_owned).collect(),
             custom: custom(&newest),
-            links: Vec::new(),
+            links: subject_links(&newest, &OF_PAIRS),
+            public_links: subject_links(&public, &OF_PAIRS),
             rotate_interval: newest.rotate_interval().map(|interval| interval.0),
             generations: Vec::new(),
         };
@@ -199,6 +229,32 @@ impl Kms {
         }
         Ok(Some(planted))
     }
+}
+
+/// Links that follow from what a pair is and was.
+const OF_PAIRS: [LinkType; 4] = [
+    LinkType::PublicKeyLink,
+    LinkType::PrivateKeyLink,
+    LinkType::ReplacedObjectLink,
+    LinkType::ReplacementObjectLink,
+];
+
+/// The Links of an object, but for those of some types.
+fn subject_links(object: &Object, but: &[LinkType]) -> Vec<(LinkType, String)> {
+    let links = object.attributes.iter().filter_map(|attribute| match attribute {
+        Attribute::Link(link) if !but.contains(&link.link_type) => {
+            Some((link.link_type, link.target.as_text()?.to_owned()))
+        }
+        _ => None,
+    });
+    links.collect()
+}
+
+fn custom_attributes(custom: &BTreeMap<String, String>) -> impl Iterator<Item = Attribute> {
+    custom.iter().map(|(name, text)| {
+        let (vendor, name) = ("x".to_owned(), name.clone());
+        Attribute::Custom(CustomAttribute { vendor, name, value: RawValue::text(text) })
+    })
 }
 
 fn custom(object: &Object) -> BTreeMap<String, String> {
@@ -227,10 +283,7 @@ fn fresh(planted: &Planted, generation: &Generation, is_first: bool) -> Pair {
             attributes.extend(name.iter().map(|name| Attribute::Name(Name::text(name))));
             attributes
                 .extend(planted.groups.iter().map(|group| Attribute::ObjectGroup(group.as_str().into())));
-            attributes.extend(planted.custom.iter().map(|(name, text)| {
-                let (vendor, name) = ("x".to_owned(), name.clone());
-                Attribute::Custom(CustomAttribute { vendor, name, value: RawValue::text(text) })
-            }));
+            attributes.extend(custom_attributes(&planted.custom));
             attributes.extend(planted.rotate_interval.map(|wish| Attribute::RotateInterval(Interval(wish))));
         }
         Object::new(id.to_owned(), &planted.owner, object_type, attributes)
@@ -241,21 +294,21 @@ fn fresh(planted: &Planted, generation: &Generation, is_first: bool) -> Pair {
     }
 }
 
-/// Leads a half through its life up to a state: Active from its creation on, out of use from `end` on.
-fn reach(half: &mut Object, generation: &Generation, end: DateTime) -> Result<(), Refusal> {
-    if generation.state == State::PreActive {
+/// Leads an object through its life up to a state: Active from its creation on, out of use from `end` on.
+fn reach(half: &mut Object, state: State, created: DateTime, end: DateTime) -> Result<(), Refusal> {
+    if state == State::PreActive {
         half.remove(kms_protocol::attribute::AttributeKind::ActivationDate);
         half.set(Attribute::State(State::PreActive));
         return Ok(());
     }
     if half.written_state() == Some(State::PreActive) {
-        lifecycle::activate(half, generation.created)?;
+        lifecycle::activate(half, created)?;
     }
     let revoke = |half: &mut Object, code| {
         let reason = RevocationReason { code, message: None };
         lifecycle::revoke(half, reason, None, end)
     };
-    match generation.state {
+    match state {
         State::Deactivated => revoke(half, RevocationReasonCode::CessationOfOperation),
         State::Compromised => revoke(half, RevocationReasonCode::KeyCompromise),
         State::Destroyed => {

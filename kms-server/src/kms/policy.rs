@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wildmatch::WildMatch;
 
 use super::access::Access;
+use super::credentials::User;
 use super::model::Object;
 use super::refusal::{Reason, Refusal};
 use super::rotation::Pair;
@@ -257,10 +258,35 @@ pub struct Policies {
     pub list: Vec<Policy>,
     /// Who may do what.
     pub access: Access,
+    /// Who may prove himself by a password.
+    pub users: Vec<User>,
     /// What becomes of the seeds that clients give.
     pub random_seeds: Seeding,
     /// Whether private keys decrypt by PKCS#1 v1.5.
     pub pkcs1_decryption: bool,
+    /// What clients are let do that the specification does not.
+    pub compatibility: Compatibility,
+}
+
+/// What clients are let do, or are shown, that the specification has otherwise: for those that were written for a server that
+/// takes it less strictly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Compatibility {
+    /// Several objects of one owner may have the same Name, which is to be unique (1.4 section 3.2).
+    pub shared_names: bool,
+    /// Get says of a destroyed object that there is none, instead of that its attributes are all that is left of it (1.4
+    /// section 11.12).
+    pub destroyed_not_found: bool,
+    /// Derive Key takes Pre-Active objects, which are to be used for nothing (1.4 section 3.22).
+    pub derive_from_pre_active: bool,
+    /// The first instance of an attribute that may have several states its Attribute Index, 0, which may be left out.
+    pub first_attribute_index: bool,
+    /// A request may have fields that a later version of its family brought.
+    pub newer_request_fields: bool,
+    /// A key that is wrapped with No Encoding is the Key Material of a Key Value structure; it is to be the Key Value itself
+    /// (1.4 section 2.1.4).
+    pub structured_wrapped_keys: bool,
 }
 
 /// What becomes of the random bytes that clients give to the server's generator (RNG Seed).

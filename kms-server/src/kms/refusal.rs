@@ -80,8 +80,18 @@ pub enum Reason {
     NotQuantumSafe,
     /// The initialization vector is missing.
     MissingIv,
+    /// There is no password to a PKCS#12 container, or it is not the one.
+    BadPassword,
     /// The ticket of a request is void, expired, used up or unknown.
     InvalidTicket,
+    /// A credential of a request does not hold.
+    Unauthenticated,
+    /// A request attests, and nothing here takes that.
+    Attestation,
+    /// A function of PKCS#11 that nobody knows.
+    Pkcs11Function,
+    /// An interface of PKCS#11 that is not known here.
+    Pkcs11Interface,
     /// An object does not keep to a constraint on it.
     Constraint,
     /// A critical Message Extension that is not known here.
@@ -160,9 +170,14 @@ impl Reason {
             Self::ProcessedAlready => ResultReason::DuplicateProcessRequest,
             Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::MissingIv => ResultReason::InvalidMessage,
+            Self::BadPassword => by_family(ResultReason::InvalidField, ResultReason::BadPassword),
             Self::InvalidTicket => {
                 by_family(ResultReason::AuthenticationNotSuccessful, ResultReason::InvalidTicket)
             }
+            Self::Unauthenticated => ResultReason::AuthenticationNotSuccessful,
+            Self::Attestation => ResultReason::AttestationFailed,
+            Self::Pkcs11Function => ResultReason::Pkcs11InvalidFunction,
+            Self::Pkcs11Interface => ResultReason::Pkcs11InvalidInterface,
             Self::Constraint if version >= Version::V2_1 => ResultReason::ConstraintViolation,
             Self::Constraint => ResultReason::InvalidField,
             Self::UnknownExtension => {
@@ -214,6 +229,7 @@ impl From<CryptoError> for Refusal {
             CryptoError::Unsupported { .. } => Reason::UnsupportedParameters,
             CryptoError::Decryption => Reason::Cryptographic,
             CryptoError::TagLength(_) => Reason::TagLength,
+            CryptoError::Password => Reason::BadPassword,
             CryptoError::NotWholeBlocks(_) | CryptoError::IvLength { .. } => Reason::InvalidField,
             CryptoError::PlaintextTooLong { .. } | CryptoError::TooLong { .. } => Reason::InvalidField,
             CryptoError::KeyRejected { .. } | CryptoError::WrongAlgorithm { .. } => Reason::InvalidField,

@@ -3,7 +3,7 @@
 //! They are kept in memory alone: who stops the server ends all logins. Of a ticket only the hash of its value is kept.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use kms_protocol::attribute::UsageLimits;
 use kms_protocol::credential::{Credential, Ticket};
@@ -41,7 +41,7 @@ pub(super) struct Granted {
     /// For how much more protection; for any amount where absent.
     pub limits: Option<UsageLimits>,
     /// For what; for everything that its holder may do where absent.
-    pub rights: Option<Vec<Right>>,
+    pub rights: Option<Arc<Vec<Right>>>,
 }
 
 impl Kms {
@@ -104,7 +104,7 @@ impl Kms {
         if let Some(left) = &mut granted.requests {
             *left = left.checked_sub(1).filter(|left| *left >= 0).ok_or_else(invalid)?;
         }
-        Ok(Some(Caller { principal: granted.holder.clone(), peer: caller.peer, ticket: Some(id) }))
+        Ok(Some(Caller { principal: granted.holder.clone(), ticket: Some(id), ..caller.clone() }))
     }
 
     /// Whether the caller's ticket, if it has one, is for the operation at hand at all.
@@ -174,7 +174,9 @@ impl Kms {
         let total = granted.limits.as_ref().map(|limits| less(limits, bytes)).transpose()?;
         if let Some(rights) = &mut granted.rights {
             let mut used = Err(exceeded());
-            for right in rights.iter_mut().filter(|one| is_on(one, object) && allows(one, context.operation))
+            for right in Arc::make_mut(rights)
+                .iter_mut()
+                .filter(|one| is_on(one, object) && allows(one, context.operation))
             {
                 used = right.usage_limits.as_ref().map(|limits| less(limits, bytes)).transpose();
                 if let Ok(left) = &used {
@@ -189,7 +191,7 @@ impl Kms {
     }
 
     /// The rights of the caller's ticket; `None` where it shows none, or one for everything.
-    fn rights(&self, context: &Context<'_>) -> Result<Option<Vec<Right>>, Refusal> {
+    fn rights(&self, context: &Context<'_>) -> Result<Option<Arc<Vec<Right>>>, Refusal> {
         let Some(id) = context.caller.ticket else { return Ok(None) };
         self.tickets().0.get(&id).map(|granted| granted.rights.clone()).ok_or_else(invalid)
     }

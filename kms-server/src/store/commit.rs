@@ -107,7 +107,10 @@ impl Committer {
     fn ready(&self) -> Result<(), StoreError> {
         match &self.read().read_only {
             Some(cause) => Err(StoreError::ReadOnly { cause: cause.clone() }),
-            None => self.folder.check_room(),
+            None => {
+                self.faults.reach(Step::Room).map_err(|_| self.folder.full(0))?;
+                self.folder.check_room()
+            }
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 /// A step of a commit, named by what would come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// The disk is asked whether it has room. A failure here is a full disk: commits are refused, and taken once there is room.
+    Room,
     /// Nothing is written yet. A failure here fails this group of commits and leaves no trace.
     Apply,
     /// Written, but not yet durable. A failure here is a disk's: the store stops taking writes.
@@ -17,7 +19,7 @@ pub enum Step {
 
 impl Step {
     /// All steps, in their order.
-    pub const ALL: [Self; 3] = [Self::Apply, Self::Sync, Self::Acknowledge];
+    pub const ALL: [Self; 4] = [Self::Room, Self::Apply, Self::Sync, Self::Acknowledge];
 }
 
 type Hook = dyn Fn(Step) -> io::Result<()> + Send + Sync;

@@ -175,9 +175,14 @@ impl Folder {
         }
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free < self.reserve_bytes {
-            return Err(StoreError::Full { path: self.path.clone(), free, reserve: self.reserve_bytes });
+            return Err(self.full(free));
         }
         Ok(())
+    }
+
+    /// What is said where so few bytes are free.
+    pub fn full(&self, free: u64) -> StoreError {
+        StoreError::Full { path: self.path.clone(), free, reserve: self.reserve_bytes }
     }
 
     /// Whether the folder `blobs/` holds anything, which sled never syncs.

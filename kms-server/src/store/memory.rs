@@ -58,6 +58,8 @@ impl Store for MemoryStore {
         if let Some(cause) = &state.read_only {
             return Err(StoreError::ReadOnly { cause: cause.clone() });
         }
+        let full = |_| StoreError::Full { path: "memory".into(), free: 0, reserve: 1 };
+        self.faults.reach(Step::Room).map_err(full)?;
         let revision = state.last + 1;
         let changed: Vec<String> = batch.ids().cloned().collect();
         let undo = state.apply(batch, revision)?;

@@ -51,7 +51,7 @@ use self::limits::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Index {
-    /// KMIP Name, behind the owner. The one unique index.
+    /// KMIP Name, behind the owner, of an object that has it for itself. The one unique index.
     Name = 1,
     /// An owner's objects by KMIP Initial Date.
     Owner = 2,
@@ -65,12 +65,22 @@ pub enum Index {
     Rotation = 6,
     /// Old generations out of use, by the policy that may destroy them and since when.
     Retired = 7,
+    /// KMIP Name, behind the owner, of an object that may share it with others.
+    SharedName = 8,
 }
 
 impl Index {
     /// All indexes.
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Owner, Self::Group, Self::Link, Self::Due, Self::Rotation, Self::Retired];
+    pub const ALL: [Self; 8] = [
+        Self::Name,
+        Self::Owner,
+        Self::Group,
+        Self::Link,
+        Self::Due,
+        Self::Rotation,
+        Self::Retired,
+        Self::SharedName,
+    ];
 
     /// Whether one record at most may hold a key in this index.
     #[must_use]

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use kms_certs::{Authority, Error, Request, publish_file};
+use kms_certs::{Request, publish_file};
+
+use crate::pki::{self, Broken};
 
 /// A client's certificate and key, and a profile that `kms-client` reads.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,16 +18,19 @@ pub struct TestClient {
 impl TestClient {
     pub(super) fn make(
         folder: &Path,
-        authority: &Authority,
         name: &str,
-        server: SocketAddr,
+        broken: Option<Broken>,
+        (server, revocation_list): (SocketAddr, &str),
         now: SystemTime,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         // The name need not be one of a file.
         let stem: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let client = Self { folder: folder.to_owned(), name: format!("client-{stem}") };
+        let kind = broken.map_or("client".to_owned(), |broken| broken.to_string());
+        let client = Self { folder: folder.to_owned(), name: format!("{kind}-{stem}") };
         if !client.profile().exists() {
-            authority.issue(&Request::client(name), now)?.write(folder, &client.name)?;
+            let request = Request::client(name).crl(revocation_list);
+            let issued = pki::issue(folder, request, broken, None, now).map_err(|why| why.to_string())?;
+            issued.write(folder, &client.name)?;
             let stem = &client.name;
             let profile = format!(
                 "server = \"{server}\"\nca = \"ca.pem\"\ncertificate = \"{stem}.pem\"\nkey = \"{stem}.key\"\n"

@@ -1,7 +1,8 @@
 //! Key pairs that the test servers of one process share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use kms_protocol::Secret;
@@ -15,21 +16,15 @@ pub const KEPT: usize = 2;
 #[derive(Default)]
 struct Shelf {
     pairs: [OnceLock<Option<KeyPair>>; KEPT],
+    /// Whether somebody has begun to generate each.
+    begun: [AtomicBool; KEPT],
 }
 
 static SHELVES: Mutex<BTreeMap<KeySpec, Arc<Shelf>>> = Mutex::new(BTreeMap::new());
 
 /// A pool whose RSA pairs all servers share. To each server they are handed out in turn, so that a pair and its successor
-/// differ whatever other servers take. Most tests need RSA-2048: the first server has it generated while it starts.
+/// differ whatever other servers take. Nothing is generated before somebody needs it: a test on P-256 waits for no RSA.
 pub(super) fn shared_pool() -> Result<Arc<KeyPool>, CryptoError> {
-    static BEGUN: Once = Once::new();
-    BEGUN.call_once(|| {
-        let shelf = shelf(KeySpec::Rsa2048);
-        for at in 0..KEPT {
-            let shelf = Arc::clone(&shelf);
-            thread::spawn(move || shelf.fill(at, KeySpec::Rsa2048));
-        }
-    });
     let turns: Mutex<BTreeMap<KeySpec, usize>> = Mutex::default();
     let next = move |spec| {
         let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,13 +44,26 @@ fn shelf(spec: KeySpec) -> Arc<Shelf> {
 
 fn recycled(spec: KeySpec, at: usize) -> Result<KeyPair, CryptoError> {
     let shelf = shelf(spec);
+    // Whoever needs one needs its successor soon.
+    for other in (0..KEPT).filter(|other| *other != at) {
+        if shelf.begin(other) {
+            let shelf = Arc::clone(&shelf);
+            thread::spawn(move || shelf.fill(other, spec));
+        }
+    }
     shelf.fill(at, spec);
     let kept = shelf.pairs.get(at).and_then(OnceLock::get).and_then(Option::as_ref);
     kept.map_or_else(|| generate(spec), |pair| Ok(copy(pair)))
 }
 
 impl Shelf {
+    /// Whether nobody has begun with a place yet; from now on somebody has.
+    fn begin(&self, at: usize) -> bool {
+        self.begun.get(at).is_some_and(|begun| !begun.swap(true, Ordering::Relaxed))
+    }
+
     fn fill(&self, at: usize, spec: KeySpec) {
+        self.begin(at);
         if let Some(place) = self.pairs.get(at) {
             place.get_or_init(|| generate(spec).ok());
         }

@@ -37,9 +37,11 @@ use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::kms::Kms;
 use crate::mock::Mock;
+use crate::pki::{self, Broken};
+use crate::revocation::{self, Revocations};
 use crate::rotator::Moved;
 use crate::seed::{Applied, Seed};
-use crate::server::{Parts, Server};
+use crate::server::{self, Parts, Server};
 use crate::service;
 use crate::store::{MemoryStore, Store};
 use crate::store_key::Given;
@@ -51,14 +53,16 @@ pub use keys::KEPT;
 /// A server that lives as long as this value.
 pub struct TestServer {
     folder: TempDir,
-    authority: Authority,
     config: Config,
+    revocations: Arc<Revocations>,
     store: Arc<dyn Store>,
     mock: Arc<Mock>,
     pool: Arc<KeyPool>,
     listen: SocketAddr,
     https: SocketAddr,
     admin: SocketAddr,
+    /// The admin API's port, between its opening and the server's start.
+    opened: Option<std::net::TcpListener>,
     state: Mutex<State>,
 }
 
@@ -77,12 +81,13 @@ pub struct Builder {
     config: String,
     own_keys: bool,
     time: Option<DateTime>,
+    broken: Option<Broken>,
 }
 
 impl Default for Builder {
     /// The configuration that `kms-server dev` begins with: one policy, which rotates after 90 days.
     fn default() -> Self {
-        Self { config: include_str!("../dev.toml").to_owned(), own_keys: false, time: None }
+        Self { config: include_str!("../dev.toml").to_owned(), own_keys: false, time: None, broken: None }
     }
 }
 
@@ -103,6 +108,12 @@ impl Builder {
     #[must_use]
     pub fn time(self, time: &str) -> Self {
         Self { time: Some(must("the time", clock::parse_time(time))), ..self }
+    }
+
+    /// Shows clients a certificate that they have to refuse.
+    #[must_use]
+    pub fn broken(self, broken: Broken) -> Self {
+        Self { broken: Some(broken), ..self }
     }
 
     /// Starts the server.
@@ -129,12 +140,16 @@ impl TestServer {
         let now = clock::system_time();
         let authority = Authority::generate(now)?;
         authority.write(folder.path())?;
-        let server = Request::server("localhost").host("127.0.0.1");
-        authority.issue(&server, now)?.write(folder.path(), "server")?;
+        // The port comes first: its address stands in the certificates.
+        let opened = server::open(any_port(), "the admin API").map_err(|failure| failure.to_string())?;
+        let admin = opened.local_addr()?;
+        let request = Request::server("localhost").host("127.0.0.1").crl(&list_at(admin));
+        let issued = pki::issue(folder.path(), request, how.broken, None, now);
+        issued.map_err(|failure| failure.to_string())?.write(folder.path(), "server")?;
         let mock = Arc::new(Mock::default());
         Ok(Self {
+            revocations: Arc::new(Revocations::of(folder.path())),
             folder,
-            authority,
             config: Config::parse(&how.config, "the test's configuration")
                 .map_err(|failure| failure.to_string())?,
             store: Arc::new(MemoryStore::with_faults(mock.store_faults())),
@@ -142,25 +157,30 @@ impl TestServer {
             pool: if how.own_keys { Arc::new(KeyPool::new(0)?) } else { keys::shared_pool()? },
             listen: any_port(),
             https: any_port(),
-            admin: any_port(),
+            admin,
+            opened: Some(opened),
             state: Mutex::default(),
         })
     }
 
     async fn launch(mut self, time: DateTime) -> Self {
-        let parts = must("a test server", self.parts(time));
+        let admin = must("a port", self.opened.take().ok_or("it was taken"));
+        let parts = must("a test server", self.parts(time, admin));
         let kms = Arc::clone(&parts.service).kms();
         let server = on_runtime(Server::start(parts)).await;
         let server = must("a test server", server);
         self.listen = server.listen();
         self.https = server.https().unwrap_or(self.https);
-        self.admin = server.admin().unwrap_or(self.admin);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         (state.server, state.kms) = (Some(server), kms);
         self
     }
 
-    fn parts(&self, time: DateTime) -> Result<Parts, Box<dyn std::error::Error>> {
+    fn parts(
+        &self,
+        time: DateTime,
+        admin: std::net::TcpListener,
+    ) -> Result<Parts, Box<dyn std::error::Error>> {
         let path = |name: &str| self.folder.path().join(name);
         let identity = Identity { certificate: path("server.pem"), key: path("server.key") };
         let book = PolicyBook::open(&self.config, None).map_err(|failure| failure.to_string())?;
@@ -172,9 +192,11 @@ impl TestServer {
         Ok(Parts {
             listen: self.listen,
             https: Some(self.https),
-            admin: Some(self.admin),
+            admin: Some(admin),
             notify: self.config.notify.clone(),
+            crl: None,
             tls: ServerTls::new(&[identity], &path("ca.pem"))?
+                .with_revocations(Arc::clone(&self.revocations))
                 .with_principals(crate::principal::Principals(self.config.principals.clone())),
             service: Arc::clone(&service) as Arc<dyn service::Service>,
             workers,
@@ -213,9 +235,26 @@ impl TestServer {
     /// A client called `name`: its certificate and all that it needs to connect. Asked for again, it is the same one.
     #[must_use]
     pub fn client(&self, name: &str) -> TestClient {
-        let made =
-            TestClient::make(self.folder.path(), &self.authority, name, self.listen, clock::system_time());
+        self.make_client(name, None)
+    }
+
+    /// A client whose certificate the server has to refuse.
+    #[must_use]
+    pub fn broken_client(&self, name: &str, broken: Broken) -> TestClient {
+        self.make_client(name, Some(broken))
+    }
+
+    fn make_client(&self, name: &str, broken: Option<Broken>) -> TestClient {
+        let addresses = (self.listen, &*list_at(self.admin));
+        let made = TestClient::make(self.folder.path(), name, broken, addresses, clock::system_time());
         must("a client's certificate", made)
+    }
+
+    /// Revokes the certificate of the client called `name`: it is refused from its next handshake or request on.
+    pub fn revoke(&self, name: &str) {
+        let pem = std::fs::read_to_string(self.client(name).certificate());
+        let pem = must("a client's certificate", pem);
+        must("a revocation", revocation::revoke(self.folder.path(), &pem, clock::system_time()));
     }
 
     /// What goes wrong on purpose.
@@ -269,7 +308,8 @@ impl TestServer {
     pub async fn restart(&self) {
         self.kill().await;
         let time = self.lock().stopped_at.unwrap_or_else(clock::system_now);
-        let parts = must("a test server", self.parts(time));
+        let admin = must("its old port", server::open(self.admin, "the admin API"));
+        let parts = must("a test server", self.parts(time, admin));
         let kms = Arc::clone(&parts.service).kms();
         let server = must("a test server on its old ports", on_runtime(Server::start(parts)).await);
         let mut state = self.lock();
@@ -339,6 +379,11 @@ fn workers() -> Result<Arc<Workers>, Box<dyn std::error::Error>> {
         return Ok(Arc::clone(workers));
     }
     Ok(Arc::clone(workers.insert(Arc::new(Workers::one_per_core()?))))
+}
+
+/// Where the list of revoked certificates is.
+fn list_at(admin: SocketAddr) -> String {
+    format!("http://{admin}/{}", revocation::FILE)
 }
 
 fn any_port() -> SocketAddr {

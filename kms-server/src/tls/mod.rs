@@ -33,6 +33,7 @@ use crate::kms::Caller;
 use crate::limits;
 use crate::mock::Mock;
 use crate::principal::Principals;
+use crate::revocation::Revocations;
 
 /// Why the server's own TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,7 @@ pub struct ServerTls {
     sessions: Arc<dyn StoresServerSessions>,
     tickets: Arc<dyn ProducesTickets>,
     principals: Arc<Principals>,
+    revocations: Option<Arc<Revocations>>,
     mock: Option<Arc<Mock>>,
     key_log: Option<Arc<KeyFile>>,
 }
@@ -113,6 +115,7 @@ impl ServerTls {
             sessions: ServerSessionMemoryCache::new(limits::SESSIONS),
             tickets: rustls::crypto::aws_lc_rs::Ticketer::new().map_err(library)?,
             principals: Arc::default(),
+            revocations: None,
             mock: None,
             key_log: None,
             provider,
@@ -124,6 +127,19 @@ impl ServerTls {
     pub fn with_principals(mut self, principals: Principals) -> Self {
         self.principals = Arc::new(principals);
         self
+    }
+
+    /// Refuses clients whose certificates are revoked.
+    #[must_use]
+    pub fn with_revocations(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
+    /// Which certificates are revoked, where that is asked.
+    #[must_use]
+    pub fn revocations(&self) -> Option<&Arc<Revocations>> {
+        self.revocations.as_ref()
     }
 
     /// Speaks with these cipher suites alone.
@@ -166,14 +182,35 @@ impl ServerTls {
         let presented = Arc::new(OnceLock::new());
         let principals = Arc::clone(&self.principals);
         let faults = self.mock.clone().filter(|mock| mock.faults.troubles_handshakes());
-        let verifier = Verifier::new(Arc::clone(&self.verifier), principals, Arc::clone(&presented), faults);
+        let (inner, revocations) = (Arc::clone(&self.verifier), self.revocations.clone());
+        let verifier = Verifier::new(inner, principals, Arc::clone(&presented), revocations, faults);
         let config = self.config(verifier).map_err(|error| Refusal::of_tls(&error, None))?;
         let stream = TlsAcceptor::from(Arc::new(config))
             .accept(stream)
             .await
             .map_err(|error| Refusal::of_handshake(&error, presented.get()))?;
-        let caller = caller(&stream, &self.principals, now)?;
+        let caller = self.caller(stream.get_ref().1.peer_certificates(), now)?;
         Ok((stream, caller))
+    }
+
+    /// Who is at the other end. A resumed session brings its certificate along, which may have expired or been revoked since.
+    fn caller(&self, shown: Option<&[CertificateDer<'_>]>, now: DateTime) -> Result<Caller, Refusal> {
+        let Some(leaf) = shown.and_then(<[_]>::first) else { return Err(Refusal::no_certificate()) };
+        let Some(certificate) = Certificate::read(leaf) else { return Err(Refusal::unreadable()) };
+        if certificate.not_after < now {
+            return Err(Refusal::expired(&certificate));
+        }
+        if self.revocations.as_ref().is_some_and(|list| list.has(&certificate.serial)) {
+            return Err(Refusal::revoked(&certificate));
+        }
+        match self.principals.of(&certificate) {
+            Some(principal) => {
+                let mut caller = Caller::named(principal);
+                caller.serial.clone_from(&certificate.serial);
+                Ok(caller)
+            }
+            None => Err(Refusal::nameless(&certificate)),
+        }
     }
 
     /// What the server's certificates say.
@@ -220,27 +257,6 @@ impl KeyLog for KeyFile {
         if let Err(error) = file.write_all(line.as_bytes()) {
             tracing::warn!(%error, "the secrets of a TLS session cannot be written");
         }
-    }
-}
-
-/// Who is at the other end. A resumed session brings its certificate along, which may have expired since.
-fn caller<S>(stream: &TlsStream<S>, principals: &Principals, now: DateTime) -> Result<Caller, Refusal> {
-    caller_of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first), principals, now)
-}
-
-fn caller_of(
-    leaf: Option<&CertificateDer<'_>>,
-    principals: &Principals,
-    now: DateTime,
-) -> Result<Caller, Refusal> {
-    let Some(leaf) = leaf else { return Err(Refusal::no_certificate()) };
-    let Some(certificate) = Certificate::read(leaf) else { return Err(Refusal::unreadable()) };
-    if certificate.not_after < now {
-        return Err(Refusal::expired(&certificate));
-    }
-    match principals.of(&certificate) {
-        Some(principal) => Ok(Caller::named(principal)),
-        None => Err(Refusal::nameless(&certificate)),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{ByClientsOffer, Refusal, ServerTls, caller_of};
+use super::{ByClientsOffer, Refusal, ServerTls};
 use crate::kms::Caller;
 
 impl ServerTls {
@@ -42,8 +42,7 @@ impl ServerTls {
             .connect(host, stream)
             .await
             .map_err(|error| Refusal::of_handshake(&error, None))?;
-        let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let caller = caller_of(leaf, &self.principals, now)?;
+        let caller = self.caller(stream.get_ref().1.peer_certificates(), now)?;
         Ok((stream, caller))
     }
 }

@@ -41,6 +41,17 @@ impl Refusal {
         Self::new(format!("the client's certificate {subject:?} expired at {until}"), hint)
     }
 
+    pub(super) fn revoked(certificate: &Certificate) -> Self {
+        let Certificate { subject, serial, .. } = certificate;
+        Self::new(
+            format!(
+                "the client's certificate {subject:?}, serial number {}, is revoked",
+                hex::encode(serial)
+            ),
+            "give the client a new certificate; keys stay with the name in it",
+        )
+    }
+
     pub(super) fn nameless(certificate: &Certificate) -> Self {
         let subject = &certificate.subject;
         Self::new(
@@ -108,6 +119,10 @@ impl Refusal {
     fn of_certificate(cause: &CertificateError, certificate: &Certificate) -> Self {
         let Certificate { subject, issuer, not_before, .. } = certificate;
         match cause {
+            CertificateError::UnknownIssuer if certificate.is_self_signed() => Self::new(
+                format!("the client's certificate {subject:?} signed itself, and is not trusted here"),
+                MAKE_ONE,
+            ),
             CertificateError::UnknownIssuer => Self::new(
                 format!(
                     "the client's certificate {subject:?} comes from another authority, {issuer:?}, which is not \
@@ -133,6 +148,7 @@ impl Refusal {
                 ),
                 "issue it with Extended Key Usage clientAuth (1.3.6.1.5.5.7.3.2)",
             ),
+            CertificateError::Revoked => Self::revoked(certificate),
             CertificateError::ApplicationVerificationFailure => Self::nameless(certificate),
             other => Self::new(
                 format!("the client's certificate {subject:?} of {issuer:?} is refused: {other}"),

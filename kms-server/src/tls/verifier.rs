@@ -11,8 +11,10 @@ use crate::certificate::Certificate;
 use crate::journal::Exchange;
 use crate::mock::Mock;
 use crate::principal::Principals;
+use crate::revocation::Revocations;
 
-/// rustls's own verification, and two rules more: clientAuth must be stated, and the certificate must name somebody.
+/// rustls's own verification, and three rules more: clientAuth must be stated, the certificate must not be revoked, and it
+/// must name somebody.
 ///
 /// It serves one connection and remembers the certificate that was presented there, so that a refusal can quote it.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(super) struct Verifier {
     inner: Arc<dyn ClientCertVerifier>,
     principals: Arc<Principals>,
     presented: Arc<OnceLock<Certificate>>,
+    revocations: Option<Arc<Revocations>>,
     faults: Option<Arc<Mock>>,
 }
 
@@ -28,9 +31,10 @@ impl Verifier {
         inner: Arc<dyn ClientCertVerifier>,
         principals: Arc<Principals>,
         presented: Arc<OnceLock<Certificate>>,
+        revocations: Option<Arc<Revocations>>,
         faults: Option<Arc<Mock>>,
     ) -> Self {
-        Self { inner, principals, presented, faults }
+        Self { inner, principals, presented, revocations, faults }
     }
 }
 
@@ -53,6 +57,9 @@ impl ClientCertVerifier for Verifier {
         // webpki accepts a certificate without any Extended Key Usage; a web server's certificate is not a client's.
         if !certificate.client_auth {
             return Err(CertificateError::InvalidPurpose.into());
+        }
+        if self.revocations.as_ref().is_some_and(|list| list.has(&certificate.serial)) {
+            return Err(CertificateError::Revoked.into());
         }
         let Some(principal) = self.principals.of(certificate) else {
             return Err(CertificateError::ApplicationVerificationFailure.into());

@@ -1,55 +1,37 @@
-//! Captures in the format of libpcap: TCP streams put together again, and the messages in them.
+//! Captures, pcap or pcapng: TCP streams put together again, and the messages in them.
 
 use std::collections::BTreeMap;
 
 use kms_protocol::frame::message_length;
+use pcap_parser::traits::PcapNGPacketBlock as _;
+use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
 use super::input::InputError;
 use crate::limits;
-
-const HEADER: usize = 24;
-const RECORD: usize = 16;
 
 /// Source and destination: addresses and ports.
 type Stream = (Vec<u8>, Vec<u8>, u16, u16);
 
 /// Whether an input is such a capture.
 pub(super) fn is_capture(input: &[u8]) -> bool {
-    order(input).is_some() || is_next_generation(input)
-}
-
-fn is_next_generation(input: &[u8]) -> bool {
-    input.starts_with(&[0x0A, 0x0D, 0x0D, 0x0A])
-}
-
-/// Whether numbers are little-endian.
-fn order(input: &[u8]) -> Option<bool> {
-    match input.first_chunk::<4>()? {
-        [0xA1, 0xB2, 0xC3, 0xD4] | [0xA1, 0xB2, 0x3C, 0x4D] => Some(false),
-        [0xD4, 0xC3, 0xB2, 0xA1] | [0x4D, 0x3C, 0xB2, 0xA1] => Some(true),
-        _ => None,
-    }
+    let magics = [
+        [0xA1, 0xB2, 0xC3, 0xD4],
+        [0xD4, 0xC3, 0xB2, 0xA1],
+        [0xA1, 0xB2, 0x3C, 0x4D],
+        [0x4D, 0x3C, 0xB2, 0xA1],
+        [0x0A, 0x0D, 0x0D, 0x0A],
+    ];
+    magics.iter().any(|magic| input.starts_with(magic))
 }
 
 /// The messages of all streams, stream after stream.
 pub(super) fn messages(input: &[u8]) -> Result<Vec<Vec<u8>>, InputError> {
-    let Some(is_little) = order(input).filter(|_| !is_next_generation(input)) else {
-        return Err(InputError::new("this is pcapng: `tshark -r FILE -F pcap -w OTHER` makes a pcap of it"));
-    };
-    let number = |at: usize| -> Option<u32> {
-        let bytes = *input.get(at..)?.first_chunk::<4>()?;
-        Some(if is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
-    };
-    let link = number(20).unwrap_or(1) & 0xFFFF;
     let mut segments: BTreeMap<Stream, BTreeMap<u32, Vec<u8>>> = BTreeMap::new();
-    let mut at = HEADER;
-    while let Some(length) = number(at + 8).and_then(|length| usize::try_from(length).ok()) {
-        let Some(packet) = input.get(at + RECORD..(at + RECORD).saturating_add(length)) else { break };
+    packets(input, |packet, link| {
         if let Some((stream, sequence, data)) = network(packet, link).and_then(segment) {
             segments.entry(stream).or_default().entry(sequence).or_insert_with(|| data.to_vec());
         }
-        at += RECORD + length;
-    }
+    })?;
     let all: Vec<Vec<u8>> = segments.into_values().flat_map(|segments| cut(&joined(segments))).collect();
     if all.is_empty() {
         return Err(InputError::new(
@@ -57,6 +39,47 @@ pub(super) fn messages(input: &[u8]) -> Result<Vec<Vec<u8>>, InputError> {
         ));
     }
     Ok(all)
+}
+
+/// Hands each packet to `take`, with the link that it was captured on. A capture that was cut off ends where it was.
+fn packets(input: &[u8], mut take: impl FnMut(&[u8], u32)) -> Result<(), InputError> {
+    // Room for all of it: then a block that is not whole is one that was cut off.
+    let mut reader = create_reader(input.len().max(1), input)
+        .map_err(|error| InputError::new(format!("the capture cannot be read: {error}")))?;
+    let mut links = Vec::new();
+    loop {
+        let (length, block) = match reader.next() {
+            Ok(next) => next,
+            Err(PcapError::Eof | PcapError::Incomplete(_)) => return Ok(()),
+            Err(error) => return Err(InputError::new(format!("the capture cannot be read: {error:?}"))),
+        };
+        let link = |interface: u32, links: &[u32]| {
+            usize::try_from(interface).ok().and_then(|at| links.get(at).copied())
+        };
+        match block {
+            PcapBlockOwned::LegacyHeader(header) => links = vec![header.network.0.unsigned_abs() & 0xFFFF],
+            PcapBlockOwned::Legacy(packet) => {
+                take(packet.data, link(0, &links).unwrap_or(1));
+            }
+            // Interfaces are counted anew in each section.
+            PcapBlockOwned::NG(Block::SectionHeader(_)) => links.clear(),
+            PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
+                links.push(interface.linktype.0.unsigned_abs());
+            }
+            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+                if let Some(link) = link(packet.if_id, &links) {
+                    take(packet.packet_data(), link);
+                }
+            }
+            PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+                if let Some(link) = link(0, &links) {
+                    take(packet.packet_data(), link);
+                }
+            }
+            PcapBlockOwned::NG(_) => {}
+        }
+        reader.consume(length);
+    }
 }
 
 /// A packet without what the link puts in front: IPv4 or IPv6.
@@ -152,18 +175,43 @@ mod tests {
         bytes
     }
 
+    /// The same as pcapng: its blocks, little-endian, on an interface of its own.
+    fn next_generation(segments: &[(u32, &[u8])]) -> Vec<u8> {
+        let block = |kind: u32, body: &[u8]| {
+            let padding = body.len().next_multiple_of(4) - body.len();
+            let length = u32::try_from(12 + body.len() + padding).unwrap().to_le_bytes();
+            [&kind.to_le_bytes(), &length, body, &vec![0; padding], &length].concat()
+        };
+        let section = [&[0x4D, 0x3C, 0x2B, 0x1A, 1, 0, 0, 0][..], &[0xFF; 8]].concat();
+        let mut bytes = [block(0x0A0D_0D0A, &section), block(1, &[101, 0, 0, 0, 0, 0, 4, 0])].concat();
+        let old = capture(segments);
+        let mut rest = &old[24..];
+        while let Some((header, behind)) = rest.split_at_checked(16) {
+            let length = u32::from_le_bytes(header[8..12].try_into().unwrap()) as usize;
+            let body = [&[0; 12][..], &header[8..16], &behind[..length]].concat();
+            bytes.extend(block(6, &body));
+            rest = &behind[length..];
+        }
+        bytes
+    }
+
     #[test]
     fn a_message_in_pieces_out_of_order_and_sent_again_is_one_message() {
         let (first, second) = MESSAGE.split_at(10);
-        let capture = capture(&[(110, second), (100, first), (100, first)]);
-        assert_eq!(messages(&capture), Ok(vec![MESSAGE.to_vec()]));
+        let segments = [(110, second), (100, first), (100, first)];
+        assert_eq!(messages(&capture(&segments)), Ok(vec![MESSAGE.to_vec()]));
+        assert_eq!(messages(&next_generation(&segments)), Ok(vec![MESSAGE.to_vec()]));
     }
 
     #[test]
     fn what_is_cut_off_or_encrypted_is_no_message_and_no_panic() {
-        let whole = capture(&[(100, &MESSAGE)]);
-        for end in 0..whole.len() {
-            let _ = messages(&whole[..end]);
+        for whole in [capture(&[(100, &MESSAGE)]), next_generation(&[(100, &MESSAGE)])] {
+            for end in 0..whole.len() {
+                assert!(messages(&whole[..end]).is_err(), "{end}");
+                let mut spoilt = whole.clone();
+                spoilt[end] ^= 0xFF;
+                let _ = messages(&spoilt);
+            }
         }
         assert!(messages(&capture(&[(1, &[0x16, 3, 3, 0, 5])])).unwrap_err().what.contains("--key-log"));
     }

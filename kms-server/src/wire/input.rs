@@ -19,7 +19,7 @@ pub enum Form {
     Xml,
     /// JSON (section 6).
     Json,
-    /// A capture (pcap) of TCP without TLS.
+    /// A capture (pcap or pcapng) of TCP without TLS.
     Capture,
 }
 
@@ -78,7 +78,7 @@ fn bytes(input: &[u8]) -> Result<(Form, Vec<u8>), InputError> {
     }
     from_base64(&plain).map(|bytes| (Form::Base64, bytes)).ok_or_else(|| {
         InputError::new(
-            "the input is neither hexadecimal digits nor base64, XML, JSON, bytes of KMIP or pcap",
+            "the input is neither hexadecimal digits nor base64, XML, JSON, bytes of KMIP, pcap or pcapng",
         )
     })
 }

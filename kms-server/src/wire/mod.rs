@@ -5,6 +5,7 @@ mod capture;
 mod compare;
 mod input;
 mod lint;
+mod payload;
 mod tree;
 
 pub use compare::differences;

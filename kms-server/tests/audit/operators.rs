@@ -63,6 +63,7 @@ fn serve(folder: &Path) -> Served {
         operator: Some(Operator::new(Arc::clone(&kms), PolicyBook::open(&Config::default(), None).unwrap())),
         started: Instant::now(),
         state: None,
+        revocations: None,
         mock: None,
         stop: stop.clone(),
     };

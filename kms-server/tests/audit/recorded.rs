@@ -1,10 +1,12 @@
 //! What is recorded, and what never is.
 
 use kms_protocol::attribute::{Attribute, AttributeList, Name, RevocationReason};
-use kms_protocol::enums::{HashingAlgorithm as Hash, KeyFormatType, RevocationReasonCode};
+use kms_protocol::credential::{Credential, Ticket, TicketCredential};
+use kms_protocol::enums::{HashingAlgorithm as Hash, KeyFormatType, RevocationReasonCode, TicketType};
 use kms_protocol::operation::{
-    DestroyRequest, GetRequest, LocateRequest, QueryRequest, RekeyKeyPairRequest, RevokeRequest,
+    DestroyRequest, GetRequest, LocateRequest, LoginRequest, QueryRequest, RekeyKeyPairRequest, RevokeRequest,
 };
+use kms_protocol::{Secret, Version};
 use kms_server::audit::{Outcome, Source};
 use kms_server::kms::{Cause, Event};
 
@@ -82,6 +84,31 @@ fn every_operation_is_recorded_with_who_what_and_how_it_ended() {
     let correlations: std::collections::HashSet<_> =
         lines.iter().map(|(_, line)| &line.record.correlation).filter(|value| !value.is_empty()).collect();
     assert_eq!(correlations.len(), 7, "each request has a value of its own");
+}
+
+#[test]
+fn a_ticket_is_recorded_by_its_holder_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = server(folder.path(), "").speaking(Version::V2_1);
+    let (_, public) = a.pair(&pair_request("job", 2048));
+    let value = a.ask(&LoginRequest::default()).unwrap().ticket.value.expose().to_vec();
+    let shown = |value: &[u8]| {
+        let ticket = Ticket { ticket_type: TicketType::Login, value: Secret::from(value) };
+        a.by("b").showing(vec![Credential::Ticket(TicketCredential { ticket })])
+    };
+    let get = GetRequest { unique_identifier: Some(public.as_str().into()), ..GetRequest::default() };
+    shown(&value).ask(&get).unwrap();
+    shown(&[7; 32]).ask(&get).unwrap_err();
+    drop(a);
+    let all = told(folder.path());
+    for expected in ["a Login: Success", "a Get: Success", "b Authentication: Invalid Ticket"] {
+        assert!(all.iter().any(|one| one == expected), "{expected}: {all:?}");
+    }
+    let lines = lines(folder.path());
+    let by_ticket = lines.iter().find(|(_, line)| line.record.operation == "Get").unwrap();
+    let detail = by_ticket.1.record.detail.as_deref().unwrap_or_default();
+    assert!(detail.ends_with("over a connection of \"b\""), "{detail}");
+    assert!(lines.iter().all(|(text, _)| !text.contains(&hex::encode(&value))), "a ticket is a secret");
 }
 
 #[test]

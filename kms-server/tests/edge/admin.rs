@@ -48,6 +48,7 @@ async fn serve(clock: &Arc<Clock>) -> (SocketAddr, shutdown::Trigger) {
         operator: None,
         started: Instant::now(),
         state: None,
+        revocations: None,
         mock: None,
         stop: stop.clone(),
     };

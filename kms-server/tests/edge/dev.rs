@@ -179,6 +179,39 @@ fn another_host_is_added_to_the_servers_certificates_only() {
 }
 
 #[test]
+fn certificates_say_where_the_list_is_and_are_issued_anew_for_their_keys_when_it_moves() {
+    let root = tempfile::tempdir().unwrap();
+    let pki = root.path().join("pki");
+    let now = SystemTime::now();
+    let state = open(root.path());
+    let keys =
+        || ["server-ecdsa.key", "server-rsa.key", "client.key"].map(|key| fs::read(pki.join(key)).unwrap());
+    let before = keys();
+    let lists = || {
+        ["server-ecdsa.pem", "server-rsa.pem", "client.pem"]
+            .map(|file| certificate(root.path(), file).revocation_list.unwrap_or_default())
+    };
+    for url in ["http://127.0.0.1:5697/ca.crl", "http://127.0.0.1:40000/ca.crl"] {
+        state.pki.point_to(url, now).unwrap();
+        assert_eq!(lists(), [url; 3]);
+        let whole = contents(&pki);
+        state.pki.point_to(url, now).unwrap();
+        assert_eq!(contents(&pki), whole, "nothing is to be done");
+    }
+    assert!(keys() == before && serves(&state));
+    let client = fs::read_to_string(pki.join("client.pem")).unwrap();
+    kms_server::revocation::revoke(&pki, &client, now).unwrap();
+    state.pki.point_to("http://127.0.0.1:1/ca.crl", now).unwrap();
+    assert_eq!(
+        fs::read_to_string(pki.join("client.pem")).unwrap(),
+        client,
+        "a revoked one does not come back"
+    );
+    drop(state);
+    assert_eq!(open(root.path()).pki.made, [""; 0]);
+}
+
+#[test]
 fn a_store_without_its_key_is_not_given_a_new_one() {
     let root = tempfile::tempdir().unwrap();
     let key = root.path().join("store.key");

@@ -102,6 +102,7 @@ pub fn shared(service: impl Service) -> Shared {
         service: Arc::new(service),
         clock: Arc::new(Clock::frozen_at(NOW)),
         workers: Workers::new(crypto_workers()),
+        revocations: None,
         mock: None,
     }
 }
@@ -148,6 +149,7 @@ impl TestPki {
             https: None,
             admin: None,
             notify: Vec::new(),
+            crl: None,
             tls: self.tls(),
             service: Arc::new(service),
             workers: crypto_workers(),

@@ -128,4 +128,19 @@ fn pkcs_11_tells_of_itself_and_has_no_token() {
     assert_eq!(call(Pkcs11Function::GetInfo).output_parameters.expect("told").len(), 76);
     assert_eq!(call(Pkcs11Function::Finalize).return_code, Pkcs11ReturnCode::Ok);
     assert_eq!(call(Pkcs11Function::GetSlotList).return_code, Pkcs11ReturnCode::FunctionNotSupported);
+    let call = |interface: Option<&str>, function| {
+        let request = Pkcs11Request {
+            interface: interface.map(str::to_owned),
+            function,
+            correlation_value: None,
+            input_parameters: None,
+        };
+        ask.ask(&request).map(|answer| answer.return_code).map_err(|(reason, _)| reason)
+    };
+    let information = Pkcs11Call::Standard(Pkcs11Function::GetInfo);
+    assert_eq!(call(Some("PKCS 11"), information), Ok(Pkcs11ReturnCode::Ok));
+    assert_eq!(call(Some("Vendor's"), information), Err(ResultReason::Pkcs11InvalidInterface));
+    assert_eq!(call(None, Pkcs11Call::Vendor(7)), Err(ResultReason::Pkcs11InvalidFunction));
+    let unknown = Pkcs11Call::Standard(Pkcs11Function::Other(0xFFFF));
+    assert_eq!(call(None, unknown), Err(ResultReason::Pkcs11InvalidFunction));
 }

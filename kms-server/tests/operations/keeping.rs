@@ -393,9 +393,30 @@ fn a_split_key_is_whole_again_with_all_its_parts() {
     for (what, request) in [
         ("one part", split(1, 1, SplitKeyMethod::Xor)),
         ("a threshold", split(3, 2, SplitKeyMethod::Xor)),
-        ("another method", split(3, 3, SplitKeyMethod::PolynomialSharingGf28)),
+        ("too many", split(65, 65, SplitKeyMethod::Xor)),
+        ("GF(2^16)", split(3, 3, SplitKeyMethod::PolynomialSharingGf216)),
+        ("a prime field", split(3, 3, SplitKeyMethod::PolynomialSharingPrimeField)),
+        ("a threshold of one", split(3, 1, SplitKeyMethod::PolynomialSharingGf28)),
+        ("a threshold above the parts", split(3, 4, SplitKeyMethod::PolynomialSharingGf28)),
     ] {
         assert_eq!(ask.ask(&request).expect_err(what).0, ResultReason::InvalidField, "{what}");
+    }
+
+    // By polynomials any of them make it, if they are enough.
+    let threshold = split(5, 3, SplitKeyMethod::PolynomialSharingGf28);
+    let parts = ask.ask(&threshold).expect("split").unique_identifiers;
+    assert_eq!(parts.len(), 5);
+    for chosen in [&parts[..3], &parts[2..], &parts[..], &[3, 0, 4].map(|at| parts[at].clone())] {
+        let joined = ask.ask(&join(chosen)).expect("joined").unique_identifier;
+        assert_eq!(get(&ask, &joined).expect("served").1.key_bytes().expect("bytes").expose(), KEY);
+    }
+    let others = ask.ask(&threshold).expect("split").unique_identifiers;
+    for (what, ids) in [
+        ("too few", parts[..2].to_vec()),
+        ("one twice", vec![parts[0].clone(), parts[1].clone(), parts[1].clone()]),
+        ("another split's", [&parts[..3], &others[3..]].concat()),
+    ] {
+        assert_eq!(ask.ask(&join(&ids)).expect_err(what).0, ResultReason::InvalidField, "{what}");
     }
 }
 

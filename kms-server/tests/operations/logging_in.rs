@@ -1,13 +1,18 @@
 //! Login, Delegated Login and Logout: what a ticket is good for, and for how long.
 
 use kms_protocol::attribute::{Attribute, UsageLimits};
-use kms_protocol::credential::{Credential, Ticket, TicketCredential};
-use kms_protocol::enums::{BlockCipherMode, Operation, ResultReason, State, TicketType, UsageLimitsUnit};
+use kms_protocol::credential::{
+    Attestation, Credential, Device, HashedPassword, Nonce, Password, Ticket, TicketCredential,
+    UsernameAndPassword,
+};
+use kms_protocol::enums::{
+    AttestationType, BlockCipherMode, Operation, ResultReason, State, TicketType, UsageLimitsUnit,
+};
 use kms_protocol::operation::{
     CreateRequest, DelegatedLoginRequest, DestroyRequest, GetRequest, LeaseTime, LocateRequest, LoginRequest,
     LogoutRequest, ObjectGroups, Objects, Operations, PingRequest, Right, Rights,
 };
-use kms_protocol::ttlv::Interval;
+use kms_protocol::ttlv::{Bytes, DateTimeExtended, Interval};
 use kms_protocol::{DateTime, Secret, Version};
 
 use crate::asking::{Answer, Asker, NOW};
@@ -222,4 +227,76 @@ fn a_right_ends_with_its_usage_limits_and_at_the_rules_for_its_holder() {
     );
     let request = GetRequest { unique_identifier: Some("1".into()), ..GetRequest::default() };
     assert_eq!(a.ask(&request).expect_err("nothing").0, ResultReason::ObjectNotFound);
+}
+
+/// A user whose password is `correct horse`; the hash is as cheap as one can be.
+const USERS: &str = r#"
+[[user]]
+name = "operator"
+password-hash = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$rAjuexKlLdAHLvqk7TeeiWZjW4OPoRGwldJXdHbTuKI"
+principal = "a"
+"#;
+
+fn user(name: &str, password: Option<&str>) -> Credential {
+    Credential::UsernameAndPassword(UsernameAndPassword {
+        username: name.into(),
+        password: password.map(Password::from),
+    })
+}
+
+#[test]
+fn a_user_of_the_configuration_is_the_principal_that_it_names() {
+    let a = Asker::start(USERS);
+    let id = key(&a);
+    let b = a.by("b");
+    for version in [Version::V1_0, Version::V1_4, Version::V2_1] {
+        let b = b.speaking(version);
+        let right = user("operator", Some("correct horse"));
+        get(&b.showing(vec![right]), &id).expect("the right password");
+        get(&b.showing(vec![user("operator", Some("correct horse"))]), &id)
+            .expect("again, from what is remembered");
+        let wrong = [
+            user("operator", Some("wrong horse")),
+            user("operator", Some("")),
+            user("operator", None),
+            user("nobody", Some("correct horse")),
+        ];
+        let mut answers = Vec::new();
+        for credential in wrong {
+            let (reason, message) = get(&b.showing(vec![credential]), &id).expect_err("refused");
+            assert_eq!(reason, ResultReason::AuthenticationNotSuccessful, "{version}");
+            answers.push(message);
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "nobody learns what was wrong");
+        let both = vec![user("operator", Some("correct horse")), user("operator", Some("wrong horse"))];
+        assert!(get(&b.showing(both), &id).is_err(), "all have to hold");
+    }
+    assert!(get(&b, &id).is_err(), "without them the certificate says who it is");
+}
+
+#[test]
+fn what_proves_nothing_is_passed_over_and_what_cannot_be_examined_is_refused() {
+    let plain = Asker::start("").speaking(Version::V2_1);
+    let id = key(&plain);
+    let device = || Credential::Device(Device { serial_number: Some("1".into()), ..Device::default() });
+    get(&plain.showing(vec![user("anybody", Some("anything")), device()]), &id).expect("no users here");
+    let attested = Credential::Attestation(Attestation {
+        nonce: Nonce { id: Bytes(vec![1]), value: Bytes(vec![2]) },
+        attestation_type: AttestationType::TpmQuote,
+        measurement: Some(Bytes(vec![3])),
+        assertion: None,
+    });
+    let (reason, _) = get(&plain.showing(vec![attested]), &id).expect_err("nobody examines it");
+    assert_eq!(reason, ResultReason::AttestationFailed);
+    let hashed = Credential::HashedPassword(HashedPassword {
+        username: "operator".into(),
+        time_stamp: DateTimeExtended(1),
+        hashing_algorithm: None,
+        hashed_password: Secret::from(&[7_u8; 64][..]),
+    });
+    let users = Asker::start(USERS).speaking(Version::V2_1);
+    let (reason, _) = get(&users.showing(vec![hashed]), "1").expect_err("only the slow hash is kept");
+    assert_eq!(reason, ResultReason::AuthenticationNotSuccessful);
+    get(&users.showing(vec![device()]), &key(&users)).expect("a device is a name at most");
 }

@@ -11,11 +11,15 @@
 
 #[path = "../asking/mod.rs"]
 mod asking;
+mod attribute_rules;
 mod attributes;
 mod certifying;
 mod ciphers;
+mod compatibility;
 mod constraining;
+mod contained;
 mod curves;
+mod every;
 mod keeping;
 mod later;
 mod locating;
@@ -24,6 +28,7 @@ mod messages;
 mod refusals;
 mod telling;
 mod validating;
+mod versions;
 mod wrapping;
 
 use asking::{Answer, Asker, NOW};

@@ -1,156 +1,145 @@
-//! What every operation on an object refuses alike.
+//! What every operation refuses: the table of `every`, walked.
 
-use kms_protocol::attribute::{Attribute, AttributeKind, AttributeReference, CustomAttribute};
-use kms_protocol::enums::{
-    AdjustmentType, DerivationMethod, ObjectType, ResultReason, RevocationReasonCode, SplitKeyMethod,
-};
-use kms_protocol::operation::{
-    ActivateRequest, AddAttributeRequest, AdjustAttributeRequest, ArchiveRequest, CheckRequest,
-    CreateSplitKeyRequest, DecryptRequest, DeleteAttributeRequest, DerivationParameters, DeriveKeyRequest,
-    DestroyRequest, EncryptRequest, ExportRequest, GetAttributeListRequest, GetAttributesRequest, GetRequest,
-    GetUsageAllocationRequest, JoinSplitKeyRequest, MacRequest, MacVerifyRequest, ModifyAttributeRequest,
-    ObtainLeaseRequest, RecoverRequest, RekeyRequest, SetAttributeRequest, SignRequest,
-    SignatureVerifyRequest,
-};
-use kms_protocol::ttlv::{Bytes, RawValue};
+use std::collections::BTreeSet;
+
+use kms_protocol::attribute::{Attribute, AttributeList, CryptographicUsageMask, Name};
+use kms_protocol::encoding::{from_xml, to_xml};
+use kms_protocol::enums::{Operation, QueryFunction, ResultReason, ResultStatus, RevocationReasonCode};
+use kms_protocol::message::ResponseMessage;
+use kms_protocol::object::{ManagedObject, Template};
+use kms_protocol::operation::{ArchiveRequest, DestroyRequest, QueryRequest, RecoverRequest};
 use kms_protocol::{Secret, Version};
 
-use crate::asking::Asker;
-use crate::{key, mode, opaque, revoke};
+use crate::asking::{Answer, Asker, NOW, pair_request};
+use crate::every::{Row, Thing, Wrong, rows};
+use crate::{key, opaque, revoke};
 
-type Why = (ResultReason, String);
-
-/// One way to ask for an operation on the object of an identifier; how it was refused, if it was.
-type Way = (&'static str, fn(&Asker, &str) -> Result<(), Why>);
-
-fn note() -> Attribute {
-    Attribute::Custom(CustomAttribute { vendor: "x".into(), name: "note".into(), value: RawValue::text("n") })
+fn send(ask: &Asker, message: &Secret) -> Answer<()> {
+    let bytes = ask.send(message);
+    let response = ResponseMessage::read(bytes.expose()).expect("a response");
+    let item = response.items.first().expect("an item");
+    if item.result_status == ResultStatus::Success {
+        return Ok(());
+    }
+    Err((item.result_reason.expect("a reason"), item.result_message.clone().expect("a message")))
 }
 
-fn data() -> Option<Bytes> {
-    Some(Bytes(vec![1; 16]))
-}
-
-macro_rules! ask {
-    ($name:literal, |$id:ident| $request:expr) => {
-        ($name, |asker, $id| asker.ask(&$request).map(drop))
+/// The rows that name an object.
+fn on_objects() -> Vec<Row> {
+    let names_it = |row: &Row| {
+        let xml = to_xml(row.message("SENTINEL", Version::V2_1).expose()).expect("a message");
+        String::from_utf8_lossy(xml.expose()).contains("SENTINEL")
     };
+    rows().into_iter().filter(names_it).collect()
 }
 
-const WAYS: &[Way] = &[
-    ask!("Activate", |id| ActivateRequest { unique_identifier: Some(id.into()) }),
-    ask!("Add Attribute", |id| AddAttributeRequest {
-        unique_identifier: Some(id.into()),
-        attribute: note().into()
-    }),
-    ask!("Adjust Attribute", |id| AdjustAttributeRequest {
-        unique_identifier: Some(id.into()),
-        attribute: AttributeReference::Standard(AttributeKind::Sensitive),
-        adjustment_type: AdjustmentType::Negate,
-        adjustment_value: None,
-    }),
-    ask!("Archive", |id| ArchiveRequest { unique_identifier: Some(id.into()) }),
-    ask!("Check", |id| CheckRequest { unique_identifier: Some(id.into()), ..CheckRequest::default() }),
-    ask!("Create Split Key", |id| CreateSplitKeyRequest {
-        object_type: ObjectType::SymmetricKey,
-        unique_identifier: Some(id.into()),
-        parts: 2,
-        threshold: 2,
-        method: SplitKeyMethod::Xor,
-        prime_field_size: None,
-        attributes: vec![].into(),
-        protection: None,
-    }),
-    ask!("Decrypt", |id| DecryptRequest {
-        unique_identifier: Some(id.into()),
-        cryptographic_parameters: Some(mode(kms_protocol::enums::BlockCipherMode::Ecb)),
-        data: data(),
-        ..DecryptRequest::default()
-    }),
-    ask!("Delete Attribute", |id| DeleteAttributeRequest {
-        unique_identifier: Some(id.into()),
-        attribute: Some(AttributeReference::Standard(AttributeKind::Comment)),
-        ..DeleteAttributeRequest::default()
-    }),
-    ask!("Derive Key", |id| DeriveKeyRequest {
-        object_type: ObjectType::SecretData,
-        unique_identifiers: vec![id.into()],
-        derivation_method: DerivationMethod::Hash,
-        derivation_parameters: DerivationParameters::default(),
-        attributes: vec![Attribute::CryptographicLength(128)].into(),
-    }),
-    ask!("Destroy", |id| DestroyRequest { unique_identifier: Some(id.into()) }),
-    ask!("Encrypt", |id| EncryptRequest {
-        unique_identifier: Some(id.into()),
-        cryptographic_parameters: Some(mode(kms_protocol::enums::BlockCipherMode::Ecb)),
-        data: Some(Secret::new(vec![1; 16])),
-        ..EncryptRequest::default()
-    }),
-    ask!("Export", |id| ExportRequest { unique_identifier: Some(id.into()), ..ExportRequest::default() }),
-    ask!("Get", |id| GetRequest { unique_identifier: Some(id.into()), ..GetRequest::default() }),
-    ask!("Get Attribute List", |id| GetAttributeListRequest { unique_identifier: Some(id.into()) }),
-    ask!("Get Attributes", |id| GetAttributesRequest {
-        unique_identifier: Some(id.into()),
-        ..GetAttributesRequest::default()
-    }),
-    ask!("Get Usage Allocation", |id| GetUsageAllocationRequest {
-        unique_identifier: Some(id.into()),
-        usage_limits_count: 1,
-    }),
-    ask!("Join Split Key", |id| JoinSplitKeyRequest {
-        object_type: ObjectType::SymmetricKey,
-        unique_identifiers: vec![id.into()],
-        secret_data_type: None,
-        attributes: vec![].into(),
-        protection: None,
-    }),
-    ask!("MAC", |id| MacRequest {
-        unique_identifier: Some(id.into()),
-        data: data(),
-        ..MacRequest::default()
-    }),
-    ask!("MAC Verify", |id| MacVerifyRequest {
-        unique_identifier: Some(id.into()),
-        data: data(),
-        mac_data: data(),
-        ..MacVerifyRequest::default()
-    }),
-    ask!("Modify Attribute", |id| ModifyAttributeRequest {
-        unique_identifier: Some(id.into()),
-        current: None,
-        attribute: note().into(),
-    }),
-    ask!("Obtain Lease", |id| ObtainLeaseRequest { unique_identifier: Some(id.into()) }),
-    ask!("Recover", |id| RecoverRequest { unique_identifier: Some(id.into()) }),
-    ask!("Re-key", |id| RekeyRequest { unique_identifier: Some(id.into()), ..RekeyRequest::default() }),
-    ask!("Set Attribute", |id| SetAttributeRequest {
-        unique_identifier: Some(id.into()),
-        attribute: note().into()
-    }),
-    ask!("Sign", |id| SignRequest {
-        unique_identifier: Some(id.into()),
-        data: data(),
-        ..SignRequest::default()
-    }),
-    ask!("Signature Verify", |id| SignatureVerifyRequest {
-        unique_identifier: Some(id.into()),
-        data: data(),
-        signature_data: data(),
-        ..SignatureVerifyRequest::default()
-    }),
-];
+fn destroyed(ask: &Asker, id: &str) {
+    revoke(ask, id, RevocationReasonCode::KeyCompromise);
+    ask.ask(&DestroyRequest { unique_identifier: Some(id.into()) }).expect("destroyed");
+}
+
+/// An Active pair for signatures.
+fn signing(ask: &Asker) -> (String, String) {
+    let mut request = pair_request("signing", 2048);
+    let half = |name: &str, uses| {
+        let attributes = vec![
+            Attribute::Name(Name::text(name)),
+            Attribute::CryptographicUsageMask(uses),
+            Attribute::ActivationDate(kms_protocol::DateTime(NOW - 1)),
+        ];
+        attributes.into()
+    };
+    request.private_key = half("signing", CryptographicUsageMask::SIGN);
+    request.public_key = half("verifying", CryptographicUsageMask::VERIFY);
+    ask.pair(&request)
+}
+
+fn made(ask: &Asker, thing: Thing) -> String {
+    let pair = || ask.pair(&pair_request("pair", 2048));
+    match thing {
+        Thing::Key => key(ask),
+        Thing::Waiting => {
+            let uses = Attribute::CryptographicUsageMask(crate::all_uses());
+            crate::register(ask, crate::aes(&crate::KEY), vec![uses]).expect("registered")
+        }
+        Thing::Gone => {
+            let id = key(ask);
+            destroyed(ask, &id);
+            id
+        }
+        Thing::Opaque => {
+            let id = opaque(ask);
+            ask.activate(&id);
+            id
+        }
+        Thing::Template => {
+            let name = Attribute::Comment("said".into());
+            let template = ManagedObject::Template(Template(AttributeList(vec![name])));
+            crate::register(&ask.speaking(Version::V1_4), template, vec![]).expect("registered")
+        }
+        Thing::Archived => {
+            let id = key(ask);
+            ask.ask(&ArchiveRequest { unique_identifier: Some(id.as_str().into()) }).expect("archived");
+            id
+        }
+        Thing::Signing => signing(ask).0,
+        Thing::Verifying => signing(ask).1,
+        Thing::Private => pair().0,
+        Thing::GonePrivate => {
+            let (private, _) = pair();
+            destroyed(ask, &private);
+            private
+        }
+        Thing::GonePublic => {
+            let (_, public) = pair();
+            destroyed(ask, &public);
+            public
+        }
+    }
+}
+
+/// A message without a field of its payload; `None` where the field is not there.
+fn without(message: &Secret, field: &str) -> Option<Secret> {
+    let xml = to_xml(message.expose()).expect("a message");
+    let xml = core::str::from_utf8(xml.expose()).expect("text");
+    let payload = xml.find("<RequestPayload")?;
+    let from = payload + xml[payload..].find(&format!("<{field}"))?;
+    let tag_end = from + xml[from..].find('>')? + 1;
+    let to = if xml[from..tag_end].ends_with("/>") {
+        tag_end
+    } else {
+        let end = format!("</{field}>");
+        from + xml[from..].find(&end)? + end.len()
+    };
+    Some(from_xml(&format!("{}{}", &xml[..from], &xml[to..])).expect("a message still"))
+}
+
+#[test]
+fn the_table_has_every_operation_that_the_server_does() {
+    let ask = Asker::start("");
+    let query =
+        QueryRequest { query_functions: vec![QueryFunction::QueryOperations], ..QueryRequest::default() };
+    let mut done = BTreeSet::new();
+    for version in [Version::V1_4, Version::V2_1] {
+        done.extend(ask.speaking(version).ask(&query).expect("what it does").operations);
+    }
+    let in_table: BTreeSet<Operation> = rows().iter().map(|row| row.operation).collect();
+    let missing: Vec<_> = done.difference(&in_table).collect();
+    assert!(missing.is_empty(), "without a row in the table of every.rs: {missing:?}");
+    assert_eq!(in_table.len(), rows().len(), "one row each");
+}
 
 #[test]
 fn nothing_and_what_is_someone_elses_answer_alike() {
     let owner = Asker::start("");
     let theirs = key(&owner);
-    for version in [Version::V1_4, Version::V2_1] {
+    for version in [Version::V1_0, Version::V1_4, Version::V2_1] {
         let other = owner.by("b").speaking(version);
-        for (name, ask) in WAYS {
-            let Err(missing) = ask(&other, "00000000-0000-4000-8000-000000000000") else {
-                panic!("{name} of nothing")
-            };
-            let Err(foreign) = ask(&other, &theirs) else { panic!("{name} of someone else's") };
+        for row in on_objects() {
+            let name = row.operation;
+            let nothing = row.message("00000000-0000-4000-8000-000000000000", version);
+            let missing = send(&other, &nothing).expect_err("it works on nothing");
+            let foreign = send(&other, &row.message(&theirs, version)).expect_err("it works on another's");
             if missing.0 == ResultReason::OperationNotSupported {
                 continue;
             }
@@ -163,66 +152,76 @@ fn nothing_and_what_is_someone_elses_answer_alike() {
 }
 
 #[test]
+fn a_field_that_may_not_be_missing_is_missed() {
+    let ask = Asker::start("").speaking(Version::V2_1);
+    let mut wrong = Vec::new();
+    for (number, row) in rows().iter().enumerate() {
+        let ask = ask.by(&format!("owner-{number}"));
+        let sound = row.message(&made(&ask, row.right), Version::V2_1);
+        for field in row.required {
+            let Some(message) = without(&sound, field) else { panic!("{}: no {field}", row.operation) };
+            match send(&ask, &message) {
+                Err((ResultReason::InvalidMessage | ResultReason::MissingData, _)) => {}
+                // There is no ID Placeholder in the place of the identifier.
+                Err((ResultReason::ObjectNotFound, _)) if field.ends_with("UniqueIdentifier") => {}
+                // Nothing of the attributes or of the objects is there.
+                Err((ResultReason::InvalidField, why))
+                    if why.contains("missing") || field.ends_with("UniqueIdentifier") => {}
+                other => wrong.push(format!("{} without {field}: {other:?}", row.operation)),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn tried(wrong: &Wrong, row: &Row, owner: &Asker, version: Version) -> Option<String> {
+    let version = match wrong {
+        Wrong::Object(Thing::Template, _) => Version::V1_4,
+        _ => version,
+    };
+    let (message, reason) = match wrong {
+        Wrong::Never(why) => return why.is_empty().then(|| format!("{}: say why not", row.operation)),
+        Wrong::Object(thing, reason) => (row.message(&made(owner, *thing), version), reason),
+        Wrong::Message(message, reason) => (message(), reason),
+    };
+    match send(&owner.speaking(version), &message) {
+        Err((refused, _)) if refused == *reason => None,
+        other => Some(format!("{}: {reason:?} expected, {other:?}", row.operation)),
+    }
+}
+
+#[test]
+fn what_is_of_another_type_is_refused() {
+    let ask = Asker::start("").speaking(Version::V2_1);
+    let mut wrong = Vec::new();
+    for (number, row) in rows().iter().enumerate() {
+        let owner = ask.by(&format!("owner-{number}"));
+        wrong.extend(tried(&row.wrong_type, row, &owner, Version::V2_1));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_in_another_state_is_refused() {
+    let ask = Asker::start("").speaking(Version::V2_1);
+    let mut wrong = Vec::new();
+    for (number, row) in rows().iter().enumerate() {
+        // Each with objects of its own, whose Names are taken once.
+        let owner = ask.by(&format!("owner-{number}"));
+        wrong.extend(tried(&row.wrong_state, row, &owner, Version::V2_1));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn a_rule_that_leaves_an_operation_out_denies_it() {
     let kms =
         Asker::start("[[access]]\nprincipals = \"reader\"\noperations = [\"Register\", \"Get Attributes\"]");
     let ask = kms.by("reader").speaking(Version::V2_1);
     let own = key(&ask);
-    for (name, way) in WAYS.iter().filter(|(name, _)| *name != "Get Attributes") {
-        let Err((reason, message)) = way(&ask, &own) else { panic!("{name} was not denied") };
-        assert_eq!(reason, ResultReason::PermissionDenied, "{name}: {message}");
-    }
-}
-
-#[test]
-fn an_object_of_another_type_is_refused() {
-    let ask = Asker::start("").speaking(Version::V2_1);
-    let own = opaque(&ask);
-    for (name, way) in WAYS {
-        if matches!(
-            *name,
-            "Encrypt"
-                | "Decrypt"
-                | "MAC"
-                | "MAC Verify"
-                | "Sign"
-                | "Signature Verify"
-                | "Re-key"
-                | "Create Split Key"
-                | "Join Split Key"
-        ) {
-            let Err((reason, message)) = way(&ask, &own) else { panic!("{name} of an Opaque Object") };
-            assert_eq!(reason, ResultReason::InvalidObjectType, "{name}: {message}");
-        }
-    }
-}
-
-#[test]
-fn a_key_that_is_not_active_protects_nothing_and_one_that_is_gone_does_nothing() {
-    let ask = Asker::start("").speaking(Version::V2_1);
-    let waiting = crate::register(
-        &ask,
-        crate::aes(&crate::KEY),
-        vec![Attribute::CryptographicUsageMask(crate::all_uses())],
-    )
-    .expect("registered");
-    let gone = key(&ask);
-    revoke(&ask, &gone, RevocationReasonCode::KeyCompromise);
-    ask.ask(&DestroyRequest { unique_identifier: Some(gone.as_str().into()) }).expect("destroyed");
-    for (name, way) in WAYS {
-        if matches!(
-            *name,
-            "Encrypt" | "Decrypt" | "MAC" | "MAC Verify" | "Derive Key" | "Get Usage Allocation"
-        ) {
-            for (what, id) in [("Pre-Active", &waiting), ("destroyed", &gone)] {
-                let Err((reason, message)) = way(&ask, id) else { panic!("{name} of a {what} key") };
-                assert_eq!(reason, ResultReason::WrongKeyLifecycleState, "{name}, {what}: {message}");
-            }
-        }
-        if matches!(*name, "Get" | "Export") {
-            let Err((reason, message)) = way(&ask, &gone) else { panic!("{name} of a destroyed key") };
-            assert_eq!(reason, ResultReason::ObjectDestroyed, "{name}: {message}");
-        }
+    for row in on_objects().iter().filter(|row| row.operation != Operation::GetAttributes) {
+        let (reason, message) = send(&ask, &row.message(&own, Version::V2_1)).expect_err("denied");
+        assert_eq!(reason, ResultReason::PermissionDenied, "{}: {message}", row.operation);
     }
 }
 
@@ -231,12 +230,13 @@ fn what_is_in_the_archive_is_asked_for_first() {
     let ask = Asker::start("").speaking(Version::V2_1);
     let own = key(&ask);
     ask.ask(&ArchiveRequest { unique_identifier: Some(own.as_str().into()) }).expect("archived");
-    for (name, way) in WAYS {
-        if matches!(*name, "Recover" | "Destroy" | "Get Attributes" | "Get Attribute List") {
+    for row in on_objects() {
+        use Operation::{Destroy, GetAttributeList, GetAttributes, Recover, Revoke};
+        if matches!(row.operation, Recover | Destroy | Revoke | GetAttributes | GetAttributeList) {
             continue;
         }
-        let Err((reason, message)) = way(&ask, &own) else { panic!("{name} of what is archived") };
-        assert_eq!(reason, ResultReason::ObjectArchived, "{name}: {message}");
+        let (reason, message) = send(&ask, &row.message(&own, Version::V2_1)).expect_err("archived");
+        assert_eq!(reason, ResultReason::ObjectArchived, "{}: {message}", row.operation);
     }
     ask.ask(&RecoverRequest { unique_identifier: Some(own.as_str().into()) }).expect("recovered");
     crate::get(&ask, &own).expect("on line again");

@@ -48,6 +48,7 @@ fn serve() -> Served {
         operator: Some(Operator::new(Arc::clone(&kms), book)),
         started: Instant::now(),
         state: None,
+        revocations: None,
         mock: None,
         stop: stop.clone(),
     };

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::attribute::{Attribute, AttributeKind, CustomAttribute, Name, custom_name, split_custom_name};
+use crate::attribute::{
+    Attribute, AttributeKind, CustomAttribute, Name, custom_name, is_vendor_of_1x, split_custom_name,
+};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::ttlv::{Content, Item, ItemType, RawValue, Reader, Value, Writer};
 use crate::{Tag, Version};
@@ -193,7 +195,8 @@ fn write_all(writer: &mut Writer, list: &[Attribute]) {
     let mut instances: HashMap<Which<'_>, i32> = HashMap::with_capacity(list.len());
     for attribute in list {
         let next = instances.entry(Which::of(attribute)).or_default();
-        write_attribute(writer, attribute, Some(*next).filter(|index| *index > 0));
+        let is_stated = *next > 0 || (writer.numbers_first() && attribute.kind().is_multi_valued());
+        write_attribute(writer, attribute, Some(*next).filter(|_| is_stated));
         *next = next.saturating_add(1);
     }
 }
@@ -325,6 +328,9 @@ pub fn write_attribute(writer: &mut Writer, attribute: &Attribute, index: Option
         write_tagged(writer, attribute);
         return;
     }
+    if matches!(attribute, Attribute::Custom(custom) if !is_vendor_of_1x(&custom.vendor)) {
+        return;
+    }
     writer.structure(Tag::ATTRIBUTE, |writer| {
         match attribute {
             Attribute::Custom(custom) => writer.field(Tag::ATTRIBUTE_NAME, &custom.name_in_1x()),
@@ -451,6 +457,7 @@ impl Value for AttributeReference {
                 writer.item(Tag::ATTRIBUTE_NAME, ItemType::TextString, kind.name().as_bytes());
             }
             Self::Standard(_) => {}
+            Self::Custom { vendor, .. } if !is_vendor_of_1x(vendor) => {}
             Self::Custom { vendor, name } => custom_name(vendor, name).write(writer, Tag::ATTRIBUTE_NAME),
             Self::Unknown(name) => name.write(writer, Tag::ATTRIBUTE_NAME),
         }

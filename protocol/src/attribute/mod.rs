@@ -54,7 +54,12 @@ fn custom_name(vendor: &str, name: &str) -> String {
 /// Vendor and name of a 1.x custom attribute.
 fn split_custom_name(name: &str) -> Option<(&str, &str)> {
     let (vendor, rest) = name.split_once('-')?;
-    matches!(vendor, "x" | "y").then_some((vendor, rest))
+    is_vendor_of_1x(vendor).then_some((vendor, rest))
+}
+
+/// Whether 1.x has a name for this vendor's attributes: custom ones begin with `x-` or `y-` there (1.4 section 3.44).
+fn is_vendor_of_1x(vendor: &str) -> bool {
+    matches!(vendor, "x" | "y")
 }
 
 macro_rules! attributes {
@@ -230,7 +235,7 @@ attributes! {
     CertificateIssuerDnQualifier: String = CERTIFICATE_ISSUER_DN_QUALIFIER, "Certificate Issuer DN Qualifier", multi, V2_0;
     ShortUniqueIdentifier: Bytes = SHORT_UNIQUE_IDENTIFIER, "Short Unique Identifier", single, V2_0;
     KeyFormatType: KeyFormatType = KEY_FORMAT_TYPE, "Key Format Type", single, V2_0;
-    NistKeyType: NistKeyType = NIST_KEY_TYPE, "NIST Key Type", single, V2_0;
+    NistKeyType: NistKeyType = NIST_KEY_TYPE, "NIST Key Type", multi, V2_0;
     OpaqueDataType: OpaqueDataType = OPAQUE_DATA_TYPE, "Opaque Data Type", single, V2_0;
     ProtectionLevel: ProtectionLevel = PROTECTION_LEVEL, "Protection Level", single, V2_0;
     ProtectionPeriod: Interval = PROTECTION_PERIOD, "Protection Period", single, V2_0;

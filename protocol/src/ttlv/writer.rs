@@ -10,13 +10,25 @@ use crate::{Secret, Tag, Version};
 pub struct Writer {
     bytes: Vec<u8>,
     version: Version,
+    numbers_first: bool,
 }
 
 impl Writer {
     /// An empty message of `version`.
     #[must_use]
     pub fn new(version: Version) -> Self {
-        Self { bytes: Vec::with_capacity(512), version }
+        Self { bytes: Vec::with_capacity(512), version, numbers_first: false }
+    }
+
+    /// Has the first instance of an attribute that may have several state its Attribute Index too (1.x), which is 0 where it
+    /// is left out.
+    #[must_use]
+    pub fn numbering_first(self, numbers_first: bool) -> Self {
+        Self { numbers_first, ..self }
+    }
+
+    pub(crate) fn numbers_first(&self) -> bool {
+        self.numbers_first
     }
 
     /// The version that decides which fields are written.

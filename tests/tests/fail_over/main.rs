@@ -1,5 +1,7 @@
 //! Two servers with the same keys, one of which fails in every way there is, during a load of decrypts: none fails.
 //!
+//! So do drills, which do that by plan, and leave nothing behind.
+//!
 //! A few seconds for each way; `KMS_TEST_SECONDS` says how many (`tests/scripts/fail-over.sh`).
 
 #![allow(
@@ -11,6 +13,7 @@
     reason = "a test fails by panicking, and these report what they measure"
 )]
 
+mod drills;
 mod load;
 mod namespace;
 mod site;

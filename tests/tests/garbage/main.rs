@@ -19,9 +19,9 @@ use std::thread;
 
 use kms_protocol::enums::ResultStatus;
 use kms_protocol::frame::message_length;
-use kms_protocol::message::ResponseMessage;
-use kms_protocol::{Version, frame};
-use kms_server::limits;
+use kms_protocol::message::{RequestMessage, ResponseMessage};
+use kms_protocol::{UniqueIdentifier, Version, frame};
+use kms_server::{limits, wire};
 use kms_tests::chance::Chance;
 use kms_tests::process::Server;
 use kms_tests::wire::{Answer, Dialler, Wire, bare, read_to_end};
@@ -140,6 +140,45 @@ fn assert_well_formed(answer: &[u8], request: &[u8]) {
     if let Err(error) = ResponseMessage::read(answer) {
         panic!("{error} in the answer {} to {}", hex::encode(answer), hex::encode(request));
     }
+}
+
+/// Messages that are decoded without a server, unless `KMS_TESTS_MUTANTS` says how many.
+const DECODED: usize = 5_000;
+
+#[test]
+fn of_dishonest_messages_each_that_cannot_be_read_has_its_wrong_byte_named() {
+    let mut chance = Chance::of_this_run("garbage: decoded");
+    let wanted = std::env::var("KMS_TESTS_MUTANTS").ok();
+    let wanted = wanted.map_or(DECODED, |text| text.parse().expect("KMS_TESTS_MUTANTS is a number"));
+    let corpus = corpus::all(&["0a1b2c3d", "1b2c3d4e"].map(UniqueIdentifier::from));
+    for honest in &corpus {
+        assert_eq!(wire::lint(honest), None, "{}", hex::encode(honest));
+    }
+    let mut malformed = 0;
+    for _ in 0..wanted {
+        let bytes = mutation::mutant(&corpus, &mut chance);
+        let found = wire::lint(&bytes);
+        if let Some(finding) = &found {
+            assert!(finding.offset < bytes.len().max(1), "{finding} in {}", hex::encode(&bytes));
+        }
+        if RequestMessage::read(&bytes).is_err() {
+            malformed += 1;
+            assert!(found.is_some(), "no byte is named in {}", hex::encode(&bytes));
+        }
+        let mut tree = String::new();
+        let shown = wire::tree(&bytes, true, &mut tree);
+        assert!(
+            shown.is_ok() || found.is_some(),
+            "shown up to a byte that nobody names: {}",
+            hex::encode(&bytes)
+        );
+        let _ = wire::messages(&bytes);
+        let _ = wire::differences(&bytes, &corpus[0], true);
+        let _ = kms_protocol::encoding::to_xml(&bytes);
+        let _ = kms_protocol::encoding::to_json(&bytes);
+    }
+    eprintln!("garbage: {wanted} messages decoded, {malformed} of them malformed as messages");
+    assert!(malformed > wanted / 10, "they are no honest ones: {malformed}");
 }
 
 #[test]

@@ -127,6 +127,8 @@ fn a_broken_certificate_is_refused_for_what_is_wrong_with_it() {
         ("wrong-usage", "lacks clientAuth"),
         ("no-usage", "lacks clientAuth"),
         ("other-authority", "comes from another authority"),
+        ("self-signed", "signed itself"),
+        ("revoked", "is revoked"),
     ] {
         let mut command = Command::new(program("kms-server"));
         let state = folder.path().display().to_string();

@@ -1,5 +1,6 @@
 //! The doors that a production server does not have: every one is tried.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -65,6 +66,9 @@ fn a_production_server_has_no_faults_no_journal_no_seeds_and_no_hand_on_its_cloc
         thread::sleep(Duration::from_millis(20));
     };
     let admin = ready["admin"].as_str().expect("an address");
+    tries_the_api(admin);
+    let list = ureq::get(format!("http://{admin}/ca.crl")).call();
+    assert!(matches!(list, Err(ureq::Error::StatusCode(404))), "its authority is not here: {list:?}");
     let seed = folder.path().join("seed.toml");
     fs::write(&seed, "[[pair]]\nowner = \"a\"\nkind = \"P-256\"\n").expect("written");
     let seed = seed.display().to_string();
@@ -90,15 +94,87 @@ fn a_production_server_has_no_faults_no_journal_no_seeds_and_no_hand_on_its_cloc
     }
 }
 
+/// What `run` may be told; whoever adds to it asks first whether a production server can be broken by that.
+const OF_RUN: [&str; 11] = [
+    "--config",
+    "--listen",
+    "--admin",
+    "--new-store",
+    "--accept-moved-clock",
+    "--accept-audit-loss",
+    "--ready-file",
+    "--json",
+    "--log-format",
+    "--log",
+    "--help",
+];
+
+/// The options that a command's help lists.
+fn options(command: &str) -> BTreeSet<String> {
+    let help = finish_within(Command::new(program("kms-server")).args([command, "--help"]), PATIENCE).stdout;
+    // Words of a description stand further to the right.
+    let word = |line: &str| {
+        let rest = line.strip_prefix("      --").or_else(|| line.strip_prefix("  -h, --"))?;
+        rest.split([' ', '=', '[']).next().map(|name| format!("--{name}"))
+    };
+    help.lines().filter_map(word).collect()
+}
+
 #[test]
 fn run_has_no_option_of_the_mock() {
-    let help = finish_within(Command::new(program("kms-server")).args(["run", "--help"]), PATIENCE).stdout;
-    for option in ["--seed", "--rng-seed", "--journal", "--key-log", "--persona", "--ephemeral", "--fault"] {
+    let of_run: BTreeSet<String> = OF_RUN.into_iter().map(str::to_owned).collect();
+    assert_eq!(options("run"), of_run);
+    let of_dev = options("dev");
+    for option in [
+        "--seed",
+        "--rng-seed",
+        "--journal",
+        "--key-log",
+        "--persona",
+        "--ephemeral",
+        "--broken",
+        "--crl",
+        "--standby",
+        "--end-with-parent",
+    ] {
+        assert!(of_dev.contains(option), "{option} is an option of dev: {of_dev:?}");
+    }
+    for option in of_dev.difference(&of_run) {
         let mut command = Command::new(program("kms-server"));
         let tried = finish_within(command.args(["run", option, "1"]), PATIENCE);
         assert_eq!(tried.code, Some(2), "{option}: {tried:?}");
-        assert!(!help.contains(option), "{option}");
+        assert!(tried.stderr.contains("unexpected argument"), "{option}: {}", tried.stderr);
     }
+}
+
+/// Every way to the mock that the admin API's own description lists.
+fn tries_the_api(admin: &str) {
+    let document = include_str!("../../../kms-server/src/admin/openapi.json");
+    let document: Value = serde_json::from_str(document).expect("JSON");
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, described) in methods.as_object().expect("methods") {
+            let moves_clock = path == "/v1/clock" && method == "post";
+            if described["tags"][0] != "mock" && !moves_clock {
+                continue;
+            }
+            let url = format!("http://{admin}{}", path.replace("{id}", "1"));
+            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let body = match path.as_str() {
+                "/v1/clock" => r#"{"advance": "1s"}"#,
+                "/v1/faults" => r#"{"fault": "tls"}"#,
+                _ => "{}",
+            };
+            let answer = match method.as_str() {
+                "get" => agent.get(&url).call(),
+                "delete" => agent.delete(&url).call(),
+                _ => agent.post(&url).content_type("application/json").send(body),
+            };
+            assert_eq!(answer.expect("an answer").status().as_u16(), 403, "{method} {path}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 9, "{tried} of them");
 }
 
 #[test]

@@ -205,14 +205,14 @@ fn an_idle_connection_ends_also_where_the_fault_was_armed_while_it_was_idle() {
 fn a_commit_fails_as_a_disk_makes_it() {
     let server = TestServer::start();
     let mut peer = Peer::connect(&server, &server.client("a"));
-    for (fault, is_done) in [("store:apply", 0), ("store:acknowledge", 1)] {
+    for (fault, is_done) in [("store:full", 0), ("store:apply", 0), ("store:acknowledge", 1)] {
         arm(&server, fault);
         let Seen::Answer(answer) = peer.ask(&message(&pair(fault))) else { panic!("an answer") };
         let message = ResponseMessage::read(&answer).expect("a response");
         assert_eq!(message.items[0].result_reason, Some(ResultReason::GeneralFailure), "{fault}");
         assert_eq!(peer.named(fault), is_done, "{fault}");
     }
-    assert_eq!(fired(&server), ["store:apply", "store:acknowledge"]);
+    assert_eq!(fired(&server), ["store:full", "store:apply", "store:acknowledge"]);
 }
 
 #[test]

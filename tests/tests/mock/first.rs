@@ -12,12 +12,12 @@ use kms_server::testing::TestServer;
 async fn a_lost_answer_costs_no_key() -> Result<(), Box<dyn std::error::Error>> {
     let server = TestServer::start().await;
     let client = Profile::load(&server.client("veeam").profile())?.builder().build()?;
-    client.request_key("nightly", KeySpec::Rsa2048).await?;
+    client.request_key("nightly", KeySpec::P256).await?;
     server.clock().advance("91d").await; // the policy rotates after 90 days
-    let key = client.find_key("nightly", KeySpec::Rsa2048).await?.expect("the next generation");
+    let key = client.find_key("nightly", KeySpec::P256).await?.expect("the next generation");
     let lost = Rule::new(Fault::Close(Moment::AfterCommit)).operation(Operation::RekeyKeyPair).times(1);
     server.faults().add(lost)?; // the server rotates and dies before it answers
-    let newest = client.rotate_key(&key.private_id, KeySpec::Rsa2048).await?;
+    let newest = client.rotate_key(&key.private_id, KeySpec::P256).await?;
     assert_ne!(newest.private_id, key.private_id);
     server.journal().assert_called(Operation::RekeyKeyPair).by("veeam").times(1);
     Ok(())

@@ -9,7 +9,9 @@
 )]
 
 mod admin;
+mod certificates;
 mod doors;
+mod explained;
 mod faults;
 mod first;
 mod https;

@@ -17,7 +17,7 @@ use super::{Observer, Problem};
 /// within the clock's tick. Same length and another time: the hash decides.
 pub fn is_unchanged(known: &Known, now: &ManifestEntry, mut file: &File) -> io::Result<bool> {
     let before = &known.entry;
-    if before.size != now.size {
+    if before.size != now.size || before.doubtful {
         return Ok(false);
     }
     let time = |attributes: &Attributes| (attributes.seconds, attributes.nanoseconds);

@@ -29,7 +29,9 @@ pub fn estimate(roots: &[Root], target: &Path, earlier: &EarlierState) -> Result
             self.estimate.entries += 1;
             let Found::File(_, size) = found else { return Ok(None) };
             self.estimate.bytes += size;
-            let same = |known: Known| known.entry.size == size && known.entry.attributes == *now;
+            let same = |known: Known| {
+                known.entry.size == size && known.entry.attributes == *now && !known.entry.doubtful
+            };
             if !known.is_some_and(same) {
                 self.estimate.changed += 1;
                 self.estimate.changed_bytes += size;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::Path;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::super::{escape, limits};
@@ -69,6 +70,8 @@ pub struct ManifestEntry {
     pub file: u32,
     /// A link's target.
     pub target: Vec<u8>,
+    /// The contents are not what the file held: the next backup stores it again, however it looks.
+    pub doubtful: bool,
 }
 
 /// An entry as a line has it.
@@ -90,6 +93,8 @@ struct Line {
     file: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<String>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    doubtful: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -113,6 +118,7 @@ impl ManifestEntry {
             sha256: self.hash.map(hex::encode),
             file: is_file.then_some(self.file),
             target: (self.kind == Kind::Link).then(|| escape::escape(&self.target)),
+            doubtful: self.doubtful,
         }
     }
 
@@ -132,9 +138,48 @@ impl ManifestEntry {
             hash,
             file: line.file.unwrap_or(0),
             target: line.target.map_or(Some(Vec::new()), |target| escape::unescape(&target))?,
+            doubtful: line.doubtful,
         };
         let whole = kind != Kind::File || (entry.hash.is_some() && entry.file > 0);
         (whole && nanoseconds < 1_000_000_000).then_some(entry)
+    }
+}
+
+/// How much of a manifest counts, and its SHA-256: a byte that changes where manifests are kept would spoil later points
+/// unseen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestExtent {
+    /// In bytes, from its beginning.
+    pub length: u64,
+    /// Of these, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl ManifestExtent {
+    /// That of all that `input` has.
+    pub(in crate::backup) fn of(mut input: impl io::Read) -> io::Result<Self> {
+        let (mut hash, mut length, mut buffer) = (Context::new(&SHA256), 0, vec![0; limits::BLOCK]);
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => return Ok(Self::new(length, hash)),
+                Ok(read) => {
+                    hash.update(buffer.split_at(read).0);
+                    length += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn new(length: u64, hash: Context) -> Self {
+        Self { length, sha256: hex::encode(hash.finish()) }
+    }
+
+    /// Whether the file at `path` begins with it.
+    pub(in crate::backup) fn is_of(&self, path: &Path) -> bool {
+        let found = File::open(path).and_then(|file| Self::of(io::Read::take(file, self.length)));
+        found.is_ok_and(|found| found == *self)
     }
 }
 
@@ -143,12 +188,14 @@ pub struct ManifestWriter {
     output: io::BufWriter<File>,
     entries: u64,
     length: u64,
+    hash: Context,
 }
 
 impl ManifestWriter {
     /// Begins a manifest at the start of `file`.
     pub fn new(file: File, start: &Start) -> io::Result<Self> {
-        let mut writer = Self { output: io::BufWriter::new(file), entries: 0, length: 0 };
+        let (output, hash) = (io::BufWriter::new(file), Context::new(&SHA256));
+        let mut writer = Self { output, entries: 0, length: 0, hash };
         writer.line(start)?;
         Ok(writer)
     }
@@ -157,6 +204,7 @@ impl ManifestWriter {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
         self.length += line.len() as u64;
+        self.hash.update(&line);
         self.output.write_all(&line)
     }
 
@@ -165,22 +213,22 @@ impl ManifestWriter {
         self.line(&entry.to_line())
     }
 
-    /// Ends the manifest and returns its file and length.
-    pub fn end(mut self, files: BTreeMap<u32, String>) -> io::Result<(File, u64)> {
+    /// Ends the manifest and returns its file and extent.
+    pub fn end(mut self, files: BTreeMap<u32, String>) -> io::Result<(File, ManifestExtent)> {
         let end = EndLine { entries: self.entries, files: files.len() as u64 };
         for (number, nonce) in files {
             self.line(&HolderLine { number, nonce })?;
         }
         self.line(&end)?;
-        let length = self.length;
-        Ok((self.output.into_inner().map_err(io::IntoInnerError::into_error)?, length))
+        let extent = ManifestExtent::new(self.length, self.hash);
+        Ok((self.output.into_inner().map_err(io::IntoInnerError::into_error)?, extent))
     }
 
-    /// Makes what was written so far durable, and returns its length.
-    pub fn sync(&mut self) -> io::Result<u64> {
+    /// Makes what was written so far durable, and returns its extent.
+    pub fn sync(&mut self) -> io::Result<ManifestExtent> {
         self.output.flush()?;
         self.output.get_ref().sync_data()?;
-        Ok(self.length)
+        Ok(ManifestExtent::new(self.length, self.hash.clone()))
     }
 }
 

@@ -42,7 +42,7 @@ pub fn restore_point(
     salvage: bool,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary, BackupError> {
-    let contents = NewContents::create(target, options.overwrite)?;
+    let contents = NewContents::create(target, options.overwrite, options.owners)?;
     let manifest =
         tempfile::tempfile_in(target).map_err(BackupError::io("make a temporary file in", target))?;
     let (description, manifest) = copy_manifest(chain_file(files, newest)?, target, manifest)?;
@@ -74,7 +74,7 @@ pub fn restore_point(
             chain_file(files, number).and_then(|file| point.fill(file, number, nonce, &positions, &mut done));
         match filled {
             Ok(()) => {}
-            Err(error) if salvage && !matches!(error, BackupError::Io { .. }) => {
+            Err(error) if salvage && !is_of(&error, target) => {
                 let left = positions.get(done..).unwrap_or_default();
                 point.give_up(left, &error.to_string()).map_err(unpacked)?;
             }
@@ -85,6 +85,11 @@ pub fn restore_point(
     let Point { contents: restored, lost, .. } = point;
     contents.publish()?;
     Ok(RestoreSummary { description, contents: restored, lost })
+}
+
+/// Whether a restore failed for the folder that it goes to, and not for a file of the chain.
+fn is_of(error: &BackupError, target: &Path) -> bool {
+    matches!(error, BackupError::Io { path, .. } if path == target)
 }
 
 fn chain_file<'f, 'a>(

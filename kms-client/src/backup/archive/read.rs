@@ -56,10 +56,36 @@ pub fn restore(
     observer: &dyn Observer,
 ) -> Result<RestoreSummary, BackupError> {
     let opened = OpenFile::open(file, identity)?;
-    let contents = NewContents::create(target, options.overwrite)?;
+    let contents = NewContents::create(target, options.overwrite, options.owners)?;
     let folder = contents.folder();
     let summary = opened.unpack(target, |archive| unpack(archive, folder, options, observer))?;
     contents.publish().map(|()| summary)
+}
+
+/// Shows that `file` is the one that its key was made for: by its header, and `whole` by all of its contents.
+///
+/// # Errors
+/// `Damaged` when it is not.
+pub fn prove(file: &Path, identity: &dyn age::Identity, whole: bool) -> Result<(), BackupError> {
+    let mut payload = open(file, identity)?;
+    if whole {
+        io::copy(&mut payload, &mut io::sink()).map_err(|error| read_error(file, error))?;
+    }
+    Ok(())
+}
+
+/// What is encrypted in a file whose header proves to be intact; altered contents are `InvalidData`.
+///
+/// # Errors
+/// `Damaged` when the header was altered, `NotABackup` when there is none.
+pub fn open(file: &Path, identity: &dyn age::Identity) -> Result<Box<dyn Read + Send>, BackupError> {
+    let input = File::open(file).map_err(BackupError::io("open", file))?;
+    let mut input = BufReader::with_capacity(limits::BLOCK, input);
+    let header = Header::read(&mut input).map_err(|error| not_a_backup(file, error.to_string()))?;
+    let payload = age::Decryptor::new_buffered(header.followed_by(input))
+        .and_then(|decryptor| decryptor.decrypt(iter::once(identity)))
+        .map_err(|error| age_error(file, error))?;
+    Ok(Box::new(payload))
 }
 
 /// A backup file whose header was proved to be intact.
@@ -70,13 +96,7 @@ pub struct OpenFile<'a> {
 
 impl<'a> OpenFile<'a> {
     pub fn open(file: &'a Path, identity: &dyn age::Identity) -> Result<Self, BackupError> {
-        let input = File::open(file).map_err(BackupError::io("open", file))?;
-        let mut input = BufReader::with_capacity(limits::BLOCK, input);
-        let header = Header::read(&mut input).map_err(|error| not_a_backup(file, error.to_string()))?;
-        let payload = age::Decryptor::new_buffered(header.followed_by(input))
-            .and_then(|decryptor| decryptor.decrypt(iter::once(identity)))
-            .map_err(|error| age_error(file, error))?;
-        Ok(Self { file, payload: Box::new(payload) })
+        Ok(Self { file, payload: open(file, identity)? })
     }
 
     /// Decrypts on a thread of its own, and has `unpack` read the compressed archive.

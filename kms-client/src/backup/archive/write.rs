@@ -8,14 +8,15 @@ use std::thread::{self, JoinHandle};
 
 use kms_protocol::DateTime;
 
+use super::super::envelope::encryptor;
 use super::super::staging::{NewFile, make_folder};
 use super::super::{BackupError, limits};
 use super::contents::{Steady, is_unchanged};
 use super::earlier::{Earlier, EarlierState, Known};
 use super::entry::{Attributes, EntryWriter, Kind};
-use super::manifest::{MANIFEST_NAME, ManifestEntry, ManifestWriter, Start};
+use super::manifest::{MANIFEST_NAME, ManifestEntry, ManifestExtent, ManifestWriter, Start};
 use super::walk::{Found, Place, Root, Visitor, Walk, identity, roots};
-use super::{ChainPosition, Contents, Description, FORMAT, Facts, Observer, Problem, Warnings, facts};
+use super::{ChainPosition, Contents, Description, FORMAT, Facts, Observer, Problem, Warnings, facts_of};
 
 /// A backup that is wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,8 +72,8 @@ pub struct WrittenFile {
     pub path: PathBuf,
     /// Whether it ends a point; otherwise the next file goes on with it.
     pub complete: bool,
-    /// Bytes of the manifest that are durable.
-    pub manifest: u64,
+    /// How much of the manifest is durable.
+    pub manifest: ManifestExtent,
     /// What tells it from any other, and which keys open it.
     pub facts: Facts,
 }
@@ -255,11 +256,7 @@ impl Archiver<'_> {
             }),
         };
         let file = NewFile::create(&self.request.target)?;
-        let recipients = self.recipients.iter().copied();
-        let encryptor = age::Encryptor::with_recipients(recipients).map_err(|error| match error {
-            age::EncryptError::Io(error) => failed(error),
-            _ => failed(io::Error::other("its recipients cannot be used together")),
-        })?;
+        let encryptor = encryptor(self.recipients).map_err(failed)?;
         let (read_end, write_end) = io::pipe().map_err(failed)?;
         let encrypted = file.file().try_clone().map_err(failed)?;
         let encryption = thread::spawn(move || encrypt(read_end, encryptor, encrypted));
@@ -272,7 +269,7 @@ impl Archiver<'_> {
     }
 
     /// Puts the file in its place.
-    fn publish(&mut self, manifest: u64, complete: bool) -> Result<WrittenFile, BackupError> {
+    fn publish(&mut self, manifest: ManifestExtent, complete: bool) -> Result<WrittenFile, BackupError> {
         let failed = |error| BackupError::io("write a backup into", &self.request.target)(error);
         let output = self.output.take().ok_or_else(not_begun).map_err(failed)?;
         let archived = output.entries.finish().and_then(zstd::Encoder::finish).map(drop);
@@ -281,6 +278,10 @@ impl Archiver<'_> {
         // The end mark makes the file valid: it is written only now that everything before it is known to be right.
         stream.finish().and_then(|mut file| file.flush()).map_err(failed)?;
         self.size += output.file.file().metadata().map_err(failed)?.len();
+        // Of the file that was written: of that name there may be another by the time that it is looked at.
+        let mut whole = output.file.file().try_clone().map_err(failed)?;
+        whole.rewind().map_err(failed)?;
+        let facts = facts_of(whole, &self.request.target)?;
         let number = self.continuation.number;
         let path = match &self.continuation.stem {
             None => {
@@ -289,9 +290,8 @@ impl Archiver<'_> {
                 self.continuation.stem = Some(stem);
                 path
             }
-            Some(stem) => output.file.publish_as(&file_name(stem, number))?,
+            Some(stem) => output.file.publish_as(file_name(stem, number))?,
         };
-        let facts = facts(&path)?;
         self.continuation.nonces.insert(number, facts.nonce.clone());
         let file = WrittenFile { number, path, complete, manifest, facts };
         (self.written)(&file)?;
@@ -308,8 +308,8 @@ impl Archiver<'_> {
         let target = &self.request.target;
         let failed = |error| BackupError::io("write a backup into", target)(error);
         let manifest = self.manifest.as_mut().ok_or_else(not_begun).map_err(failed)?;
-        let length = manifest.sync().map_err(failed)?;
-        self.publish(length, false)?;
+        let extent = manifest.sync().map_err(failed)?;
+        self.publish(extent, false)?;
         self.begin()
     }
 
@@ -319,18 +319,18 @@ impl Archiver<'_> {
         let nonce = |used: &u32| self.continuation.nonces.get(used).map(|nonce| (*used, nonce.clone()));
         let files = self.used.iter().filter(|used| **used != number).filter_map(nonce).collect();
         let manifest = self.manifest.take().ok_or_else(not_begun).map_err(|error| self.failed(error))?;
-        let append = || -> io::Result<u64> {
-            let (mut file, length) = manifest.end(files)?;
+        let append = || -> io::Result<ManifestExtent> {
+            let (mut file, extent) = manifest.end(files)?;
             file.sync_data()?;
             file.rewind()?;
             let attributes =
                 Attributes { mode: 0o600, owner: 0, group: 0, seconds: self.request.now.0, nanoseconds: 0 };
             let output = self.output.as_mut().ok_or_else(not_begun)?;
-            output.entries.file(MANIFEST_NAME, &attributes, length, &mut file, &mut self.buffer)?;
-            Ok(length)
+            output.entries.file(MANIFEST_NAME, &attributes, extent.length, &mut file, &mut self.buffer)?;
+            Ok(extent)
         };
         match append() {
-            Ok(length) => self.publish(length, true),
+            Ok(extent) => self.publish(extent, true),
             Err(error) => Err(self.failure(error)),
         }
     }
@@ -368,6 +368,7 @@ impl Archiver<'_> {
         let full = output.input >= self.continuation.checkpoint;
         let (problem, hash) = contents.end(&entry.attributes, size);
         (entry.file, entry.hash) = (self.continuation.number, Some(hash));
+        entry.doubtful = problem.is_some();
         self.note(&entry)?;
         if full {
             self.checkpoint().map_err(|error| {
@@ -393,7 +394,8 @@ impl Visitor for Archiver<'_> {
             Found::Link(target) => (Kind::Link, 0, target.to_vec()),
         };
         let path = at.archive.to_vec();
-        let entry = ManifestEntry { path, kind, attributes: *attributes, size, hash: None, file: 0, target };
+        let (hash, file, doubtful) = (None, 0, false);
+        let entry = ManifestEntry { path, kind, attributes: *attributes, size, hash, file, target, doubtful };
         if let Found::File(file, _) = found {
             return self.file(entry, known.as_ref(), file);
         }

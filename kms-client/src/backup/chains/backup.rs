@@ -4,9 +4,8 @@ use std::fs::File;
 use std::path::{PathBuf, absolute};
 
 use super::super::archive::{
-    self, BackupRequest, BackupSummary, Continuation, Estimate, Observer, Root, WrittenFile, facts,
+    self, BackupRequest, BackupSummary, Continuation, Estimate, Observer, Root, WrittenFile,
 };
-use super::super::database::Database;
 use super::super::envelope::{Locks, wrap};
 use super::super::jobs::{Protection, ReadyJob};
 use super::super::kms::KeyManagement;
@@ -34,6 +33,7 @@ pub struct Plan<'a> {
     roots: Vec<Root>,
     /// The chain that it goes on with.
     chain: Option<Chain>,
+    anew: Option<String>,
     continuation: Continuation,
     _lock: File,
 }
@@ -50,14 +50,15 @@ impl<'a> Plan<'a> {
         request.paths = request.paths.iter().map(whole).collect::<Result<_, _>>()?;
         request.target = whole(&request.target)?;
         let lock = state.lock_job(&request.job)?;
-        let database = state.database()?;
-        let known = if full { None } else { newest(state, &database, &request)? };
+        let known = if full { Known::None } else { newest(state, &request)? };
+        let mut anew = None;
         let (chain, mut continuation) = match known {
-            None => (None, Continuation::new_chain(uuid::Uuid::new_v4().to_string())),
-            Some((chain, files)) => {
+            Known::Chain(chain, files) => {
                 let manifest = chain.complete.map(|number| (state.manifest(&chain.id, number), u64::MAX));
-                let begun =
-                    chain.begun.iter().map(|begun| (state.begun(&chain.id, begun.number), begun.length));
+                let begun = chain
+                    .begun
+                    .iter()
+                    .map(|begun| (state.begun(&chain.id, begun.number), begun.manifest.length));
                 let continuation = Continuation {
                     stem: Some(chain.stem.clone()),
                     number: free_number(&chain),
@@ -67,9 +68,21 @@ impl<'a> Plan<'a> {
                 };
                 (Some(chain), continuation)
             }
+            none => {
+                if let Known::Unusable(why) = none {
+                    anew = Some(why);
+                }
+                (None, Continuation::new_chain(uuid::Uuid::new_v4().to_string()))
+            }
         };
         continuation.checkpoint = checkpoint.max(1);
-        Ok(Self { state, ready, request, roots, chain, continuation, _lock: lock })
+        Ok(Self { state, ready, request, roots, chain, anew, continuation, _lock: lock })
+    }
+
+    /// Why it begins a chain although there is one.
+    #[must_use]
+    pub fn anew(&self) -> Option<&str> {
+        self.anew.as_deref()
     }
 
     /// Whether it begins a chain.
@@ -110,12 +123,12 @@ impl<'a> Plan<'a> {
         signer: Option<&Signer<'_>>,
         observer: &dyn Observer,
     ) -> Result<(BackupSummary, Option<BackupError>), BackupError> {
-        let Self { state, ready, request, roots, chain, continuation, _lock } = self;
+        let Self { state, ready, request, roots, chain, continuation, _lock, anew: _ } = self;
         let recipients = ready.recipients()?;
         let recipients: Vec<&dyn age::Recipient> = recipients.iter().map(AsRef::as_ref).collect();
         let (id, began) = (continuation.chain.clone(), continuation.number);
         let manifest = state.new_manifest(&id, began)?;
-        let mut record = Record { state, request: &request, id: &id, began, chain };
+        let mut record = Record { state, ready, request: &request, id: &id, began, chain };
         let mut written = |file: &WrittenFile| record.note(file);
         let summary = archive::write_point(
             &request,
@@ -137,31 +150,44 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The newest chain of the job for the same things in the same folder and its files, where it can be gone on with.
-fn newest(
-    state: &State,
-    database: &Database,
-    request: &BackupRequest,
-) -> Result<Option<(Chain, Vec<ChainFile>)>, BackupError> {
+/// What there is to go on with.
+enum Known {
+    /// A chain, and its files.
+    Chain(Chain, Vec<ChainFile>),
+    /// A chain that cannot be gone on with, and why.
+    Unusable(String),
+    None,
+}
+
+/// The newest chain of the job for the same things in the same folder.
+fn newest(state: &State, request: &BackupRequest) -> Result<Known, BackupError> {
     let paths: Vec<String> = request.paths.iter().map(|path| text_of(path)).collect();
     let repository = text_of(&request.target);
     let same =
         |chain: &Chain| chain.job == request.job && chain.repository == repository && chain.paths == paths;
+    let database = state.database()?;
     let all = database.chains()?.into_iter().filter(same);
     let newest = all.max_by(|a, b| (a.created, &a.stem).cmp(&(b.created, &b.stem)));
-    let Some(chain) = newest else { return Ok(None) };
-    let manifests = chain.complete.iter().map(|number| state.manifest(&chain.id, *number));
-    let begun = chain.begun.iter().map(|begun| state.begun(&chain.id, begun.number));
-    if !manifests.chain(begun).all(|path| path.is_file()) || chain.next >= limits::MAX_CHAIN_FILES {
-        return Ok(None);
+    let Some(chain) = newest else { return Ok(Known::None) };
+    let files = database.chain_files(&chain.id)?;
+    // Not held while files are looked at.
+    drop(database);
+    if chain.next >= limits::MAX_CHAIN_FILES {
+        return Ok(Known::Unusable(format!("{} has as many files as a chain may have", chain.stem)));
+    }
+    let complete = chain.complete.map(|number| (state.manifest(&chain.id, number), chain.manifest.as_ref()));
+    let begun = chain.begun.iter().map(|begun| (state.begun(&chain.id, begun.number), Some(&begun.manifest)));
+    for (path, extent) in complete.into_iter().chain(begun) {
+        if !extent.is_some_and(|extent| extent.is_of(&path)) {
+            let why = format!("{} is gone, or not as it was written", path.display());
+            return Ok(Known::Unusable(why));
+        }
     }
     // A file that is gone or another would be missed at a restore: a new chain needs nothing of the old one.
-    let intact = |file: &ChainFile| {
-        facts(&chain.file(file.number))
-            .is_ok_and(|facts| facts.nonce == file.nonce && facts.length == file.length)
-    };
-    let files = database.chain_files(&chain.id)?;
-    Ok(files.iter().all(intact).then_some((chain, files)))
+    match files.iter().find_map(|file| file.facts_at(&chain.file(file.number)).err()) {
+        Some(error) => Ok(Known::Unusable(error.to_string())),
+        None => Ok(Known::Chain(chain, files)),
+    }
 }
 
 /// The number of the next file. A backup that was killed between putting a file in its place and noting it has left a
@@ -177,6 +203,7 @@ fn free_number(chain: &Chain) -> u32 {
 /// Notes in the database which files are in their places.
 struct Record<'a> {
     state: &'a State,
+    ready: &'a ReadyJob,
     request: &'a BackupRequest,
     id: &'a str,
     began: u32,
@@ -196,6 +223,7 @@ impl Record<'_> {
             created: request.now.0,
             next: 1,
             complete: None,
+            manifest: None,
             begun: Vec::new(),
             signed: false,
         });
@@ -203,10 +231,10 @@ impl Record<'_> {
         chain.begun.retain(|begun| begun.number != self.began);
         if file.complete {
             self.state.complete(self.id, self.began, file.number)?;
-            chain.complete = Some(file.number);
+            (chain.complete, chain.manifest) = (Some(file.number), Some(file.manifest.clone()));
             chain.begun.clear();
         } else {
-            chain.begun.insert(0, Begun { number: self.began, length: file.manifest });
+            chain.begun.insert(0, Begun { number: self.began, manifest: file.manifest.clone() });
         }
         let file = ChainFile {
             number: file.number,
@@ -215,6 +243,7 @@ impl Record<'_> {
             nonce: file.facts.nonce.clone(),
             length: file.facts.length,
             stanzas: file.facts.header.stanzas.clone(),
+            recovery: self.ready.recovery.clone(),
         };
         self.state.database()?.put_chain(&chain, &[file])?;
         if let (Some(number), true) = (chain.complete, chain.begun.is_empty()) {

@@ -5,14 +5,14 @@
 //! anew after each backup; a chain without it opens by its backup files. Where the job signs, the signature follows it in a
 //! line of its own ([`signing`](crate::backup::signing)).
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Chain, ChainFile};
-use crate::backup::envelope::Header;
+use crate::backup::archive::open;
+use crate::backup::envelope::encryptor;
 use crate::backup::signing::{Signature, Signer};
 use crate::backup::staging::NewFile;
 use crate::backup::{BackupError, limits};
@@ -29,6 +29,15 @@ pub struct Metadata {
     pub chain: Chain,
     /// Its files.
     pub files: Vec<ChainFile>,
+}
+
+impl Metadata {
+    /// What is wrong with it, where something is.
+    fn oddity(&self) -> Option<String> {
+        let numbers = self.files.iter().map(|file| file.number);
+        let odd = numbers.into_iter().find(|number| !(1..=limits::MAX_CHAIN_FILES).contains(number));
+        self.chain.oddity().or_else(|| odd.map(|number| format!("it names a file {number}, as no chain has")))
+    }
 }
 
 /// Puts the metadata of a chain in its place.
@@ -53,9 +62,7 @@ pub fn write(
     }
     let file = NewFile::create(&repository)?;
     let put = || -> io::Result<()> {
-        let encryptor = age::Encryptor::with_recipients(recipients.iter().copied())
-            .map_err(|_| io::Error::other("its recipients cannot be used together"))?;
-        let mut stream = encryptor.wrap_output(io::BufWriter::new(file.file()))?;
+        let mut stream = encryptor(recipients)?.wrap_output(io::BufWriter::new(file.file()))?;
         let compressed = zstd::encode_all(text.as_slice(), limits::ZSTD_LEVEL)?;
         stream.write_all(&compressed)?;
         stream.finish()?.flush()
@@ -81,12 +88,8 @@ pub struct Unchecked {
 /// When it is damaged or of a newer version.
 pub fn read(path: &Path, identity: &dyn age::Identity) -> Result<Unchecked, BackupError> {
     let not_metadata = |what: String| BackupError::NotABackup { file: path.to_owned(), what };
-    let mut input = BufReader::new(File::open(path).map_err(BackupError::io("open", path))?);
-    let header = Header::read(&mut input).map_err(|error| not_metadata(error.to_string()))?;
+    let stream = open(path, identity)?;
     let damaged = |what: &str| BackupError::Damaged { file: path.to_owned(), what: what.to_owned() };
-    let stream = age::Decryptor::new_buffered(header.followed_by(input))
-        .and_then(|decryptor| decryptor.decrypt(std::iter::once(identity)))
-        .map_err(|_| damaged("its header was altered"))?;
     let mut compressed = Vec::new();
     let limit = limits::MAX_METADATA;
     let read = stream.take(limit + 1).read_to_end(&mut compressed);
@@ -110,6 +113,9 @@ pub fn read(path: &Path, identity: &dyn age::Identity) -> Result<Unchecked, Back
     if metadata.format > FORMAT {
         let what = format!("its format is {}, this kms-client knows {FORMAT}", metadata.format);
         return Err(not_metadata(what));
+    }
+    if let Some(odd) = metadata.oddity() {
+        return Err(not_metadata(odd));
     }
     Ok(Unchecked { metadata, body: json, signature })
 }

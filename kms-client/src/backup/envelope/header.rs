@@ -45,6 +45,17 @@ fn file_key(secret: &Secret) -> Option<FileKey> {
     Some(FileKey::init_with_mut(|key| *key = bytes))
 }
 
+/// Begins an age file for `recipients`.
+///
+/// # Errors
+/// When one of them fails, or they do not go together.
+pub fn encryptor(recipients: &[&dyn age::Recipient]) -> io::Result<age::Encryptor> {
+    age::Encryptor::with_recipients(recipients.iter().copied()).map_err(|error| match error {
+        age::EncryptError::Io(error) => error,
+        _ => io::Error::other("its recipients cannot be used together"),
+    })
+}
+
 /// Wraps a file key for `recipients`.
 ///
 /// # Errors

@@ -350,6 +350,20 @@ fn keys_are_derived_as_the_standards_do() {
     ));
 }
 
+/// The example of Amazon's documentation of the signing process.
+#[test]
+fn the_signing_key_of_aws_is_that_of_its_documentation() {
+    let key = Secret::from(&b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"[..]);
+    let data = [&b"20150830"[..], b"us-east-1", b"iam"].map(Secret::from);
+    let made = derive::aws_signature_4(&key, &data, 32).unwrap();
+    assert_eq!(
+        hex::encode(made.expose()),
+        "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
+    );
+    assert!(matches!(derive::aws_signature_4(&key, &data[1..], 32), Err(CryptoError::KeyRejected { .. })));
+    assert!(matches!(derive::aws_signature_4(&key, &data, 33), Err(CryptoError::TooLong { .. })));
+}
+
 #[test]
 fn nist_800_108_is_what_another_library_makes_of_it() {
     use aws_lc_rs::kdf::{KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac};

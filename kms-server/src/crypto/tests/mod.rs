@@ -3,12 +3,15 @@
 mod agreement;
 mod cache;
 mod ciphers;
+mod container;
 mod format;
 mod oaep;
 mod openssl;
 mod pairs;
 mod pool;
 mod seal;
+mod split;
+mod vectors;
 mod workers;
 mod wycheproof;
 

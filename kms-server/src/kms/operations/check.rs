@@ -23,6 +23,8 @@ pub(in crate::kms) fn check(
     if response == CheckResponse::default() {
         return Ok(CheckResponse { unique_identifier: Some(object.id), ..response });
     }
+    // What may not be used is not what the next item goes on with.
+    context.made.forget();
     // What stands against it is told in 1.x by the fields (section 4.10), in 2.x by the reason.
     if !context.version.is_2x() {
         return Ok(response);

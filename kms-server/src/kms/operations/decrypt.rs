@@ -32,14 +32,9 @@ pub(in crate::kms) fn decrypt(
     let parameters = parameters(&object, request.cryptographic_parameters);
     let data = request.data.ok_or_else(missing_data)?;
     let plaintext = match parameters.padding_method {
-        Some(PaddingMethod::Pkcs1V1_5) if kms.policies.load().pkcs1_decryption => {
-            kms.private_key(&object)?.decrypt_pkcs1(&data.0)?
-        }
         Some(PaddingMethod::Pkcs1V1_5) => {
-            return Err(Refusal::new(
-                Reason::UnsupportedParameters,
-                "by policy nothing is decrypted by PKCS#1 v1.5: use Padding Method OAEP",
-            ));
+            pkcs1_decryption(kms)?;
+            kms.private_key(&object)?.decrypt_pkcs1(&data.0)?
         }
         _ => {
             let oaep = oaep(&parameters)?;
@@ -47,6 +42,17 @@ pub(in crate::kms) fn decrypt(
         }
     };
     Ok(DecryptResponse { unique_identifier: object.id, data: Some(plaintext), correlation_value: None })
+}
+
+/// Whether the configuration lets anything be decrypted by PKCS#1 v1.5.
+pub(in crate::kms) fn pkcs1_decryption(kms: &Kms) -> Result<(), Refusal> {
+    if kms.policies.load().pkcs1_decryption {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::UnsupportedParameters,
+        "by policy nothing is decrypted by PKCS#1 v1.5: use Padding Method OAEP",
+    ))
 }
 
 fn symmetric(

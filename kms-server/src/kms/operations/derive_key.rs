@@ -5,7 +5,7 @@ use kms_protocol::attribute::{
     Attribute, AttributeKind, Attributes, CryptographicParameters, CryptographicUsageMask, Link,
 };
 use kms_protocol::enums::{
-    DerivationMethod, HashingAlgorithm, KeyFormatType, LinkType, ObjectType, SecretDataType,
+    DerivationMethod, HashingAlgorithm, KeyFormatType, LinkType, ObjectType, SecretDataType, State,
     UniqueIdentifierPlaceholder as Placeholder,
 };
 use kms_protocol::object::{KeyBlock, KeyValue, ManagedObject, SecretData};
@@ -18,6 +18,7 @@ use crate::crypto::mac::hash_of;
 use crate::crypto::{Cipher, PublicKey};
 use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, raw_key};
+use crate::kms::lifecycle::state_at;
 use crate::kms::model::{Material, Object};
 use crate::kms::new_object::requested;
 use crate::kms::recorded::By;
@@ -52,8 +53,11 @@ pub(in crate::kms) fn derive_key(
         of_type(base, ObjectType::PrivateKey, "derives by Asymmetric Key")?;
     }
     // What is derived opens what somebody protected by the key: it is processing, as Decrypt is.
+    let takes_pre_active = kms.policies.load().compatibility.derive_from_pre_active;
     for base in &bases {
-        may_process(kms, base, context)?;
+        if !(takes_pre_active && state_at(base, context.now) == State::PreActive) {
+            may_process(kms, base, context)?;
+        }
         allowed(base, CryptographicUsageMask::DERIVE_KEY, "Derive Key")?;
     }
     let mut list = kms.templated(&request.attributes, context)?;
@@ -163,6 +167,11 @@ impl Method<'_> {
                 Some(data) => derive::hashed(hash, &data, bytes)?,
                 None => derive::hashed(hash, &key, bytes)?,
             },
+            // HMAC has no salt: who states one means HKDF (RFC 5869), which 1.x has no name for.
+            DerivationMethod::Hmac if self.parameters.salt.is_some() => {
+                let info = self.data(bases)?.unwrap_or_default();
+                derive::hkdf(hash, &key, salt, &info, bytes)?
+            }
             DerivationMethod::Hmac => derive::hmac(hash, &key, &self.needed(bases)?, bytes)?,
             DerivationMethod::Hkdf => {
                 let info = self.data(bases)?.unwrap_or_default();
@@ -176,6 +185,9 @@ impl Method<'_> {
             }
             DerivationMethod::Nist800_108Dpi => {
                 derive::nist_800_108(Rounds::DoublePipeline, hash, &key, iv, &self.needed(bases)?, bytes)?
+            }
+            DerivationMethod::AwsSignatureVersion4 => {
+                derive::aws_signature_4(&key, &self.parameters.derivation_data, bytes)?
             }
             DerivationMethod::Encrypt => {
                 let how = self.cryptography();

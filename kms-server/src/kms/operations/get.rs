@@ -1,7 +1,7 @@
 //! Get (KMIP 1.4 section 4.11).
 
 use kms_protocol::attribute::{Attribute, AttributeKind};
-use kms_protocol::enums::{KeyWrapType, ObjectType, State};
+use kms_protocol::enums::{KeyFormatType, KeyWrapType, ObjectType, State};
 use kms_protocol::object::ManagedObject;
 use kms_protocol::operation::{GetRequest, GetResponse};
 
@@ -27,6 +27,9 @@ pub(super) fn taken_out(
     context: &mut Context<'_>,
 ) -> Result<(Object, ManagedObject), Refusal> {
     let object = kms.find(request.unique_identifier.as_ref(), context)?;
+    if object.is_destroyed() && kms.policies.load().compatibility.destroyed_not_found {
+        return Err(Refusal::not_found());
+    }
     if request.key_compression_type.is_some() {
         return Err(Refusal::new(
             Reason::KeyFormat,
@@ -36,7 +39,14 @@ pub(super) fn taken_out(
     if object.material.is_some() {
         may_leave(kms, &object, context)?;
     }
-    let mut content = kms.content(&object, request.key_format_type)?;
+    let as_container = request.key_format_type == Some(KeyFormatType::Pkcs12)
+        && object.object_type == ObjectType::PrivateKey
+        && matches!(object.material, Some(Material::Sealed(_)));
+    let mut content = if as_container {
+        kms.contained(&object, context)?
+    } else {
+        kms.content(&object, request.key_format_type)?
+    };
     match request.key_wrap_type {
         None | Some(KeyWrapType::AsRegistered) => {}
         Some(KeyWrapType::NotWrapped) => content = kms.unwrapped_if(content, context)?,

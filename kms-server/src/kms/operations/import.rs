@@ -59,12 +59,14 @@ pub(in crate::kms) fn import(
         Some(KeyWrapType::NotWrapped) => kms.unwrapped(request.object, context)?,
         _ => request.object,
     };
+    let mut list = request.attributes.0;
+    let (content, beside) = kms.opened(content, &mut list, context)?;
     let taken = Taken::new(content)?;
     let now = context.now;
-    let mut list = request.attributes.0;
     list.retain(|attribute| !NOT_IMPORTED.contains(&attribute.kind()));
     check_size(&list)?;
     let mut object = Object::new(id, &context.caller.principal, object_type, list);
+    object.shares_names = kms.policies.load().compatibility.shared_names;
     object.revision = before.and_then(|before| before.revision);
     for attribute in &taken.attributes {
         object.set_default(attribute.clone());
@@ -90,7 +92,10 @@ pub(in crate::kms) fn import(
     kms.admit(&object, context)?;
     let sealing = kms.keyring.sealing();
     taken.fill(&mut object, &sealing)?;
-    kms.commit(Batch::new().put(object.put()), vec![Event::made(&object)], By::Client(context))?;
+    let companions = kms.companions(&mut object, beside, &sealing, context)?;
+    let all = || [&object].into_iter().chain(&companions);
+    let batch = Batch { puts: all().map(Object::put).collect(), deletes: Vec::new() };
+    kms.commit(batch, all().map(Event::made).collect(), By::Client(context))?;
     drop(sealing);
     kms.keys.forget(&object.id);
     context.made.note(Placeholder::Import, &object.id);

@@ -79,14 +79,17 @@ fn each_candidate(
                 (Index::Owner, Keys::Between(owner_key(&owner, Some(*from)), below))
             }
         };
-        let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
-        loop {
-            let hits = kms.store.scan(&scan)?;
-            let Some(last) = hits.last() else { break };
-            scan.after = Some(last.clone());
-            for hit in &hits {
-                if !see(&hit.id)? {
-                    return Ok(false);
+        let shared = (index == Index::Name).then(|| (Index::SharedName, keys.clone()));
+        for (index, keys) in [(index, keys)].into_iter().chain(shared) {
+            let mut scan = Scan { order: Order::Descending, limit: limits::PAGE, ..Scan::new(index, keys) };
+            loop {
+                let hits = kms.store.scan(&scan)?;
+                let Some(last) = hits.last() else { break };
+                scan.after = Some(last.clone());
+                for hit in &hits {
+                    if !see(&hit.id)? {
+                        return Ok(false);
+                    }
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Login, Delegated Login and Logout (KMIP 2.1 sections 6.1.30, 6.1.12 and 6.1.31).
 
+use std::sync::Arc;
+
 use kms_protocol::DateTime;
 use kms_protocol::attribute::UsageLimits;
 use kms_protocol::operation::{
@@ -28,7 +30,7 @@ pub(in crate::kms) fn delegated_login(
     kms.may_create(context)?;
     let rights = settled(request.rights, context)?;
     let granted = Granted {
-        rights: Some(rights),
+        rights: Some(Arc::new(rights)),
         ..granted(request.lease_time, request.request_count, request.usage_limits, context)?
     };
     Ok(DelegatedLoginResponse { ticket: kms.give_out(granted, context.now)? })

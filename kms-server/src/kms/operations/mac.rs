@@ -50,7 +50,7 @@ pub(in crate::kms) fn mac(
 }
 
 /// Whether an object can be the key of a code.
-pub(super) fn is_for_codes(object: &Object) -> Result<(), Refusal> {
+pub(in crate::kms) fn is_for_codes(object: &Object) -> Result<(), Refusal> {
     match object.object_type {
         ObjectType::SymmetricKey | ObjectType::SecretData => Ok(()),
         other => Err(Refusal::new(
@@ -61,7 +61,7 @@ pub(super) fn is_for_codes(object: &Object) -> Result<(), Refusal> {
 }
 
 /// A code under an object's key.
-pub(super) fn coder(
+pub(in crate::kms) fn coder(
     kms: &Kms,
     object: &Object,
     stated: Option<CryptographicParameters>,

@@ -1,12 +1,15 @@
 //! PKCS#11 (KMIP 2.1 section 6.1.38): the functions that every library has, and no token behind them.
 
 use kms_protocol::Secret;
-use kms_protocol::enums::{Pkcs11Function, Pkcs11ReturnCode};
+use kms_protocol::enums::{Enumeration as _, Pkcs11Function, Pkcs11ReturnCode};
 use kms_protocol::operation::{Pkcs11Call, Pkcs11Request, Pkcs11Response};
 use kms_protocol::ttlv::Bytes;
 
 use crate::crypto::cipher;
-use crate::kms::{Context, Kms, Refusal};
+use crate::kms::{Context, Kms, Reason, Refusal};
+
+/// The interface that PKCS#11 3.0 gives its functions (CK_INTERFACE).
+const INTERFACE: &str = "PKCS 11";
 
 /// Bytes of the value by which a client's calls belong together.
 const CORRELATION: usize = 16;
@@ -16,6 +19,15 @@ pub(in crate::kms) fn pkcs_11(
     request: Pkcs11Request,
     _: &mut Context<'_>,
 ) -> Result<Pkcs11Response, Refusal> {
+    if let Some(interface) = request.interface.filter(|interface| interface != INTERFACE) {
+        return Err(Refusal::new(
+            Reason::Pkcs11Interface,
+            format!("the interface {interface:?} is not known here: leave it out, or state {INTERFACE:?}"),
+        ));
+    }
+    if !matches!(request.function, Pkcs11Call::Standard(function) if function.name().is_some()) {
+        return Err(Refusal::new(Reason::Pkcs11Function, "PKCS#11 3.0 has no such function"));
+    }
     let mut response = Pkcs11Response {
         interface: None,
         function: request.function,

@@ -7,7 +7,10 @@ use kms_protocol::operation::{RegisterRequest, RegisterResponse};
 
 use crate::kms::content::Taken;
 use crate::kms::keep::Origin;
-use crate::kms::{Context, Kms, Reason, Refusal};
+use crate::kms::model::Object;
+use crate::kms::recorded::By;
+use crate::kms::{Context, Event, Kms, Reason, Refusal};
+use crate::store::Batch;
 
 pub(in crate::kms) fn register(
     kms: &Kms,
@@ -28,8 +31,16 @@ pub(in crate::kms) fn register(
         let names = inside.0.iter().filter(|one| one.kind() == kms_protocol::attribute::AttributeKind::Name);
         attributes.list.extend(names.cloned());
     }
-    let taken = Taken::new(request.object)?;
-    let object = kms.keep(object_type, &attributes, &taken, Origin::Elsewhere, context)?;
+    let (content, beside) = kms.opened(request.object, &mut attributes.list, context)?;
+    let taken = Taken::new(content)?;
+    let mut object = kms.drawn_up(object_type, &attributes, &taken, Origin::Elsewhere, context)?;
+    let sealing = kms.keyring.sealing();
+    taken.fill(&mut object, &sealing)?;
+    let companions = kms.companions(&mut object, beside, &sealing, context)?;
+    let all = || [&object].into_iter().chain(&companions);
+    let batch = Batch { puts: all().map(Object::put).collect(), deletes: Vec::new() };
+    kms.commit(batch, all().map(Event::made).collect(), By::Client(context))?;
+    drop(sealing);
     context.made.note(Placeholder::Register, &object.id);
     Ok(RegisterResponse { unique_identifier: object.id, attributes: Attributes::default() })
 }

@@ -67,7 +67,10 @@ pub(super) fn digested(digest: Option<&Bytes>, has_data: bool) -> Result<Option<
 }
 
 /// How a key signs.
-pub(super) fn scheme(object: &Object, stated: Option<CryptographicParameters>) -> Result<Scheme, Refusal> {
+pub(in crate::kms) fn scheme(
+    object: &Object,
+    stated: Option<CryptographicParameters>,
+) -> Result<Scheme, Refusal> {
     let algorithm = object.algorithm().unwrap_or(CryptographicAlgorithm::Rsa);
     Ok(Scheme::new(algorithm, object.length(), &parameters(object, stated))?)
 }

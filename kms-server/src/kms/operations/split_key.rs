@@ -1,6 +1,5 @@
 //! Create Split Key and Join Split Key (KMIP 1.4 sections 4.37 and 4.38).
 
-use kms_protocol::Secret;
 use kms_protocol::attribute::{Attribute, Attributes};
 use kms_protocol::enums::{
     KeyFormatType, ObjectType, SecretDataType, SplitKeyMethod, UniqueIdentifierPlaceholder as Placeholder,
@@ -12,7 +11,7 @@ use kms_protocol::operation::{
 
 use super::encrypt::of_type;
 use super::get::may_leave;
-use crate::crypto::split;
+use crate::crypto::split::{self, Method, Part};
 use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, new_key, raw_key};
 use crate::kms::recorded::By;
@@ -26,16 +25,8 @@ pub(in crate::kms) fn create_split_key(
     context: &mut Context<'_>,
 ) -> Result<CreateSplitKeyResponse, Refusal> {
     kms.may_create(context)?;
-    only_xor(request.method)?;
-    if !(2..=limits::SPLIT_PARTS).contains(&request.parts) || request.threshold != request.parts {
-        return Err(Refusal::new(
-            Reason::InvalidField,
-            format!(
-                "by XOR all parts make the key, 2 to {} of them: Split Key Threshold equals Split Key Parts",
-                limits::SPLIT_PARTS
-            ),
-        ));
-    }
+    let method = method(request.method)?;
+    let (count, threshold) = checked(method, request.parts, request.threshold)?;
     let list = kms.templated(&request.attributes, context)?;
     let (secret, algorithm, length) = match &request.unique_identifier {
         Some(id) => {
@@ -55,21 +46,21 @@ pub(in crate::kms) fn create_split_key(
             ));
         }
     };
-    let parts = split::split(&secret, usize::try_from(request.parts).unwrap_or(2))?;
+    let parts = split::split(method, &secret, count, threshold)?;
     let (mut batch, mut events, mut ids) = (Batch::new(), Vec::new(), Vec::new());
     let attributes = Attributes::from(list);
     let sealing = kms.keyring.sealing();
-    for (part, number) in parts.into_iter().zip(1..) {
+    for part in parts {
         let taken = Taken::new(ManagedObject::SplitKey(SplitKey {
             parts: request.parts,
-            part: number,
+            part: i32::from(part.number),
             threshold: request.threshold,
             method: request.method,
             prime_field_size: None,
             key_block: KeyBlock {
                 key_format_type: KeyFormatType::Raw,
                 key_compression_type: None,
-                key_value: Some(KeyValue::bytes(part)),
+                key_value: Some(KeyValue::bytes(part.bytes)),
                 cryptographic_algorithm: algorithm,
                 cryptographic_length: length,
                 key_wrapping_data: None,
@@ -92,7 +83,7 @@ pub(in crate::kms) fn join_split_key(
     context: &mut Context<'_>,
 ) -> Result<JoinSplitKeyResponse, Refusal> {
     kms.may_create(context)?;
-    let mut parts: Vec<(i32, Secret)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     let mut needed = None;
     let mut kind = (None, None);
     for id in request.unique_identifiers.iter().take(usize::try_from(limits::SPLIT_PARTS).unwrap_or(64) + 1) {
@@ -101,29 +92,31 @@ pub(in crate::kms) fn join_split_key(
         may_leave(kms, &object, context)?;
         kind = (object.algorithm(), object.length());
         let ManagedObject::SplitKey(part) = kms.content(&object, None)? else { continue };
-        only_xor(part.method)?;
-        if *needed.get_or_insert(part.parts) != part.parts
-            || parts.iter().any(|(number, _)| *number == part.part)
-        {
-            return Err(Refusal::new(
-                Reason::InvalidField,
-                "these are not parts of one key, each of them once",
-            ));
+        let is_another = *needed.get_or_insert((part.method, part.parts, part.threshold))
+            != (part.method, part.parts, part.threshold);
+        let number = u8::try_from(part.part).ok().filter(|_| (1..=part.parts).contains(&part.part));
+        match number.filter(|number| !is_another && parts.iter().all(|part| part.number != *number)) {
+            Some(number) => parts.push(Part { number, bytes: kms.key_bytes(&object)? }),
+            None => {
+                return Err(Refusal::new(
+                    Reason::InvalidField,
+                    "these are not parts of one key, each of them once",
+                ));
+            }
         }
-        parts.push((part.part, kms.key_bytes(&object)?));
     }
-    if usize::try_from(needed.unwrap_or(0)) != Ok(parts.len()) {
+    let Some((of_method, count, threshold)) = needed else {
+        return Err(Refusal::new(Reason::InvalidField, "no part is named: state Unique Identifiers"));
+    };
+    let method = method(of_method)?;
+    let (_, threshold) = checked(method, count, threshold)?;
+    if parts.len() < usize::from(threshold) {
         return Err(Refusal::new(
             Reason::InvalidField,
-            format!(
-                "the key has {} parts, all of which make it: {} are named",
-                needed.unwrap_or(0),
-                parts.len()
-            ),
+            format!("of the key's {count} parts {threshold} make it: {} are named", parts.len()),
         ));
     }
-    let secrets: Vec<Secret> = parts.into_iter().map(|(_, secret)| secret).collect();
-    let joined = split::join(&secrets)?;
+    let joined = split::join(method, &parts, threshold)?;
     let content = match request.object_type {
         ObjectType::SymmetricKey => raw_key(joined, kind.0, kind.1),
         ObjectType::SecretData => ManagedObject::SecretData(SecretData {
@@ -157,12 +150,32 @@ pub(in crate::kms) fn join_split_key(
     })
 }
 
-fn only_xor(method: SplitKeyMethod) -> Result<(), Refusal> {
-    if method == SplitKeyMethod::Xor {
-        return Ok(());
+fn method(stated: SplitKeyMethod) -> Result<Method, Refusal> {
+    match stated {
+        SplitKeyMethod::Xor => Ok(Method::Xor),
+        SplitKeyMethod::PolynomialSharingGf28 => Ok(Method::Gf256),
+        other => Err(Refusal::new(
+            Reason::UnsupportedParameters,
+            format!(
+                "the Split Key Method {other} is not offered here: use Polynomial Sharing GF (2^8), or XOR"
+            ),
+        )),
     }
-    Err(Refusal::new(
-        Reason::UnsupportedParameters,
-        format!("the Split Key Method {method} is not offered here: use XOR"),
-    ))
+}
+
+/// Split Key Parts and Split Key Threshold, as they may be.
+fn checked(method: Method, parts: i32, threshold: i32) -> Result<(u8, u8), Refusal> {
+    let refused = |what: String| Refusal::new(Reason::InvalidField, what);
+    let most = limits::SPLIT_PARTS;
+    let count = u8::try_from(parts).ok().filter(|_| (2..=most).contains(&parts));
+    let count = count.ok_or_else(|| refused(format!("Split Key Parts are 2 to {most}")))?;
+    let needed = u8::try_from(threshold).ok().filter(|needed| (2..=count).contains(needed));
+    let needed =
+        needed.ok_or_else(|| refused("the Split Key Threshold is 2 to the Split Key Parts".to_owned()))?;
+    if method == Method::Xor && needed != count {
+        return Err(refused(
+            "by XOR all parts make the key: Split Key Threshold equals Split Key Parts".to_owned(),
+        ));
+    }
+    Ok((count, needed))
 }
