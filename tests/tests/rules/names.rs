@@ -276,6 +276,7 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-server/src/service.rs", "hands the store's key to the cryptography"),
         ("kms-server/src/store_key.rs", "makes the store's key of what the operator gives"),
         ("kms-server/src/kms/later.rs", "reads an encoded request that was put off"),
+        ("kms-server/src/kms/contained.rs", "hands containers to the cryptography"),
         ("kms-server/src/kms/content.rs", "turns key material from one format into another"),
         ("kms-server/src/kms/planted/objects.rs", "makes objects of what a development server's seed states"),
         ("kms-server/src/seed/objects.rs", "writes certificates and public keys into a seed"),
