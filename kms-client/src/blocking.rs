@@ -199,6 +199,16 @@ impl Client {
         self.wait(self.client.verify_with(public_id, data, signature))?
     }
 
+    /// See [`crate::Client::notifications`]. Between two calls of `next` nothing is taken or answered: a server that is not
+    /// answered within its time ends the connection, and the next call makes another.
+    ///
+    /// # Errors
+    /// On a thread of an async runtime.
+    pub fn notifications(&self) -> Result<Notifications<'_>, Error> {
+        let inner = self.wait(async { self.client.notifications() })?;
+        Ok(Notifications { client: self, inner })
+    }
+
     /// See [`crate::Client::keys_fetched`].
     #[must_use]
     pub fn keys_fetched(&self) -> u64 {
@@ -221,5 +231,23 @@ impl Client {
                 "use kms_client::Client there; within spawn_blocking, by Handle::current().block_on",
             )),
         }
+    }
+}
+
+/// What the server tells, for code that is not async.
+#[derive(Debug)]
+pub struct Notifications<'a> {
+    client: &'a Client,
+    inner: crate::Notifications,
+}
+
+impl Notifications<'_> {
+    /// Waits for the next: see [`crate::Notifications::next`].
+    ///
+    /// # Errors
+    /// See [`crate::Notifications::next`].
+    #[expect(clippy::should_implement_trait, reason = "it never ends, as an iterator would")]
+    pub fn next(&mut self) -> Result<crate::Notification, Error> {
+        self.client.wait(self.inner.next())?
     }
 }

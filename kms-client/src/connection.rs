@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Step};
+use crate::https::Https;
 use crate::{limits, tls};
 
 /// How long a server that stopped reading is given to say why.
@@ -31,12 +32,19 @@ pub struct Connection<S> {
     stream: S,
     address: String,
     sound: bool,
+    https: Option<Https>,
 }
 
 impl<S: Stream> Connection<S> {
     /// A connection over `stream`, which is ready for messages. Errors name `address`.
     pub fn over(stream: S, address: impl Into<String>) -> Self {
-        Self { stream, address: address.into(), sound: true }
+        Self { stream, address: address.into(), sound: true, https: None }
+    }
+
+    /// The same with messages carried by HTTP, where it is stated how.
+    #[must_use]
+    pub fn carried(self, https: Option<Https>) -> Self {
+        Self { https, ..self }
     }
 
     /// Sends one message and receives its answer, of at most [`limits::RESPONSE`] bytes.
@@ -54,8 +62,8 @@ impl<S: Stream> Connection<S> {
         let answer = timeout_at(deadline, self.send_and_receive(request, &mut step)).await;
         match answer {
             Ok(answer) => {
-                self.sound = answer.is_ok();
-                answer
+                self.sound = answer.as_ref().is_ok_and(|(_, closes)| !closes);
+                answer.map(|(answer, _)| answer)
             }
             Err(_) => {
                 let after = deadline.saturating_duration_since(started);
@@ -73,11 +81,87 @@ impl<S: Stream> Connection<S> {
         self.sound && matches!(Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer), Poll::Pending)
     }
 
-    async fn send_and_receive(&mut self, request: &[u8], step: &mut Step) -> Result<Secret, Error> {
+    /// The answer, and whether the server closes the connection behind it.
+    async fn send_and_receive(&mut self, request: &[u8], step: &mut Step) -> Result<(Secret, bool), Error> {
+        let https = self.https.take();
+        let carried = https.as_ref().map(|https| https.request(request)).transpose()?;
+        let request = carried.as_ref().map_or(request, |carried| carried.as_slice());
         if let Err(error) = self.send(request).await {
             return Err(self.last_words(&error).await);
         }
         *step = Step::Answer;
+        let Some(https) = https else { return Ok((self.message().await?, false)) };
+        let answer = self.http_answer(&https).await;
+        self.https = Some(https);
+        answer
+    }
+
+    async fn http_answer(&mut self, https: &Https) -> Result<(Secret, bool), Error> {
+        let mut received = Zeroizing::new(Vec::with_capacity(limits::HTTP_HEAD));
+        let head = loop {
+            if let Some(head) = https.head(&received)? {
+                break head;
+            }
+            self.more(&mut received, limits::HTTP_HEAD).await?;
+        };
+        let whole = head.length + head.body;
+        while received.len() < whole {
+            let missing = whole - received.len();
+            self.more(&mut received, missing).await?;
+        }
+        if received.len() > whole {
+            return Err(Error::protocol("it sent more than it had announced"));
+        }
+        let message = https.message(&head, received.get(head.length..).unwrap_or_default())?;
+        Ok((message, head.closes))
+    }
+
+    /// Reads up to so many bytes more.
+    async fn more(&mut self, received: &mut Zeroizing<Vec<u8>>, most: usize) -> Result<(), Error> {
+        let mut part = Zeroizing::new([0; 8 << 10]);
+        let most = most.min(part.len());
+        let part = part.get_mut(..most).unwrap_or_default();
+        match self.stream.read(part).await {
+            Ok(0) => Err(self.lost(Step::Answer, "the server closed it without a whole answer")),
+            Ok(read) => {
+                received.extend_from_slice(part.get(..read).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) => {
+                Err(self.broken(Step::Answer, &error, "the server closed it without an answer".to_owned()))
+            }
+        }
+    }
+
+    /// Receives what the other side sends of its own accord, until `deadline`.
+    pub(crate) async fn receive(&mut self, deadline: Instant) -> Result<Secret, Error> {
+        let started = Instant::now();
+        timeout_at(deadline, self.message()).await.unwrap_or_else(|_| {
+            let after = deadline.saturating_duration_since(started);
+            Err(Error::TimedOut { address: self.address.clone(), step: Step::Answer, after })
+        })
+    }
+
+    /// Sends the answer to what came so.
+    pub(crate) async fn reply(&mut self, answer: &[u8], deadline: Instant) -> Result<(), Error> {
+        match timeout_at(deadline, self.send(answer)).await {
+            Ok(sent) => {
+                sent.map_err(|error| self.broken(Step::Send, &error, "the server closed it".to_owned()))
+            }
+            Err(_) => {
+                let after = limits::CONNECT;
+                Err(Error::TimedOut { address: self.address.clone(), step: Step::Send, after })
+            }
+        }
+    }
+
+    /// How errors name the server.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Waits for one whole message.
+    async fn message(&mut self) -> Result<Secret, Error> {
         let mut header = [0; HEADER];
         self.stream.read_exact(&mut header).await.map_err(|error| {
             self.broken(Step::Answer, &error, "the server closed it without an answer".to_owned())

@@ -118,6 +118,20 @@ impl Endpoints {
         }
     }
 
+    /// A new connection to the first server that can be reached, outside the pools: those believed to work first.
+    pub(crate) async fn connect_any(&self) -> Result<Connection<BoxedStream>, Error> {
+        let (now, mut last) = (Instant::now(), no_server());
+        let mut all: Vec<&Arc<Endpoint>> = self.all.iter().collect();
+        all.sort_by_key(|endpoint| matches!(endpoint.health.standing(now, false), Standing::Shunned));
+        for endpoint in all {
+            match endpoint.connect(Instant::now() + limits::CONNECT).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     /// Asks each server once, those believed to work first.
     async fn round(&self, message: &Message) -> Result<Reply, Failure> {
         let mut turns = self.turns(message);
@@ -411,7 +425,7 @@ impl Endpoint {
             step: Step::Connect,
             after: deadline.saturating_duration_since(started),
         })??;
-        Ok(Connection::over(stream, self.server.address()))
+        Ok(Connection::over(stream, self.server.address()).carried(self.server.https()))
     }
 
     fn failed(&self, failure: &Failure, has_others: bool) {

@@ -10,6 +10,15 @@ pub const RESPONSE: usize = 8 << 20;
 /// The longest request sent, in bytes: what a server of this protocol has to take.
 pub const REQUEST: usize = kms_protocol::limits::MESSAGE;
 
+/// Bytes of the head of an answer over HTTPS: a few hundred are usual.
+pub const HTTP_HEAD: usize = 16 << 10;
+
+/// Headers in it: a dozen are usual, and proxies add some.
+pub const HTTP_HEADERS: usize = 64;
+
+/// How many times longer than [`RESPONSE`] an answer in XML or JSON may be.
+pub const HTTP_TEXT: usize = 8;
+
 /// What a request's header takes at most, in bytes, besides its batch items.
 pub const HEADER: usize = 256;
 
@@ -68,6 +77,13 @@ pub const ROUND: Duration = Duration::from_millis(250);
 /// The longest such pause: what a server's return may go unnoticed. Jittered, it spreads a hundred clients over half a
 /// second.
 pub const ROUND_MOST: Duration = Duration::from_secs(1);
+
+/// How long a server that tells what happens may say nothing, before it is asked for anew over another connection: a server
+/// of this project asks each minute whether its client is still there.
+pub const TOLD_SILENCE: Duration = Duration::from_secs(150);
+
+/// Notifications that wait for the caller to take them. The server waits with the next one.
+pub const TOLD_WAITING: usize = 64;
 
 /// TCP keep-alive: when the first probe is sent, and how far apart the others are. Well below the 30 s of HSMs.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kms_protocol::credential::{Credential, UsernameAndPassword};
+use kms_protocol::encoding::Encoding;
 use kms_protocol::message::Authentication;
 use kms_protocol::{Secret, Version};
 use serde::Deserialize;
@@ -22,6 +23,7 @@ use crate::tls::{Connect, Credentials, Identity, Pem, Seen, TlsServer, read_file
 pub struct Builder {
     servers: Vec<Server>,
     name: Option<String>,
+    encoding: Encoding,
     credentials: Credentials,
     connect: Duration,
     rules: Rules,
@@ -59,6 +61,7 @@ impl Builder {
         Self {
             servers: Vec::new(),
             name: None,
+            encoding: Encoding::Ttlv,
             credentials: Credentials { ca: Vec::new(), identity: None },
             connect: limits::CONNECT,
             rules: Rules::default(),
@@ -73,9 +76,16 @@ impl Builder {
         }
     }
 
-    /// Adds a server, as `host:port`. The first one is asked first; the others stand in while it fails.
+    /// Adds a server, as `host:port`, or as `https://host:port/kmip` where KMIP is spoken over HTTPS. The first one is
+    /// asked first; the others stand in while it fails.
     pub fn server(mut self, address: impl Into<String>) -> Self {
         self.servers.push(Server::Address(address.into()));
+        self
+    }
+
+    /// How messages are encoded for servers over HTTPS; TTLV where nothing is said. Over TLS alone it is always TTLV.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
         self
     }
 
@@ -204,7 +214,8 @@ impl Builder {
             Some(Server::Over(server)) => Ok(server),
             Some(Server::Address(address)) => {
                 let identity = Arc::new(Identity::load(self.credentials)?);
-                let server = TlsServer::new(&address, self.name.as_deref(), identity, self.connect)?;
+                let server =
+                    TlsServer::new(&address, self.name.as_deref(), identity, self.connect, self.encoding)?;
                 Ok(Box::new(server))
             }
             None => Err(no_server()),
@@ -227,8 +238,13 @@ impl Builder {
             match (server, &identity) {
                 (Server::Over(server), _) => servers.push(server),
                 (Server::Address(address), Some(identity)) => {
-                    let server =
-                        TlsServer::new(&address, self.name.as_deref(), Arc::clone(identity), self.connect)?;
+                    let server = TlsServer::new(
+                        &address,
+                        self.name.as_deref(),
+                        Arc::clone(identity),
+                        self.connect,
+                        self.encoding,
+                    )?;
                     seen.push((address, server.seen()));
                     servers.push(Box::new(server));
                 }
@@ -270,10 +286,12 @@ fn no_server() -> Error {
 /// username = "backup"
 /// password-file = "pki/password"
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Profile {
-    /// The KMS server, as `host:port`.
+    /// The KMS server, as `host:port` or `https://host:port/kmip`.
     pub server: String,
+    /// How messages are encoded over HTTPS: `ttlv`, `xml` or `json`.
+    pub encoding: Encoding,
     /// Servers that stand in while it fails.
     pub standby: Vec<String>,
     /// The CA certificates trusted, PEM.
@@ -291,6 +309,8 @@ pub struct Profile {
 struct ProfileFile {
     server: String,
     #[serde(default)]
+    encoding: Named,
+    #[serde(default)]
     standby: Vec<String>,
     ca: PathBuf,
     certificate: PathBuf,
@@ -300,6 +320,31 @@ struct ProfileFile {
     /// For the server's own command line.
     #[serde(default, rename = "admin")]
     _admin: Option<toml::Value>,
+}
+
+/// An encoding as a profile names it.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Named {
+    #[default]
+    Ttlv,
+    Xml,
+    Json,
+}
+
+impl Default for Profile {
+    /// One that says nothing yet.
+    fn default() -> Self {
+        Self {
+            server: String::new(),
+            encoding: Encoding::Ttlv,
+            standby: Vec::new(),
+            ca: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            user: None,
+        }
+    }
 }
 
 impl Profile {
@@ -325,6 +370,11 @@ impl Profile {
         Ok(Self {
             user,
             server: file.server,
+            encoding: match file.encoding {
+                Named::Ttlv => Encoding::Ttlv,
+                Named::Xml => Encoding::Xml,
+                Named::Json => Encoding::Json,
+            },
             standby: file.standby,
             ca: folder.join(file.ca),
             certificate: folder.join(file.certificate),
@@ -336,6 +386,7 @@ impl Profile {
     pub fn builder(&self) -> Builder {
         let builder = Builder::new()
             .server(&self.server)
+            .encoding(self.encoding)
             .ca_file(&self.ca)
             .identity_files(&self.certificate, &self.key);
         let builder = self.standby.iter().fold(builder, |builder, address| builder.server(address));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use kms_protocol::encoding::Encoding;
 use kms_protocol::{DateTime, Secret};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -22,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use crate::certificates::{Owner, Watch};
 use crate::connection::Stream;
 use crate::error::{Error, Step, TlsFault};
+use crate::https::{self, Https};
 use crate::limits;
 use crate::profile::Profile;
 use crate::tcp;
@@ -33,6 +35,11 @@ pub type BoxedStream = Box<dyn Stream>;
 pub trait Connect: Send + Sync {
     /// How errors name the server.
     fn address(&self) -> &str;
+
+    /// How HTTP carries the messages, where it does.
+    fn https(&self) -> Option<Https> {
+        None
+    }
 
     /// Opens a stream that is ready for KMIP messages.
     ///
@@ -274,7 +281,7 @@ pub(crate) fn parse_address<'a>(
             "write it as host:port, such as kms.example.com:5696 or [::1]:5696",
         )
     };
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let (host, port) = https::split(address).0.rsplit_once(':').ok_or_else(wrong)?;
     port.parse::<u16>().map_err(|_| wrong())?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let name = ServerName::try_from(name.unwrap_or(host).to_owned()).map_err(|_| wrong())?;
@@ -285,6 +292,7 @@ pub(crate) fn parse_address<'a>(
 #[derive(Debug)]
 pub(crate) struct TlsServer {
     address: String,
+    https: Option<Https>,
     name: ServerName<'static>,
     identity: Arc<Identity>,
     limit: Duration,
@@ -304,10 +312,12 @@ impl TlsServer {
         name: Option<&str>,
         identity: Arc<Identity>,
         limit: Duration,
+        encoding: Encoding,
     ) -> Result<Self, Error> {
         let (_, name) = parse_address(address, name)?;
         Ok(Self {
             address: address.to_owned(),
+            https: Https::of(address, encoding)?,
             name,
             identity,
             limit,
@@ -322,7 +332,7 @@ impl TlsServer {
 
     async fn open(&self) -> Result<BoxedStream, Error> {
         let deadline = Instant::now() + self.limit;
-        let tcp = tcp::open(&self.address, deadline, self.limit).await?;
+        let tcp = tcp::open(https::split(&self.address).0, deadline, self.limit).await?;
         let config = self.identity.config();
         // The clock that certificates are judged by.
         let clock = DefaultTimeProvider.current_time();
@@ -360,6 +370,10 @@ pub(crate) fn no_handshake(address: &str, error: &io::Error) -> Error {
 impl Connect for TlsServer {
     fn address(&self) -> &str {
         &self.address
+    }
+
+    fn https(&self) -> Option<Https> {
+        self.https.clone()
     }
 
     fn connect(&self) -> Pin<Box<dyn Future<Output = Result<BoxedStream, Error>> + Send + '_>> {

@@ -19,6 +19,7 @@ pub mod kms;
 pub mod limits;
 pub mod listener;
 pub mod mock;
+mod notifier;
 pub mod period;
 pub mod persona;
 pub mod pki;

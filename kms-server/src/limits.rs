@@ -40,8 +40,36 @@ pub const IDLE: Duration = Duration::from_secs(600);
 /// From a message's first byte to its last: 1 MiB at 35 KB/s.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
+/// Bytes of a request's body over HTTPS. XML takes about five times what TTLV does, whose limit holds for what is read from it.
+pub const HTTPS_BODY: usize = 8 << 20;
+
+/// From a connection's beginning, or from an answer, to the end of the next request's head over HTTPS. Clients keep one
+/// open between a few requests; a new one costs them 20 ms.
+pub const HTTPS_HEAD: Duration = Duration::from_secs(60);
+
+/// Bytes of a request's head, and of what is read at a time: a few hundred are usual.
+pub const HTTPS_BUFFER: usize = 64 << 10;
+
 /// For a peer to take a response.
 pub const WRITE: Duration = Duration::from_secs(30);
+
+/// For a client to answer what the server tells it (Notify, Put): it only takes note.
+pub const TOLD: Duration = Duration::from_secs(30);
+
+/// Bytes of such an answer, which has no payload: that to a probe lists operations and versions.
+pub const TOLD_ANSWER: usize = 64 << 10;
+
+/// How often a client that was told nothing is asked whether it is still there. Its firewalls then keep the connection too.
+pub const TOLD_PROBE: Duration = Duration::from_secs(60);
+
+/// From one attempt to reach a client that waits to be told to the next, at first; twice as long each time.
+pub const REACH_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest such pause: a client that is back learns of everything within this time.
+pub const REACH_RETRY_MOST: Duration = Duration::from_secs(60);
+
+/// Clients that the server reaches by itself: each has a task and a connection.
+pub const REACHED: usize = 256;
 
 /// For the goodbye (`close_notify`) to be written.
 pub const CLOSE: Duration = Duration::from_secs(1);
@@ -235,6 +263,21 @@ pub const STREAMS_EACH: usize = 32;
 
 /// How long a stream waits for its next part, in seconds.
 pub const STREAM_IDLE: i64 = 300;
+
+/// Items put off at a time, of all clients: those that wait, and those whose outcome nobody has asked for yet.
+pub const LATER: usize = 1_024;
+
+/// The same of one client, so that one cannot take the place of all: a batch of a whole backup job fits.
+pub const LATER_EACH: usize = 256;
+
+/// Bytes of requests that wait, and of outcomes that nobody has asked for yet.
+pub const LATER_BYTES: usize = 64 << 20;
+
+/// How long an item waits, and its outcome is kept, in seconds: clients poll within minutes.
+pub const LATER_KEPT: i64 = 3_600;
+
+/// Threads that work what was put off: those who wait for an answer go first on any number of cores.
+pub const LATER_THREADS: usize = 2;
 
 /// The most random bytes that one request takes: keys are short, and who wants a file of them has a generator.
 pub const RANDOM: usize = 64 << 10;

@@ -72,10 +72,40 @@ fn room() -> usize {
     room
 }
 
+/// What is spoken over TLS on a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaks {
+    /// KMIP's messages, one after the other.
+    Kmip,
+    /// HTTP, which carries them.
+    Https,
+}
+
+/// The connections of all KMIP ports together.
+#[derive(Clone, Debug)]
+pub struct Room {
+    most: usize,
+    places: Arc<Semaphore>,
+}
+
+impl Room {
+    /// As much as the system lets this process have.
+    #[must_use]
+    pub fn measure() -> Self {
+        let most = room();
+        Self { most, places: Arc::new(Semaphore::new(most)) }
+    }
+}
+
 /// Serves every connection that comes to `listener` until `stop`, then gives requests in flight [`limits::DRAIN`].
-pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>, mut stop: Stop) {
-    let most = room();
-    let room = Arc::new(Semaphore::new(most));
+pub async fn run(
+    listener: TcpListener,
+    speaks: Speaks,
+    room: Room,
+    tls: Arc<ServerTls>,
+    shared: Arc<Shared>,
+    mut stop: Stop,
+) {
     let mut connections = JoinSet::new();
     let mut failures = AcceptFailures::default();
     let stopping = stop.clone();
@@ -95,14 +125,14 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerTls>, shared: Arc<Shared>
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            warn!(%peer, limit = most, "connection refused: too many are open");
+        let Ok(place) = Arc::clone(&room.places).try_acquire_owned() else {
+            warn!(%peer, limit = room.most, "connection refused: too many are open");
             record_refused(&shared, peer, "too many connections are open");
             continue;
         };
         let (tls, shared, stop) = (Arc::clone(&tls), Arc::clone(&shared), stopping.clone());
         connections.spawn(async move {
-            attend(stream, peer, &tls, &shared, stop).await;
+            attend(stream, peer, speaks, &tls, &shared, stop).await;
             drop(place);
         });
     }
@@ -157,7 +187,14 @@ fn report_defect(ended: Result<(), JoinError>) {
     }
 }
 
-async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &Shared, mut stop: Stop) {
+async fn attend(
+    stream: TcpStream,
+    peer: SocketAddr,
+    speaks: Speaks,
+    tls: &ServerTls,
+    shared: &Shared,
+    mut stop: Stop,
+) {
     if is_cut(&stream, peer, None, shared) {
         return;
     }
@@ -184,7 +221,10 @@ async fn attend(stream: TcpStream, peer: SocketAddr, tls: &ServerTls, shared: &S
             }
             debug!(%peer, principal = caller.principal, "connected");
             let principal = caller.principal.clone();
-            let end = connection::serve(&mut stream, caller, shared, stop).await;
+            let end = match speaks {
+                Speaks::Kmip => connection::serve(&mut stream, caller, shared, stop).await,
+                Speaks::Https => connection::serve_https(&mut stream, caller, shared, stop).await,
+            };
             if matches!(end, End::Fault(Ending::Resets)) {
                 reset(stream.get_ref().0);
             }

@@ -12,13 +12,15 @@ use tracing::info;
 
 use crate::admin::{self, Admin, Operator};
 use crate::clock::Clock;
+use crate::config::NotifiedClient;
 use crate::connection::Shared;
 use crate::crypto;
 use crate::expiry;
 use crate::failure::{Failure, Kind};
 use crate::limits;
-use crate::listener;
+use crate::listener::{self, Room, Speaks};
 use crate::mock::Mock;
+use crate::notifier;
 use crate::rotator::Rotator;
 use crate::service::Service;
 use crate::shutdown::{self, Trigger};
@@ -29,8 +31,12 @@ use crate::workers::Workers;
 pub struct Parts {
     /// The KMIP port; port 0 picks one.
     pub listen: SocketAddr,
+    /// The port of KMIP over HTTPS, if there shall be one; port 0 picks one.
+    pub https: Option<SocketAddr>,
     /// The port of the admin API, if there shall be one.
     pub admin: Option<std::net::TcpListener>,
+    /// Clients that are told of their objects where they listen.
+    pub notify: Vec<NotifiedClient>,
     /// A port where nothing but the list of revoked certificates is had, if there shall be one.
     pub crl: Option<std::net::TcpListener>,
     /// How callers are proved.
@@ -54,6 +60,7 @@ pub struct Parts {
 /// A running server. Dropping it cuts everything off; [`Server::stop`] lets it finish.
 pub struct Server {
     listen: SocketAddr,
+    https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     clock: Arc<Clock>,
     rotator: Arc<Rotator>,
@@ -68,6 +75,7 @@ impl Server {
     /// [`Failure`] when a port cannot be opened.
     pub async fn start(parts: Parts) -> Result<Self, Failure> {
         let (kmip, listen) = served(open(parts.listen, "--listen")?)?;
+        let https = parts.https.map(|address| served(open(address, "--listen-https")?)).transpose()?;
         let admin = parts.admin.map(served).transpose()?;
         let revocations = parts.tls.revocations().cloned();
         let (trigger, stop) = shutdown::channel();
@@ -83,7 +91,18 @@ impl Server {
         };
         let tls = Arc::new(parts.tls.with_mock(parts.mock.clone()));
         tasks.spawn(expiry::watch(Arc::clone(&tls), Arc::clone(&shared.service), stop.clone()));
-        tasks.spawn(listener::run(kmip, tls, Arc::new(shared), stop.clone()));
+        let shared = Arc::new(shared);
+        for client in parts.notify {
+            tasks.spawn(notifier::tell(client, Arc::clone(&tls), Arc::clone(&shared), stop.clone()));
+        }
+        let room = Room::measure();
+        let https_address = https.as_ref().map(|(_, address)| *address);
+        let ports = [(Speaks::Kmip, Some(kmip)), (Speaks::Https, https.map(|(port, _)| port))];
+        for (speaks, port) in ports {
+            let Some(port) = port else { continue };
+            let (room, tls, shared) = (room.clone(), Arc::clone(&tls), Arc::clone(&shared));
+            tasks.spawn(listener::run(port, speaks, room, tls, shared, stop.clone()));
+        }
         tasks.spawn(Arc::clone(&rotator).run());
         let mover = Arc::clone(&rotator);
         let admin_address = admin.as_ref().map(|(_, address)| *address);
@@ -103,13 +122,19 @@ impl Server {
             };
             tasks.spawn(admin::serve(port, Arc::new(admin), stop));
         }
-        Ok(Self { listen, admin: admin_address, clock, rotator: mover, trigger, tasks })
+        Ok(Self { listen, https: https_address, admin: admin_address, clock, rotator: mover, trigger, tasks })
     }
 
     /// Where KMIP is spoken.
     #[must_use]
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Where KMIP over HTTPS is, if it is anywhere.
+    #[must_use]
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.https
     }
 
     /// Where the admin API is, if there is one.

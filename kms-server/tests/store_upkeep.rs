@@ -72,7 +72,7 @@ fn a_sound_store_is_said_to_be_sound() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     rotated(&store);
     // What the server keeps beside objects is none of the check's business.
-    let own = Put { id: "audit/1".into(), replaces: None, value: vec![1, 2, 3], terms: Vec::new() };
+    let own = Put { id: "~audit/1".into(), replaces: None, value: vec![1, 2, 3], terms: Vec::new() };
     store.commit(Batch::new().put(own)).unwrap();
     let report = looked_at(&*store);
     assert!(report.sound, "{report:?}");
@@ -351,11 +351,11 @@ fn a_backup_of_any_length_is_restored() {
         let store = MemoryStore::new();
         let value: Vec<u8> = (0..=u8::MAX).cycle().take(bytes).collect();
         store
-            .commit(Batch::new().put(Put { id: "own/1".into(), replaces: None, value, terms: Vec::new() }))
+            .commit(Batch::new().put(Put { id: "~own/1".into(), replaces: None, value, terms: Vec::new() }))
             .unwrap();
         let mut stream = Vec::new();
         copy::write(&store, &mut stream).unwrap();
-        (store.fetch("own/1").unwrap().unwrap().value, stream)
+        (store.fetch("~own/1").unwrap().unwrap().value, stream)
     };
     let around = stream(1).1.len() - 1;
     for length in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 1] {
@@ -371,7 +371,7 @@ fn a_backup_of_any_length_is_restored() {
         let restored = backup::restore(&file, &seal, &folder, None).unwrap();
         assert_eq!((restored.records, restored.check.sound), (1, true), "{length}");
         let store = SledStore::open(&folder, SledOptions::default()).unwrap();
-        assert!(store.fetch("own/1").unwrap().unwrap().value == value, "{length}");
+        assert!(store.fetch("~own/1").unwrap().unwrap().value == value, "{length}");
     }
 }
 

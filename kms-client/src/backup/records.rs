@@ -44,6 +44,7 @@ impl ServerEntry {
     pub fn profile(&self) -> Profile {
         Profile {
             server: self.address.clone(),
+            encoding: kms_protocol::encoding::Encoding::Ttlv,
             standby: self.standby.clone(),
             ca: self.ca.clone(),
             certificate: self.certificate.clone(),

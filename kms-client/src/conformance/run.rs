@@ -62,7 +62,8 @@ impl Exchange for Runner {
             }
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => Connection::over(self.server.connect().await?, self.server.address()),
+                None => Connection::over(self.server.connect().await?, self.server.address())
+                    .carried(self.server.https()),
             };
             let answer = connection.exchange(request, Instant::now() + DEADLINE).await?;
             self.connection = Some(connection);

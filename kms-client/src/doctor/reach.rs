@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::connection::Connection;
 use crate::error::{Error, Step};
+use crate::https::{self, Https};
 use crate::limits;
 use crate::message::greet;
 use crate::profile::Profile;
@@ -33,6 +34,7 @@ struct Target<'a> {
     address: &'a str,
     host: &'a str,
     name: ServerName<'static>,
+    https: Option<Https>,
     credentials: Credentials,
 }
 
@@ -44,7 +46,9 @@ pub(super) async fn examine(
 ) -> Result<bool, Error> {
     let (host, name) = parse_address(&profile.server, None)?;
     let credentials = Credentials::of(profile);
-    let target = Target { address: &profile.server, host, name, credentials };
+    let address = https::split(&profile.server).0;
+    let https = Https::of(&profile.server, profile.encoding)?;
+    let target = Target { address, host, name, https, credentials };
     let (shown, notes) = (Shown::default(), record.notes());
     let Some(()) = record.check(Check::Resolve, target.resolve(&notes)).await else {
         record.skip([Check::Connect, Check::Handshake, Check::TlsVersions], "the name has no address");
@@ -150,7 +154,7 @@ impl Target<'_> {
                 after: limits::CONNECT,
             })?
             .map_err(|error| tls::no_handshake(self.address, &error))?;
-        let mut connection = Connection::over(&mut stream, self.address);
+        let mut connection = Connection::over(&mut stream, self.address).carried(self.https.clone());
         match greet(&mut connection, Version::V1_4).await {
             Err(error @ Error::Tls { .. }) => Err(error),
             _ => Ok(stream),

@@ -157,6 +157,7 @@ impl<'a> Site<'a> {
         let pki = self.hosts.first().map(|host| host.state.join("pki")).unwrap_or_default();
         Profile {
             server: addresses.next().unwrap_or_default(),
+            encoding: kms_protocol::encoding::Encoding::Ttlv,
             standby: addresses.collect(),
             ca: pki.join("ca.pem"),
             certificate: pki.join("client.pem"),

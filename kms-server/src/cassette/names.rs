@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use kms_protocol::attribute::AttributeKind;
 use kms_protocol::ttlv::{Content, ItemType, RawValue, Reader, Value as _, Writer};
 use kms_protocol::{Tag, Version};
 
@@ -27,6 +28,7 @@ fn level(
     writer: &mut Writer,
     change: &mut impl FnMut(Tag, &str) -> Option<String>,
 ) -> Option<()> {
+    let mut is_group = false;
     while let Some(item) = reader.next_item().ok()? {
         let tag = item.tag;
         match item.content {
@@ -36,7 +38,10 @@ fn level(
                 within?;
             }
             Content::TextString(text) => {
-                let changed = change(tag, text);
+                // 1.x says by an Attribute Name what 2.x says by a tag.
+                is_group |= tag == Tag::ATTRIBUTE_NAME && text == AttributeKind::ObjectGroup.name();
+                let means = if is_group && tag == Tag::ATTRIBUTE_VALUE { Tag::OBJECT_GROUP } else { tag };
+                let changed = change(means, text);
                 writer.item(tag, ItemType::TextString, changed.as_deref().unwrap_or(text).as_bytes());
             }
             _ => RawValue::read(item).ok()?.write(writer, tag),

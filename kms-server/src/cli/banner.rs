@@ -18,6 +18,9 @@ pub(super) fn dev(state: &DevState, server: &Server, persona: Option<Persona>, s
     let policies = state.folder.join("kms.toml");
     let listen = server.listen();
     row(&mut text, "KMIP", &format!("{listen}  (TLS 1.2 and 1.3; client certificate required)"));
+    if let Some(https) = server.https() {
+        row(&mut text, "  by HTTPS", &format!("https://{https}/kmip  (TTLV, XML, JSON)"));
+    }
     if let Some(admin) = server.admin() {
         row(&mut text, "admin", &format!("http://{admin}"));
     }
@@ -50,6 +53,9 @@ pub(super) fn dev(state: &DevState, server: &Server, persona: Option<Persona>, s
 pub(super) fn run(server: &Server, started: Instant) -> String {
     let mut text = headline(started);
     row(&mut text, "KMIP", &server.listen().to_string());
+    if let Some(https) = server.https() {
+        row(&mut text, "  by HTTPS", &format!("https://{https}/kmip"));
+    }
     if let Some(admin) = server.admin() {
         row(&mut text, "admin", &format!("http://{admin}"));
     }

@@ -83,7 +83,9 @@ fn serve(service: Arc<dyn Service>, here: &Here, started: Instant) -> Result<(),
     let state = DevState::open(&here.state, &[], clock::system_time())?;
     let parts = Parts {
         listen: here.listen,
+        https: None,
         admin: None,
+        notify: Vec::new(),
         crl: None,
         tls: ServerTls::new(&state.pki.identities(), &state.pki.authority())?
             .with_revocations(state.pki.revocations()),

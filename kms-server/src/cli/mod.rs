@@ -135,6 +135,10 @@ struct Dev {
     /// Where KMIP is spoken; port 0 picks one [default: kms.toml, else 127.0.0.1:5696]
     #[arg(long, env = "KMS_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Where KMIP is spoken over HTTPS; port 0 picks one [default: kms.toml, else 127.0.0.1:5698, or beside another --listen
+    /// any free port]
+    #[arg(long, env = "KMS_LISTEN_HTTPS")]
+    listen_https: Option<SocketAddr>,
     /// Where the admin API is; port 0 picks one [default: kms.toml, else 127.0.0.1:5697]
     #[arg(long, env = "KMS_ADMIN")]
     admin: Option<SocketAddr>,
@@ -192,6 +196,9 @@ struct Run {
     /// Where KMIP is spoken; port 0 picks one [default: what the configuration says, else 127.0.0.1:5696]
     #[arg(long, env = "KMS_LISTEN")]
     listen: Option<SocketAddr>,
+    /// Where KMIP is spoken over HTTPS; port 0 picks one [default: what the configuration says, else nowhere]
+    #[arg(long, env = "KMS_LISTEN_HTTPS")]
+    listen_https: Option<SocketAddr>,
     /// Where the admin API is; port 0 picks one [default: what the configuration says, else nowhere]
     #[arg(long, env = "KMS_ADMIN")]
     admin: Option<SocketAddr>,

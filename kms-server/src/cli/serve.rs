@@ -42,6 +42,7 @@ use super::{Dev, Ready, Run, say, say_json};
 struct ReadyReport {
     role: Role,
     listen: Option<SocketAddr>,
+    https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     pid: u32,
     state: Option<PathBuf>,
@@ -57,7 +58,7 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     remove_stale(&options.ready)?;
     let (mut state, waited_at) = dev_state(options, started)?;
     let now = clock::system_time();
-    let Ports { listen, admin, crl } = dev_ports(options, waited_at, &state, now)?;
+    let Ports { listen, https, admin, crl } = dev_ports(options, waited_at, &state, now)?;
     state.config.audit.folder.get_or_insert_with(|| state.folder.join("audit"));
     state.config.audit.accept_loss = options.accept_audit_loss;
     let mock = Arc::new(Mock::new(options.journal));
@@ -89,7 +90,9 @@ pub(super) fn dev(options: &Dev, started: Instant) -> Result<(), Failure> {
     };
     let parts = Parts {
         listen,
+        https: Some(https),
         admin: Some(admin),
+        notify: state.config.notify.clone(),
         crl,
         tls,
         service,
@@ -146,9 +149,10 @@ fn end_with_parent() -> Result<(), Failure> {
     Err(failed("only Linux does that".to_owned()))
 }
 
-/// What a development server listens on. The first is opened when everything is ready.
+/// What a development server listens on. The first two are opened when everything is ready.
 struct Ports {
     listen: SocketAddr,
+    https: SocketAddr,
     admin: std::net::TcpListener,
     crl: Option<std::net::TcpListener>,
 }
@@ -161,15 +165,18 @@ fn dev_ports(
     now: SystemTime,
 ) -> Result<Ports, Failure> {
     let listen = options.listen.or(state.config.listen).unwrap_or(config::LISTEN);
+    let https = options.listen_https.or(state.config.https.as_ref().map(|https| https.listen));
+    let https = https.unwrap_or_else(|| config::https_beside(listen));
     let admin = waited_at.or(options.admin).or(state.config.admin).unwrap_or(config::ADMIN);
     if !options.allow_remote {
         only_loopback(listen, "--listen")?;
+        only_loopback(https, "--listen-https")?;
         only_loopback(admin, "--admin")?;
     }
     let admin = server::open(admin, "--admin")?;
     let crl = options.crl.map(|address| server::open(address, "--crl")).transpose()?;
     state.pki.point_to(&list_url(crl.as_ref().unwrap_or(&admin), &options.host)?, now)?;
-    Ok(Ports { listen, admin, crl })
+    Ok(Ports { listen, https, admin, crl })
 }
 
 fn dev_tls(options: &Dev, state: &DevState, now: SystemTime) -> Result<ServerTls, Failure> {
@@ -231,7 +238,9 @@ pub(super) fn run(options: &Run, started: Instant) -> Result<(), Failure> {
         let operator = Some(Operator::new(Arc::clone(&service), book));
         let parts = Parts {
             listen: options.listen.or(config.listen).unwrap_or(config::LISTEN),
+            https: options.listen_https.or(config.https.as_ref().map(|https| https.listen)),
             admin: opened.admin.map(|address| server::open(address, "--admin")).transpose()?,
+            notify: config.notify.clone(),
             crl: None,
             tls,
             service,
@@ -342,6 +351,7 @@ fn say_standby(
     let report = ReadyReport {
         role: Role::Standby,
         listen: None,
+        https: None,
         admin,
         pid: std::process::id(),
         state: Some(folder.to_owned()),
@@ -382,6 +392,7 @@ pub(super) async fn run_until_stopped(
     let report = ReadyReport {
         role: Role::Active,
         listen: Some(server.listen()),
+        https: server.https(),
         admin: server.admin(),
         pid: std::process::id(),
         state,

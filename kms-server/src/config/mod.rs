@@ -3,6 +3,7 @@
 mod audit;
 mod book;
 mod check;
+mod notify;
 mod show;
 mod source;
 mod webhook;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 pub use audit::Audit;
 pub use book::PolicyBook;
 pub use check::Placed;
+pub use notify::{NotifiedClient, Spoken};
 pub use show::Setting;
 pub use webhook::{EventKind, Target, Webhook};
 
@@ -37,9 +39,18 @@ use crate::store_key::{self, Given};
 pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
 /// Where a development server is administered unless told otherwise.
 pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
+/// Where a development server speaks KMIP over HTTPS unless told otherwise.
+const HTTPS: SocketAddr = SocketAddr::new(LOOPBACK, 5698);
 /// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
 pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Where a development server speaks KMIP over HTTPS beside a KMIP port: a second server on the machine must not want the first
+/// one's port.
+#[must_use]
+pub fn https_beside(listen: SocketAddr) -> SocketAddr {
+    if listen == LISTEN { HTTPS } else { SocketAddr::new(listen.ip(), 0) }
+}
 
 /// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
 const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
@@ -59,6 +70,8 @@ pub fn store_key_of_environment() -> Result<Option<Given>, Failure> {
 pub struct Config {
     /// The KMIP port.
     pub listen: Option<SocketAddr>,
+    /// KMIP over HTTPS.
+    pub https: Option<Https>,
     /// The port of the admin API.
     pub admin: Option<SocketAddr>,
     /// The folder of the store; relative to the file.
@@ -76,6 +89,9 @@ pub struct Config {
     /// Who is told of events.
     #[serde(rename = "webhook", skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<Webhook>,
+    /// Clients that are told of their objects where they listen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<NotifiedClient>,
     /// The file in which policies are kept that are changed on the running server; relative to the file. Without it
     /// `run` lets nobody change them.
     pub policy_changes: Option<PathBuf>,
@@ -103,6 +119,14 @@ pub struct Config {
     /// Where it all stands.
     #[serde(skip)]
     pub source: Arc<Source>,
+}
+
+/// KMIP over HTTPS, with the certificates and callers of the KMIP port.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Https {
+    /// Its port.
+    pub listen: SocketAddr,
 }
 
 /// Whom the server trusts and what it shows of itself.
@@ -212,6 +236,18 @@ impl Config {
         if let Some(many) = self.ready_pairs.filter(|many| *many > READY_PAIRS_MOST) {
             let what = format!("ready-pairs is {many}, and {READY_PAIRS_MOST} is the most");
             mistake("ready-pairs", (what, "lower it: pairs are kept ready of each kind in use"));
+        }
+        for (index, client) in self.notify.iter().enumerate() {
+            let earlier = self.notify.get(..index).unwrap_or_default();
+            let found = if index < limits::REACHED {
+                client.mistake(earlier)
+            } else {
+                let what = format!("one [[notify]] too many: there may be {}", limits::REACHED);
+                Some((what, "clients that speak KMIP 2.0 can ask for Set Endpoint Role instead"))
+            };
+            if let Some(found) = found {
+                mistake(&format!("notify[{index}]"), found);
+            }
         }
         for (index, webhook) in self.webhooks.iter().enumerate() {
             let earlier = self.webhooks.get(..index).unwrap_or_default();

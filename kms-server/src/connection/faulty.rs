@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kms_protocol::ttlv::{Content, Reader};
-use kms_protocol::{Secret, Tag};
+use kms_protocol::{Secret, Tag, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::push::Turned;
 use super::{End, Line};
 use crate::faults::{Ending, Fault, Fired, Moment, Plan, Sending};
 use crate::kms::Work;
@@ -15,8 +16,12 @@ use crate::limits;
 use crate::mock::{self, Answered, Mock};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
-    /// Has a request worked and answered, as far as faults let it.
-    pub(super) async fn exchange_faulty(&mut self, mock: &Arc<Mock>, request: Bytes) -> Result<(), End> {
+    /// Has a request worked and answered, as far as faults let it; and whether the sides change then.
+    pub(super) async fn exchange_faulty(
+        &mut self,
+        mock: &Arc<Mock>,
+        request: Bytes,
+    ) -> Result<Option<Turned>, End> {
         let begun = Instant::now();
         self.unless_stopped(mock.running()).await?;
         let now = self.shared.clock.now();
@@ -40,7 +45,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         if let Some((Moment::AfterCommit, ending)) = plan.ending {
             return Err(self.end(mock, ending, &plan.fired).await);
         }
-        self.send_as(&plan, spoilt(&plan, response)).await
+        let turned = Turned::by(&request, response.expose(), self.shared);
+        self.send_as(&plan, spoilt(&plan, response)).await?;
+        Ok(turned)
     }
 
     async fn work(&self, mock: &Arc<Mock>, plan: &Plan, request: &Bytes) -> Result<Answered, End> {
@@ -118,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
 }
 
 /// The answer with what the plan has wrong with it.
-fn spoilt(plan: &Plan, response: Secret) -> Secret {
+pub(super) fn spoilt(plan: &Plan, response: Secret) -> Secret {
     let response = match plan.batch_count {
         Some(count) => counting(&response, count),
         None => response,
@@ -142,7 +149,7 @@ fn counting(response: &Secret, count: i32) -> Secret {
 
 /// Where the value of the Batch Count stands.
 fn batch_count(bytes: &[u8]) -> Option<usize> {
-    let mut message = Reader::new(bytes, kms_protocol::Version::V2_1);
+    let mut message = Reader::new(bytes, Version::V2_1);
     let Content::Structure(mut inner) = message.next_item().ok()??.content else { return None };
     let Content::Structure(mut header) = inner.next_item().ok()??.content else { return None };
     let count = header.take(Tag::BATCH_COUNT).ok()??;

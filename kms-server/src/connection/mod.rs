@@ -1,6 +1,8 @@
 //! One connection: bytes to whole requests, each answered in order.
 
 mod faulty;
+mod https;
+mod push;
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -24,6 +26,10 @@ use crate::service::Service;
 use crate::shutdown::Stop;
 use crate::workers::{Panicked, Workers};
 
+pub use https::serve as serve_https;
+pub(crate) use push::Push;
+use push::Turned;
+
 /// What every connection of a server shares.
 pub struct Shared {
     /// Answers the requests.
@@ -36,6 +42,13 @@ pub struct Shared {
     pub revocations: Option<Arc<Revocations>>,
     /// Faults and journal of a development server; a production server has none.
     pub mock: Option<Arc<Mock>>,
+}
+
+impl Shared {
+    /// Whether the certificate that proved a peer is no longer good.
+    fn is_revoked(&self, serial: &[u8]) -> bool {
+        self.revocations.as_ref().is_some_and(|list| list.has(serial))
+    }
 }
 
 /// What becomes of a connection over which nothing is asked.
@@ -123,6 +136,9 @@ pub enum End {
     /// What came is no KMIP, or too long.
     #[error(transparent)]
     NotKmip(#[from] FrameError),
+    /// What came on the HTTPS port is no HTTP.
+    #[error("what came is no HTTP: {0}")]
+    NotHttp(String),
     /// A message was begun and not finished within [`limits::MESSAGE_TIME`].
     #[error("a message was begun and not finished within {:?}", limits::MESSAGE_TIME)]
     TooSlow,
@@ -132,6 +148,18 @@ pub enum End {
     /// The peer closed it in the middle of a message, or the network failed.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
+    /// The client, asked by the server, did not answer within [`limits::TOLD`].
+    #[error("the client did not answer what it was told within {:?}", limits::TOLD)]
+    NoAnswer,
+    /// The client, asked by the server, answered nonsense.
+    #[error("the client answered what it was told with nonsense: {0}")]
+    BadAnswer(String),
+    /// The client, which has made itself the server, sent something of its own accord.
+    #[error("the client has become the server here, and sent what nobody had asked for")]
+    Unasked,
+    /// A client that waits to be told cannot be reached.
+    #[error("it cannot be reached: {0}")]
+    Unreached(String),
     /// The certificate that the peer once showed is no longer good.
     #[error("the client's certificate was revoked meanwhile")]
     Revoked,
@@ -193,23 +221,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<'_, S> {
         let shared = self.shared;
         loop {
             let length = self.message().await?;
-            if shared.revocations.as_ref().is_some_and(|list| list.has(&self.caller.serial)) {
+            if shared.is_revoked(&self.caller.serial) {
                 return Err(End::Revoked);
             }
-            match (self.rest.refusal(), &shared.mock) {
+            let turned = match (self.rest.refusal(), &shared.mock) {
                 (Some(refusal), _) => {
                     let request = self.buffer.split_to(length);
                     let response = kms::refuse_all(&request, &refusal, shared.clock.now());
                     self.send(response.expose()).await?;
+                    None
                 }
                 (None, None) => {
-                    let response = answer(&mut self.buffer, length, &self.caller, shared).await?;
+                    let (response, turned) = answer(&mut self.buffer, length, &self.caller, shared).await?;
                     self.send(response.expose()).await?;
+                    turned
                 }
                 (None, Some(mock)) => {
                     let request = self.buffer.split_to(length).freeze();
-                    self.exchange_faulty(mock, request).await?;
+                    self.exchange_faulty(mock, request).await?
                 }
+            };
+            if let Some(turned) = turned
+                && let Some(kms) = Arc::clone(&shared.service).kms()
+            {
+                if !self.buffer.is_empty() {
+                    return Err(End::Unasked);
+                }
+                let mut push = turned.push(kms, &self.caller);
+                return Err(push.serve(self.stream, shared, &mut self.stop).await);
             }
             self.rest.since = Instant::now();
             self.deadline = if self.buffer.is_empty() {
@@ -291,24 +330,27 @@ async fn changed(changes: &mut Option<watch::Receiver<()>>) {
     }
 }
 
-/// Answers the message in the first `length` bytes of `buffer` and removes it.
+/// Answers the message in the first `length` bytes of `buffer` and removes it; and whether the sides change then.
 async fn answer(
     buffer: &mut BytesMut,
     length: usize,
     caller: &Arc<Caller>,
     shared: &Shared,
-) -> Result<Secret, Panicked> {
+) -> Result<(Secret, Option<Turned>), Panicked> {
     let now = shared.clock.now();
     let request = buffer.get(..length).unwrap_or_default();
     let work = shared.service.work(request);
     if work == Work::Inline {
         let response = shared.service.handle(request, caller, now);
         buffer.advance(length);
-        return Ok(response);
+        return Ok((response, None));
     }
     let request = buffer.split_to(length).freeze();
     let (service, caller) = (Arc::clone(&shared.service), Arc::clone(caller));
-    shared.workers.run(work, move || service.handle(&request, &caller, now)).await
+    let asked = request.clone();
+    let response = shared.workers.run(work, move || service.handle(&request, &caller, now)).await?;
+    let turned = Turned::by(&asked, response.expose(), shared);
+    Ok((response, turned))
 }
 
 fn make_room(buffer: &mut BytesMut) {

@@ -29,6 +29,9 @@ macro_rules! by_key {
 /// [`CryptoError::KeyRejected`] for a key that is not AES's, [`CryptoError::NotWholeBlocks`], [`CryptoError::TooLong`].
 pub fn wrap(kek: &Secret, padded: bool, data: &Secret) -> Result<Vec<u8>, CryptoError> {
     bounded(data.len())?;
+    if data.is_empty() {
+        return Err(CryptoError::NotWholeBlocks(8));
+    }
     let mut out = vec![0; data.len() + ADDED];
     let kek = kek.expose();
     let wrapped = if padded {
@@ -53,7 +56,8 @@ pub fn unwrap(kek: &Secret, padded: bool, data: &[u8]) -> Result<Secret, CryptoE
     } else {
         by_key!(kek, AesKw, unwrap_key, data, &mut out)
     };
-    plain.map(Secret::from).map_err(|_| CryptoError::Decryption)
+    // Nobody wraps nothing: what opens to nothing was not wrapped.
+    plain.ok().filter(|plain| !plain.is_empty()).map(Secret::from).ok_or(CryptoError::Decryption)
 }
 
 fn bounded(length: usize) -> Result<(), CryptoError> {

@@ -111,10 +111,12 @@ fn is_for_everybody(operation: Operation) -> bool {
             | Operation::Log
             | Operation::Login
             | Operation::Logout
+            | Operation::Notify
             | Operation::Ping
             | Operation::Pkcs11
             | Operation::Poll
             | Operation::Process
+            | Operation::Put
             | Operation::Query
             | Operation::QueryAsynchronousRequests
             | Operation::RngRetrieve

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kms_protocol::enums::{
-    AsynchronousIndicator, BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
+    BatchErrorContinuationOption, Operation, ResultReason, ResultStatus,
     UniqueIdentifierPlaceholder as Placeholder,
 };
 use kms_protocol::error::DecodeError;
@@ -55,20 +55,24 @@ impl Kms {
                 authenticated.map_err(|refusal| (refusal, "Authentication".into()))
             }
         };
-        let outcomes = match admitted {
-            Err((refusal, operation)) => {
-                let refused = Record { operation, ..record.clone() };
-                self.trail.note(refused.refused(reason_name(refusal.reason.in_version(version))));
-                message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
-            }
-            Ok(None) => self.run(&message, caller, now, &record),
-            Ok(Some(holder)) => {
-                let detail =
-                    Some(format!("by its own credential, over a connection of {:?}", caller.principal));
-                let principal = Some(holder.principal.clone());
-                self.run(&message, &holder, now, &Record { principal, detail, ..record.clone() })
-            }
-        };
+        let outcomes = admitted.and_then(|holder| {
+            let outcomes = match holder {
+                None => self.run_or_put_off(request, &message, caller, now, &record),
+                Some(holder) => {
+                    let detail =
+                        Some(format!("by its own credential, over a connection of {:?}", caller.principal));
+                    let principal = Some(holder.principal.clone());
+                    let record = Record { principal, detail, ..record.clone() };
+                    self.run_or_put_off(request, &message, &holder, now, &record)
+                }
+            };
+            outcomes.map_err(|refusal| (refusal, record.operation.clone()))
+        });
+        let outcomes = outcomes.unwrap_or_else(|(refusal, operation)| {
+            let refused = Record { operation, ..record.clone() };
+            self.trail.note(refused.refused(reason_name(refusal.reason.in_version(version))));
+            message.items.iter().take(1).map(|item| failed(item, &refusal, version)).collect()
+        });
         let response = write_response(header.clone(), &outcomes);
         match message.header.maximum_response_size {
             Some(limit) if usize::try_from(limit).is_ok_and(|limit| response.len() > limit) => {
@@ -78,6 +82,20 @@ impl Kms {
             }
             _ => response,
         }
+    }
+
+    fn run_or_put_off(
+        &self,
+        request: &[u8],
+        message: &RequestMessage<'_>,
+        caller: &Caller,
+        now: DateTime,
+        record: &Record,
+    ) -> Result<Vec<Outcome>, Refusal> {
+        if self.is_for_later(message)? {
+            return self.put_off(request, message, caller, now, record);
+        }
+        Ok(self.run(message, caller, now, record))
     }
 
     fn run(
@@ -147,8 +165,11 @@ impl Kms {
         outcomes.collect()
     }
 
-    fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
+    pub(super) fn run_item(&self, item: &RequestItem<'_>, context: &mut Context<'_>) -> Outcome {
         let result = self.recorded(item.operation, context, |context| self.run_known(item, context));
+        if let Some(polled) = context.polled.take() {
+            return Outcome { unique_batch_item_id: item.unique_batch_item_id.clone(), ..polled };
+        }
         outcome(item.operation, item.unique_batch_item_id.clone(), result, context.version)
     }
 
@@ -224,13 +245,7 @@ impl Kms {
             Operation::Sign => self.call(item, context, run::sign),
             Operation::SignatureVerify => self.call(item, context, run::signature_verify),
             Operation::Validate => self.call(item, context, run::validate),
-            Operation::ReProvision => Err(Refusal::new(
-                Reason::OperationNotSupported,
-                "who a client is follows from its certificate, and the operator decides who signs those: ask there for a new one",
-            )),
-            other => {
-                Err(Refusal::new(Reason::OperationNotSupported, format!("the server does not do {other}")))
-            }
+            other => Err(not_done(other)),
         }
     }
 
@@ -253,8 +268,8 @@ impl Kms {
     }
 }
 
-/// The operations that the server does, as [`Kms::dispatch`] has them.
-pub(super) const OPERATIONS: [Operation; 56] = [
+/// The operations that the server does: asked, as [`Kms::dispatch`] has them, and of its own accord, Notify and Put.
+pub(super) const OPERATIONS: [Operation; 58] = [
     Operation::Create,
     Operation::CreateKeyPair,
     Operation::Register,
@@ -281,6 +296,8 @@ pub(super) const OPERATIONS: [Operation; 56] = [
     Operation::Query,
     Operation::Cancel,
     Operation::Poll,
+    Operation::Notify,
+    Operation::Put,
     Operation::RekeyKeyPair,
     Operation::DiscoverVersions,
     Operation::Encrypt,
@@ -366,15 +383,8 @@ fn apart(items: &[RequestItem<'_>], version: Version) -> Option<Vec<Apart>> {
     each.collect()
 }
 
-/// What a header asks that the server cannot do: nothing is answered later here.
+/// What a message asks that the server cannot do.
 fn unmeetable(message: &RequestMessage<'_>) -> Option<Refusal> {
-    if message.header.asynchronous_indicator.is_some_and(|asked| asked.0 == AsynchronousIndicator::Mandatory)
-    {
-        return Some(Refusal::new(
-            Reason::FeatureNotSupported,
-            "every request is answered at once: Asynchronous Indicator Mandatory cannot be met",
-        ));
-    }
     // One that is not understood makes the whole message void (1.4 section 6.16, 2.1 section 9.13).
     let mut extensions = message.items.iter().flat_map(|item| &item.extensions);
     let critical = extensions.find(|extension| extension.criticality_indicator)?;
@@ -382,6 +392,21 @@ fn unmeetable(message: &RequestMessage<'_>) -> Option<Refusal> {
         Reason::UnknownExtension,
         format!("the critical extension of {:?} is not known here", critical.vendor_identification),
     ))
+}
+
+/// The answer to an operation that is not in [`Kms::dispatch`].
+fn not_done(operation: Operation) -> Refusal {
+    let why = match operation {
+        Operation::Notify | Operation::Put => {
+            "Notify and Put are what the server asks clients: ask for Set Endpoint Role to get them".into()
+        }
+        Operation::ReProvision => {
+            "who a client is follows from its certificate, and the operator decides who signs those: ask there for a new one"
+                .into()
+        }
+        other => format!("the server does not do {other}"),
+    };
+    Refusal::new(Reason::OperationNotSupported, why)
 }
 
 fn outcome(
@@ -468,7 +493,7 @@ fn unsupported(version: Version, now: DateTime) -> Secret {
 }
 
 /// The answer to an item that comes after too much was asked for already.
-fn too_much() -> Refusal {
+pub(super) fn too_much() -> Refusal {
     Refusal::new(
         Reason::ResponseTooLarge,
         format!(

@@ -4,13 +4,14 @@ use core::fmt;
 
 use jiff::Timestamp;
 use kms_protocol::DateTime;
+use kms_protocol::attribute::Attribute;
 use kms_protocol::enums::{ObjectType, State};
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle;
 use super::model::Object;
 use super::rotation::{Pair, Rotation};
-use crate::audit::brief;
+use crate::audit::{bounded, brief};
 
 /// Something that happened because it fell due.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +88,19 @@ pub enum Event {
         names: Vec<String>,
         /// Its State from now on, in KMIP's words.
         state: String,
+    },
+    /// A client changed attributes of an object.
+    AttributesChanged {
+        /// Whose it is.
+        owner: String,
+        /// What it is, in KMIP's words.
+        object_type: String,
+        /// Which it is.
+        id: String,
+        /// Its Names.
+        names: Vec<String>,
+        /// The attributes that have other values now, or none, by the names that 1.x has for them.
+        attributes: Vec<String>,
     },
     /// An object's key material is gone, or will be once its deletion window is over.
     Destroyed {
@@ -179,12 +193,13 @@ pub struct Ids {
 
 impl Event {
     /// The kinds of events, as configuration and JSON name them.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 13] = [
         "created",
         "made",
         "replaced",
         "rotated",
         "state-changed",
+        "attributes-changed",
         "destroyed",
         "undeleted",
         "purged",
@@ -203,6 +218,7 @@ impl Event {
             Self::Replaced { .. } => "replaced",
             Self::Rotated { .. } => "rotated",
             Self::StateChanged { .. } => "state-changed",
+            Self::AttributesChanged { .. } => "attributes-changed",
             Self::Destroyed { .. } => "destroyed",
             Self::Undeleted { .. } => "undeleted",
             Self::Purged { .. } => "purged",
@@ -222,6 +238,7 @@ impl Event {
             Self::Replaced { old, id, .. } => vec![old, id],
             Self::Made { id, .. }
             | Self::StateChanged { id, .. }
+            | Self::AttributesChanged { id, .. }
             | Self::Destroyed { id, .. }
             | Self::Undeleted { id, .. }
             | Self::Purged { id, .. } => vec![id],
@@ -240,6 +257,9 @@ impl Event {
             | Self::StateChanged { names, .. }
             | Self::Destroyed { names, .. }
             | Self::Undeleted { names, .. } => names.iter().map(String::len).sum(),
+            Self::AttributesChanged { names, attributes, .. } => {
+                names.iter().chain(attributes).map(String::len).sum()
+            }
             Self::RotationFailed { names, reason, .. } => {
                 names.iter().map(String::len).sum::<usize>() + reason.len()
             }
@@ -260,6 +280,7 @@ impl Event {
             | Self::Replaced { owner, .. }
             | Self::Rotated { owner, .. }
             | Self::StateChanged { owner, .. }
+            | Self::AttributesChanged { owner, .. }
             | Self::Destroyed { owner, .. }
             | Self::Undeleted { owner, .. }
             | Self::Purged { owner, .. }
@@ -299,6 +320,30 @@ impl Event {
             names: names(object).collect(),
             state: state.to_string(),
         }
+    }
+
+    /// What is other about an object than `before`; nothing where that is its State at most, which is told by itself.
+    pub(super) fn attributes_changed(object: &Object, before: &[Attribute]) -> Option<Self> {
+        let mut attributes: Vec<String> = Vec::new();
+        let gone = before.iter().filter(|one| !object.attributes.contains(one));
+        let new = object.attributes.iter().filter(|one| !before.contains(one));
+        for attribute in gone.chain(new) {
+            let name = match attribute {
+                Attribute::State(_) | Attribute::LastChangeDate(_) => continue,
+                Attribute::Custom(custom) => bounded(&custom.name_in_1x()),
+                other => other.kind().name().to_owned(),
+            };
+            if !attributes.contains(&name) {
+                attributes.push(name);
+            }
+        }
+        (!attributes.is_empty()).then(|| Self::AttributesChanged {
+            owner: object.owner.clone(),
+            object_type: text(object.object_type),
+            id: object.id.clone(),
+            names: names(object).collect(),
+            attributes,
+        })
     }
 
     pub(super) fn destroyed(object: &Object, policy: Option<&str>) -> Self {
@@ -395,6 +440,9 @@ impl fmt::Display for Event {
                 write!(f, " rotated private key {old} to {new} (generation {generation})")
             }
             Self::StateChanged { object_type, id, state, .. } => write!(f, "{object_type} {id} is {state}"),
+            Self::AttributesChanged { object_type, id, attributes, .. } => {
+                write!(f, "{} of {object_type} {id} changed", attributes.join(", "))
+            }
             Self::Destroyed { policy: Some(policy), id, .. } => {
                 write!(f, "policy {policy:?} destroyed the old key {id}")
             }

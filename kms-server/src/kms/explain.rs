@@ -15,7 +15,7 @@ use wildmatch::WildMatch;
 
 use super::model::Object;
 use super::new_object::new_id;
-use super::notes::is_object;
+use super::notes::{is_object, no_identifier};
 use super::{Caller, KeyQuery, Kms, lifecycle};
 use crate::crypto::{Cipher, Direction, Oaep, PrivateKey};
 use crate::limits;
@@ -96,7 +96,7 @@ impl Kms {
     /// How an object comes here whose identifier is taken, or none of this server's.
     fn what_is_imported(&self, id: &str, caller: &Caller, now: DateTime) -> Option<String> {
         if !is_object(id) {
-            return Some(format!("an identifier such as {}: {id:?} is no UUID", new_id(now)));
+            return Some(format!("an identifier such as {}: {}", new_id(now), no_identifier(id)));
         }
         let there = self.fetch(id).ok()??;
         let (what, owner) = (there.object_type, &there.owner);

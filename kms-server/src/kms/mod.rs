@@ -16,6 +16,7 @@ mod event;
 mod explain;
 mod keep;
 mod keys;
+mod later;
 pub mod lifecycle;
 mod locate;
 pub mod model;
@@ -31,6 +32,7 @@ pub mod rekey;
 mod rotation;
 mod rotations;
 mod streams;
+mod tell;
 mod tickets;
 mod together;
 mod undo;
@@ -44,7 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use kms_protocol::attribute::AttributeKind;
 use kms_protocol::enums::Operation;
-use kms_protocol::message::operations;
+use kms_protocol::message::{Outcome, operations};
 use kms_protocol::object::exists_in;
 use kms_protocol::{DateTime, UniqueIdentifier, Version};
 
@@ -60,11 +62,13 @@ pub use due::Round;
 pub use event::{Cause, Event, Fired, Ids};
 pub use keys::{KeyPage, KeyQuery, KeyView, Order, Rotated};
 pub use refusal::{Reason, Refusal};
+pub use tell::Telling;
 
 use access::Verdict;
 use adoption::Adoption;
 use constraints::Rules;
 use credentials::Proved;
+use later::Later;
 use model::{Material, Object};
 use notes::is_object;
 use operations::Seeds;
@@ -149,6 +153,8 @@ pub struct Kms {
     streams: Mutex<Streams>,
     /// What clients have given to the generator of random numbers.
     seeds: Mutex<Seeds>,
+    /// Requests whose answers come later.
+    later: Later,
     /// Passwords that were found right.
     proved: Mutex<Proved>,
     /// What logins gave out.
@@ -178,6 +184,7 @@ impl Kms {
             rekey: Mutex::default(),
             streams: Mutex::default(),
             seeds: Mutex::default(),
+            later: Later::default(),
             proved: Mutex::default(),
             tickets: Mutex::default(),
             rules: Mutex::default(),
@@ -437,7 +444,8 @@ fn work_of(operation: Operation) -> Work {
         | Operation::Query
         | Operation::Ping
         | Operation::DiscoverVersions => Work::Inline,
-        Operation::CreateKeyPair | Operation::RekeyKeyPair => Work::Generating,
+        // Process does whatever was put off.
+        Operation::CreateKeyPair | Operation::RekeyKeyPair | Operation::Process => Work::Generating,
         _ => Work::Blocking,
     }
 }
@@ -461,6 +469,8 @@ struct Context<'a> {
     is_recorded: bool,
     /// What the items before have changed, where the client wants all or nothing.
     undo: Option<undo::Undo>,
+    /// The outcome that a Poll has fetched, which is its answer.
+    polled: Option<Outcome>,
 }
 
 impl<'a> Context<'a> {
@@ -476,6 +486,7 @@ impl<'a> Context<'a> {
             record: Record::new(request.time, Source::Request, ""),
             is_recorded: false,
             undo: None,
+            polled: None,
         }
     }
 

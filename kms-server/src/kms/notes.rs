@@ -194,6 +194,14 @@ pub fn has_reproducible_keys(store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.notes()?.contains_key(REPRODUCIBLE))
 }
 
+/// What there is to say of an identifier that [`is_object`] does not take.
+pub(super) fn no_identifier(id: &str) -> String {
+    format!(
+        "{id:?} cannot be a Unique Identifier here: it has 1 to {MAX_ID_BYTES} bytes, does not begin with a tilde and holds no \
+         control characters"
+    )
+}
+
 /// Whether a record of this ID is, or could be, a managed object. What else the server keeps begins with a tilde.
 #[must_use]
 pub fn is_object(id: &str) -> bool {

@@ -215,7 +215,7 @@ fn check_same_kind(old: &Pair, fresh: &Pair, spec: KeySpec) -> Result<(), Refusa
 }
 
 /// The kind of pair that a private key belongs to.
-fn spec_of(private: &Object) -> Result<KeySpec, Refusal> {
+pub(super) fn spec_of(private: &Object) -> Result<KeySpec, Refusal> {
     let algorithm = private.algorithm().ok_or_else(|| {
         Refusal::new(Reason::Denied, "the key has no Cryptographic Algorithm to be re-keyed by")
     })?;

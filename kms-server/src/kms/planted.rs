@@ -16,7 +16,7 @@ use kms_protocol::ttlv::{Interval, RawValue};
 
 use super::model::Object;
 use super::new_object::{complete, describe_material};
-use super::notes::is_object;
+use super::notes::{is_object, no_identifier};
 use super::pairs::seal;
 use super::recorded::By;
 use super::refusal::{Reason, Refusal};
@@ -68,14 +68,14 @@ impl Kms {
     /// Makes a pair with all its generations in one commit; `false` where all of them are there already.
     ///
     /// # Errors
-    /// When a part of it is there already, an identifier is no UUID, dates run backwards, or the store fails.
+    /// When a part of it is there already, an identifier cannot be one, dates run backwards, or the store fails.
     pub fn plant(&self, planted: &Planted, order: &Order) -> Result<bool, Refusal> {
         let wrong = |what: String| Err(Refusal::new(Reason::InvalidField, what));
         let ids = planted.generations.iter().flat_map(|one| [&one.private_id, &one.public_id]);
         let mut known = 0;
         for id in ids {
             if !is_object(id) {
-                return wrong(format!("{id:?} is no UUID, which is what identifiers are here"));
+                return wrong(no_identifier(id));
             }
             known += usize::from(self.fetch(id)?.is_some());
         }

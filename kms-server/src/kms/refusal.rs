@@ -70,6 +70,10 @@ pub enum Reason {
     NoSuchStream,
     /// No operation is pending by this correlation value.
     NothingPending,
+    /// The client has canceled it.
+    Canceled,
+    /// It was put off, and Process was asked for it before.
+    ProcessedAlready,
     /// A Tag Length that the cipher does not have; the standard's cases call that a General Failure.
     TagLength,
     /// The object asked for would not be safe from quantum computers.
@@ -161,6 +165,9 @@ impl Reason {
             Self::NothingPending => {
                 by_family(ResultReason::ItemNotFound, ResultReason::InvalidAsynchronousCorrelationValue)
             }
+            Self::Canceled => ResultReason::OperationCanceledByRequester,
+            // Process is of 2.1 alone.
+            Self::ProcessedAlready => ResultReason::DuplicateProcessRequest,
             Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::MissingIv => ResultReason::InvalidMessage,
             Self::BadPassword => by_family(ResultReason::InvalidField, ResultReason::BadPassword),

@@ -59,6 +59,7 @@ pub struct TestServer {
     mock: Arc<Mock>,
     pool: Arc<KeyPool>,
     listen: SocketAddr,
+    https: SocketAddr,
     admin: SocketAddr,
     /// The admin API's port, between its opening and the server's start.
     opened: Option<std::net::TcpListener>,
@@ -155,6 +156,7 @@ impl TestServer {
             mock,
             pool: if how.own_keys { Arc::new(KeyPool::new(0)?) } else { keys::shared_pool()? },
             listen: any_port(),
+            https: any_port(),
             admin,
             opened: Some(opened),
             state: Mutex::default(),
@@ -168,6 +170,7 @@ impl TestServer {
         let server = on_runtime(Server::start(parts)).await;
         let server = must("a test server", server);
         self.listen = server.listen();
+        self.https = server.https().unwrap_or(self.https);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         (state.server, state.kms) = (Some(server), kms);
         self
@@ -188,7 +191,9 @@ impl TestServer {
             .map_err(|failure| failure.to_string())?;
         Ok(Parts {
             listen: self.listen,
+            https: Some(self.https),
             admin: Some(admin),
+            notify: self.config.notify.clone(),
             crl: None,
             tls: ServerTls::new(&[identity], &path("ca.pem"))?
                 .with_revocations(Arc::clone(&self.revocations))
@@ -207,6 +212,12 @@ impl TestServer {
     #[must_use]
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Where KMIP is spoken over HTTPS: `POST /kmip`.
+    #[must_use]
+    pub fn https(&self) -> SocketAddr {
+        self.https
     }
 
     /// Where the admin API is.

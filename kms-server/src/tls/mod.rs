@@ -1,5 +1,6 @@
 //! Mutual TLS: proves who calls, or says why not.
 
+mod outward;
 mod refusal;
 mod verifier;
 
@@ -188,15 +189,13 @@ impl ServerTls {
             .accept(stream)
             .await
             .map_err(|error| Refusal::of_handshake(&error, presented.get()))?;
-        let caller = self.caller(&stream, now)?;
+        let caller = self.caller(stream.get_ref().1.peer_certificates(), now)?;
         Ok((stream, caller))
     }
 
     /// Who is at the other end. A resumed session brings its certificate along, which may have expired or been revoked since.
-    fn caller<S>(&self, stream: &TlsStream<S>, now: DateTime) -> Result<Caller, Refusal> {
-        let (_, connection) = stream.get_ref();
-        let leaf = connection.peer_certificates().and_then(<[_]>::first);
-        let Some(leaf) = leaf else { return Err(Refusal::no_certificate()) };
+    fn caller(&self, shown: Option<&[CertificateDer<'_>]>, now: DateTime) -> Result<Caller, Refusal> {
+        let Some(leaf) = shown.and_then(<[_]>::first) else { return Err(Refusal::no_certificate()) };
         let Some(certificate) = Certificate::read(leaf) else { return Err(Refusal::unreadable()) };
         if certificate.not_after < now {
             return Err(Refusal::expired(&certificate));

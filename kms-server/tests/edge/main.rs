@@ -12,6 +12,7 @@ mod clock;
 mod command;
 mod connection;
 mod dev;
+mod https;
 mod openapi;
 mod rotator;
 mod support;

@@ -146,7 +146,9 @@ impl TestPki {
     pub async fn server(&self, service: impl Service) -> Server {
         let parts = Parts {
             listen: "127.0.0.1:0".parse().unwrap(),
+            https: None,
             admin: None,
+            notify: Vec::new(),
             crl: None,
             tls: self.tls(),
             service: Arc::new(service),

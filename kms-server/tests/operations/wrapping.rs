@@ -52,10 +52,7 @@ fn what_was_wrapped_is_unwrapped_by_the_same_key() {
         None,
         Some(mode(Mode::NistKeyWrap)),
         Some(mode(Mode::AesKeyWrapPadding)),
-        Some(CryptographicParameters {
-            padding_method: Some(PaddingMethod::Pkcs5),
-            ..mode(Mode::Cbc)
-        }),
+        Some(CryptographicParameters { padding_method: Some(PaddingMethod::Pkcs5), ..mode(Mode::Cbc) }),
         Some(mode(Mode::Gcm)),
     ] {
         for encoding in [None, Some(EncodingOption::NoEncoding), Some(EncodingOption::TtlvEncoding)] {

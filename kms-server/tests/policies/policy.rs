@@ -419,7 +419,7 @@ fn the_documentation_names_every_setting_and_its_examples_are_right() {
     let text = include_str!("../../../docs/policies.md");
     let examples: Vec<&str> =
         text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     kms_server::config::Config::parse(&examples.concat(), "docs/policies.md").expect("all examples together");
     let all = kms_server::kms::policy::Policy {
         rotate_every: Some(Default::default()),

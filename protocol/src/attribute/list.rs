@@ -393,6 +393,16 @@ impl AttributeReference {
         }
     }
 
+    /// Whether `version` has what it names.
+    #[must_use]
+    pub fn exists_in(&self, version: Version) -> bool {
+        match self {
+            Self::Standard(kind) => kind.exists_in(version),
+            Self::Custom { .. } => true,
+            Self::Unknown(_) => false,
+        }
+    }
+
     fn from_name(name: &str) -> Self {
         match (AttributeKind::from_name(name), split_custom_name(name)) {
             (Some(kind), _) => Self::Standard(kind),

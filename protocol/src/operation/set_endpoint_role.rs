@@ -5,9 +5,9 @@ use crate::enums::EndpointRole;
 use crate::structure;
 
 structure! {
-    /// Asks to change sides on this connection.
+    /// Asks the other side to take a role on this connection from then on.
     pub struct SetEndpointRoleRequest {
-        /// What the sender becomes.
+        /// What the receiver shall become; the sender becomes the other.
         pub endpoint_role: EndpointRole = ENDPOINT_ROLE,
     }
 }
@@ -15,7 +15,7 @@ structure! {
 structure! {
     /// The role taken.
     pub struct SetEndpointRoleResponse {
-        /// What the sender of the request becomes.
+        /// What the receiver of the request is from now on.
         pub endpoint_role: EndpointRole = ENDPOINT_ROLE,
     }
 }

@@ -93,6 +93,7 @@ impl Site {
         let mut addresses = addresses.iter().map(|address| (*address).to_owned());
         Profile {
             server: addresses.next().unwrap(),
+            encoding: kms_protocol::encoding::Encoding::Ttlv,
             standby: addresses.collect(),
             ca: self.path("ca.pem"),
             certificate: self.path("client.pem"),

@@ -196,8 +196,8 @@ fn how_an_object_is_imported_and_served_wrapped() {
             key_wrapping_data: None,
         }),
     };
-    let said = bench.advice(&import("my own", None));
-    assert!(said.contains("\"my own\" is no UUID"), "{said}");
+    let said = bench.advice(&import("~my own", None));
+    assert!(said.contains("\"~my own\" cannot be a Unique Identifier"), "{said}");
     let said = bench.advice(&import(&sealer, None));
     assert!(said.contains("Replace Existing True: it replaces the Symmetric Key"), "{said}");
     let get = |by: &str, format, encoding_option| GetRequest {

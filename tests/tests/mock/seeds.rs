@@ -143,7 +143,10 @@ fn mistakes_are_named() {
         (&format!("{object}type = \"certificate\"\nvalue = \"00\""), "object 1 of \"a\""),
         (&format!("{object}type = \"secret-data\"\nvalue = \"0g\""), "hexadecimal digits"),
         (&format!("{object}type = \"secret-data\"\nvalue = \"00\"\ntext = \"0\""), "state one of them"),
-        (&format!("{object}type = \"secret-data\"\nid = \"mine\""), "\"mine\" is no UUID"),
+        (
+            &format!("{object}type = \"secret-data\"\nid = \"~mine\""),
+            "\"~mine\" cannot be a Unique Identifier",
+        ),
         (&format!("{0}{1}{0}{1}", object, "type = \"opaque-object\"\n"), "state names or an id"),
         (
             &format!("{object}type = \"secret-data\"\nusage = [\"fly\"]"),

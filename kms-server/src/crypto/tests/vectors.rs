@@ -72,7 +72,7 @@ fn authenticated_ciphers() {
             }
         }
     }
-    count.at_least(500, 250);
+    count.at_least(700, 220);
 }
 
 #[test]
@@ -89,6 +89,9 @@ fn ciphers_and_their_padding() {
                 let case = format!("{name:?} {} ({})", test.tc_id, test.comment);
                 let key = Secret::from(test.key.as_ref());
                 let opened = cipher.run(Direction::Decrypt, &key, &test.nonce, b"", &test.ct, None);
+                if matches!(opened, Err(CryptoError::IvLength { .. })) {
+                    continue;
+                }
                 let is_opened = opened.is_ok_and(|opened| opened.data.expose() == &*test.pt);
                 if test.result == TestResult::Valid {
                     let sealed = cipher.run(Direction::Encrypt, &key, &test.nonce, b"", &test.pt, None);
@@ -153,7 +156,7 @@ fn codes() {
             }
         }
     }
-    count.at_least(700, 700);
+    count.at_least(650, 1200);
 }
 
 #[test]

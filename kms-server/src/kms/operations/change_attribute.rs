@@ -24,11 +24,13 @@ impl Kms {
         let mut object = self.find(id, context)?;
         let now = context.now;
         let mut events: Vec<Event> = Event::settle(&mut object, now).into_iter().collect();
+        let before = object.attributes.clone();
         let kind = change(&mut object)?;
         check_size(&object.attributes)?;
         lifecycle::check_dates(&object)?;
         self.check_constraints(&object, Some(kind), now)?;
         object.set(Attribute::LastChangeDate(now));
+        events.extend(Event::attributes_changed(&object, &before));
         // A date that was set may have come already.
         events.extend(Event::settle(&mut object, now));
         let mut batch = Batch::new();

@@ -32,16 +32,18 @@ pub(in crate::kms) fn ping(_: &Kms, _: PingRequest, _: &mut Context<'_>) -> Resu
     Ok(PingResponse {})
 }
 
+/// The core takes either role; the connection changes sides once the answer is sent.
 pub(in crate::kms) fn set_endpoint_role(
     _: &Kms,
     request: SetEndpointRoleRequest,
     _: &mut Context<'_>,
 ) -> Result<SetEndpointRoleResponse, Refusal> {
     match request.endpoint_role {
-        EndpointRole::Client => Ok(SetEndpointRoleResponse { endpoint_role: EndpointRole::Client }),
-        other => Err(Refusal::new(
-            Reason::FeatureNotSupported,
-            format!("the server does not change sides: you cannot become {other} here"),
-        )),
+        role @ (EndpointRole::Client | EndpointRole::Server) => {
+            Ok(SetEndpointRoleResponse { endpoint_role: role })
+        }
+        other => {
+            Err(Refusal::new(Reason::InvalidField, format!("{other} is no role: ask for Client or Server")))
+        }
     }
 }

@@ -73,7 +73,7 @@ fn note_served(kms: &Kms, object: &Object, context: &mut Context<'_>) {
 }
 
 /// Whether an object may be handed out, by its own attributes and by policy.
-pub(super) fn may_leave(kms: &Kms, object: &Object, context: &Context<'_>) -> Result<(), Refusal> {
+pub(in crate::kms) fn may_leave(kms: &Kms, object: &Object, context: &Context<'_>) -> Result<(), Refusal> {
     if object.attributes.contains(&Attribute::Extractable(false)) {
         return Err(Refusal::new(Reason::NotExtractable, "the key's attribute Extractable is False"));
     }

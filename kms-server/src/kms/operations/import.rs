@@ -8,11 +8,10 @@ use kms_protocol::ttlv::Bytes;
 use crate::kms::content::Taken;
 use crate::kms::model::Object;
 use crate::kms::new_object::check_size;
-use crate::kms::notes::is_object;
+use crate::kms::notes::{is_object, no_identifier};
 use crate::kms::recorded::By;
 use crate::kms::{Context, Event, Kms, Reason, Refusal, lifecycle};
 use crate::store::Batch;
-use crate::store::limits::MAX_ID_BYTES;
 
 /// What this server says of an object itself, whatever another said.
 const NOT_IMPORTED: &[AttributeKind] = &[
@@ -35,12 +34,7 @@ pub(in crate::kms) fn import(
     kms.may_create(context)?;
     let id = request.unique_identifier;
     if !is_object(&id) {
-        return Err(Refusal::new(
-            Reason::InvalidField,
-            format!(
-                "a Unique Identifier has 1 to {MAX_ID_BYTES} bytes, does not begin with a tilde and holds no control characters"
-            ),
-        ));
+        return Err(Refusal::new(Reason::InvalidField, no_identifier(&id)));
     }
     let object_type = request.object.object_type();
     if request.object_type.is_some_and(|stated| stated != object_type) {

@@ -62,7 +62,7 @@ pub(super) use destroy::destroy;
 pub(super) use discover_versions::discover_versions;
 pub(super) use encrypt::{allowed, encrypt, oaep, parameters};
 pub(super) use export::export;
-pub(super) use get::get;
+pub(super) use get::{get, may_leave};
 pub(super) use get_attribute_list::get_attribute_list;
 pub(super) use get_attributes::get_attributes;
 pub(super) use get_usage_allocation::get_usage_allocation;

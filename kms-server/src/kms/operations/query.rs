@@ -69,7 +69,7 @@ const OBJECTS: [ObjectType; 10] = [
 fn capabilities() -> CapabilityInformation {
     CapabilityInformation {
         streaming: Some(true),
-        asynchronous: Some(false),
+        asynchronous: Some(true),
         attestation: Some(false),
         batch_undo: Some(true),
         batch_continue: Some(true),

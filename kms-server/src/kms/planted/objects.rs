@@ -19,7 +19,7 @@ use crate::kms::content::Taken;
 use crate::kms::keep::{Origin, complete, merge, new_key};
 use crate::kms::model::Object;
 use crate::kms::new_object::check_size;
-use crate::kms::notes::is_object;
+use crate::kms::notes::{is_object, no_identifier};
 use crate::kms::recorded::By;
 use crate::kms::refusal::{Reason, Refusal};
 use crate::kms::{Kms, Order, lifecycle};
@@ -105,7 +105,7 @@ impl PlantedObject {
     /// When its type is not made here, a value is missing or is none of that type.
     pub fn check(&self) -> Result<(), Refusal> {
         if !is_object(&self.id) {
-            return Err(invalid(format!("{:?} is no UUID, which is what identifiers are here", self.id)));
+            return Err(invalid(no_identifier(&self.id)));
         }
         match (&self.value, self.what()) {
             (Some(value), _) => self.assembled(Secret::from(value.expose())).and_then(Taken::new).map(drop),
