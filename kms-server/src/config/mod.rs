@@ -3,6 +3,7 @@
 mod audit;
 mod book;
 mod check;
+mod https;
 mod notify;
 mod show;
 mod source;
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 pub use audit::Audit;
 pub use book::PolicyBook;
 pub use check::Placed;
+pub use https::{Https, https_beside};
 pub use notify::{NotifiedClient, Spoken};
 pub use show::Setting;
 pub use webhook::{EventKind, Target, Webhook};
@@ -39,18 +41,9 @@ use crate::store_key::{self, Given};
 pub const LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 5696);
 /// Where a development server is administered unless told otherwise.
 pub const ADMIN: SocketAddr = SocketAddr::new(LOOPBACK, 5697);
-/// Where a development server speaks KMIP over HTTPS unless told otherwise.
-const HTTPS: SocketAddr = SocketAddr::new(LOOPBACK, 5698);
 /// Key pairs kept ready of each kind in use, unless told otherwise: 16 of RSA-4096 take one core ten seconds to make.
 pub const READY_PAIRS: usize = 16;
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-/// Where a development server speaks KMIP over HTTPS beside a KMIP port: a second server on the machine must not want the first
-/// one's port.
-#[must_use]
-pub fn https_beside(listen: SocketAddr) -> SocketAddr {
-    if listen == LISTEN { HTTPS } else { SocketAddr::new(listen.ip(), 0) }
-}
 
 /// The environment variable of the store's key, 64 hexadecimal digits. It counts before the file's.
 const STORE_KEY_VARIABLE: &str = "KMS_STORE_KEY";
@@ -119,14 +112,6 @@ pub struct Config {
     /// Where it all stands.
     #[serde(skip)]
     pub source: Arc<Source>,
-}
-
-/// KMIP over HTTPS, with the certificates and callers of the KMIP port.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Https {
-    /// Its port.
-    pub listen: SocketAddr,
 }
 
 /// Whom the server trusts and what it shows of itself.

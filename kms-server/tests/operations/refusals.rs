@@ -124,7 +124,10 @@ fn the_table_has_every_operation_that_the_server_does() {
         done.extend(ask.speaking(version).ask(&query).expect("what it does").operations);
     }
     let in_table: BTreeSet<Operation> = rows().iter().map(|row| row.operation).collect();
-    let missing: Vec<_> = done.difference(&in_table).collect();
+    // What the server asks clients is asked of it by nobody.
+    let of_its_own = [Operation::Notify, Operation::Put];
+    let missing: Vec<_> =
+        done.difference(&in_table).filter(|operation| !of_its_own.contains(operation)).collect();
     assert!(missing.is_empty(), "without a row in the table of every.rs: {missing:?}");
     assert_eq!(in_table.len(), rows().len(), "one row each");
 }
