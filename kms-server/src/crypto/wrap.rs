@@ -23,13 +23,13 @@ macro_rules! by_key {
     };
 }
 
-/// Wraps `data` under an AES key. Without padding its length is a multiple of 8 bytes.
+/// Wraps `data` under an AES key. Without padding its length is a multiple of 8 bytes, at least 16.
 ///
 /// # Errors
 /// [`CryptoError::KeyRejected`] for a key that is not AES's, [`CryptoError::NotWholeBlocks`], [`CryptoError::TooLong`].
 pub fn wrap(kek: &Secret, padded: bool, data: &Secret) -> Result<Vec<u8>, CryptoError> {
     bounded(data.len())?;
-    if data.is_empty() {
+    if data.len() < least(padded) {
         return Err(CryptoError::NotWholeBlocks(8));
     }
     let mut out = vec![0; data.len() + ADDED];
@@ -56,8 +56,12 @@ pub fn unwrap(kek: &Secret, padded: bool, data: &[u8]) -> Result<Secret, CryptoE
     } else {
         by_key!(kek, AesKw, unwrap_key, data, &mut out)
     };
-    // Nobody wraps nothing: what opens to nothing was not wrapped.
-    plain.ok().filter(|plain| !plain.is_empty()).map(Secret::from).ok_or(CryptoError::Decryption)
+    plain.ok().filter(|plain| plain.len() >= least(padded)).map(Secret::from).ok_or(CryptoError::Decryption)
+}
+
+/// The fewest bytes that are wrapped: two blocks of 8 without padding (RFC 3394), one byte with (RFC 5649).
+const fn least(padded: bool) -> usize {
+    if padded { 1 } else { 16 }
 }
 
 fn bounded(length: usize) -> Result<(), CryptoError> {

@@ -89,7 +89,7 @@ fn ciphers_and_their_padding() {
                 let case = format!("{name:?} {} ({})", test.tc_id, test.comment);
                 let key = Secret::from(test.key.as_ref());
                 let opened = cipher.run(Direction::Decrypt, &key, &test.nonce, b"", &test.ct, None);
-                if matches!(opened, Err(CryptoError::IvLength { .. })) {
+                if matches!(opened, Err(CryptoError::IvLength { .. } | CryptoError::KeyRejected { .. })) {
                     continue;
                 }
                 let is_opened = opened.is_ok_and(|opened| opened.data.expose() == &*test.pt);
