@@ -95,9 +95,10 @@ fn a_production_server_has_no_faults_no_journal_no_seeds_and_no_hand_on_its_cloc
 }
 
 /// What `run` may be told; whoever adds to it asks first whether a production server can be broken by that.
-const OF_RUN: [&str; 11] = [
+const OF_RUN: [&str; 12] = [
     "--config",
     "--listen",
+    "--listen-https",
     "--admin",
     "--new-store",
     "--accept-moved-clock",

@@ -301,7 +301,6 @@ const SECRETS: &[Rule] = &[Rule {
         ("kms-client/src/doctor/oaep.rs", "checks the plaintext that it made itself"),
         ("kms-client/src/drill/load.rs", "checks the plaintext that it made itself"),
         ("kms-client/src/endpoints.rs", "sends an encoded request, which a trial may outlive"),
-        ("kms-client/src/https.rs", "puts encoded messages into HTTP and takes them out"),
         ("kms-client/src/keys.rs", "reads public keys, which objects hold as secrets too"),
         ("kms-client/src/message.rs", "puts encoded items into a message"),
         ("kms-client/src/notifications.rs", "reads encoded requests of a server and sends the answers"),
