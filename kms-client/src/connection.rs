@@ -102,9 +102,16 @@ impl<S: Stream> Connection<S> {
             if let Some(head) = https.head(&received)? {
                 break head;
             }
-            self.more(&mut received, limits::HTTP_HEAD).await?;
+            let room = limits::HTTP_HEAD - received.len();
+            self.more(&mut received, room).await?;
         };
         let whole = head.length + head.body;
+        // It does not grow from here on: what has moved on would stay behind unwiped.
+        let begun = core::mem::replace(
+            &mut received,
+            Zeroizing::new(Vec::with_capacity(whole.max(limits::HTTP_HEAD))),
+        );
+        received.extend_from_slice(&begun);
         while received.len() < whole {
             let missing = whole - received.len();
             self.more(&mut received, missing).await?;
@@ -116,17 +123,16 @@ impl<S: Stream> Connection<S> {
         Ok((message, head.closes))
     }
 
-    /// Reads up to so many bytes more.
+    /// Reads up to so many bytes more. They go where they stay: a buffer of its own would make every call's future that much
+    /// larger.
     async fn more(&mut self, received: &mut Zeroizing<Vec<u8>>, most: usize) -> Result<(), Error> {
-        let mut part = Zeroizing::new([0; 8 << 10]);
-        let most = most.min(part.len());
-        let part = part.get_mut(..most).unwrap_or_default();
-        match self.stream.read(part).await {
+        let start = received.len();
+        received.resize(start + most.min(limits::HTTP_HEAD), 0);
+        let read = self.stream.read(received.get_mut(start..).unwrap_or_default()).await;
+        received.truncate(start + read.as_ref().map_or(0, |read| *read));
+        match read {
             Ok(0) => Err(self.lost(Step::Answer, "the server closed it without a whole answer")),
-            Ok(read) => {
-                received.extend_from_slice(part.get(..read).unwrap_or_default());
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(error) => {
                 Err(self.broken(Step::Answer, &error, "the server closed it without an answer".to_owned()))
             }
