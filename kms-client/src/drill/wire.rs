@@ -79,18 +79,18 @@ async fn pass(mut client: TcpStream, way: &mut watch::Receiver<Way>) -> io::Resu
     server.set_nodelay(true)?;
     let (mut asked, mut answered) = (vec![0; limits::CHUNK], vec![0; limits::CHUNK]);
     loop {
-        let delay = open(way, &client).await?;
+        open(way, &client).await?;
         tokio::select! {
             changed = way.changed() => changed.map_err(io::Error::other)?,
             length = client.read(&mut asked) => {
                 let Some(bytes) = asked.get(..length?).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
-                tokio::time::sleep(delay).await;
+                tokio::time::sleep(open(way, &client).await?).await;
                 open(way, &client).await?;
                 server.write_all(bytes).await?;
             }
             length = server.read(&mut answered) => {
                 let Some(bytes) = answered.get(..length?).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
-                tokio::time::sleep(delay).await;
+                tokio::time::sleep(open(way, &client).await?).await;
                 open(way, &client).await?;
                 client.write_all(bytes).await?;
             }

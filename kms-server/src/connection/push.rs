@@ -34,10 +34,10 @@ impl Turned {
             return None;
         }
         let answer = ResponseMessage::read(response).ok()?;
-        let set = answer.items.iter().filter(|item| {
+        let mut set = answer.items.iter().filter(|item| {
             item.operation == Some(Operation::SetEndpointRole) && item.result_status == ResultStatus::Success
         });
-        let role = SetEndpointRoleResponse::read(set.last()?.payload.clone()?).ok()?.endpoint_role;
+        let role = SetEndpointRoleResponse::read(set.next_back()?.payload.clone()?).ok()?.endpoint_role;
         let after = shared.service.trail()?.last();
         (role == EndpointRole::Client).then_some(Self { version: answer.header.protocol_version, after })
     }

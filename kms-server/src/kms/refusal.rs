@@ -117,15 +117,15 @@ impl Reason {
             Self::WrongState => {
                 by_family(ResultReason::PermissionDenied, ResultReason::WrongKeyLifecycleState)
             }
-            Self::Denied => ResultReason::PermissionDenied,
             Self::UsageMask => {
                 by_family(ResultReason::PermissionDenied, ResultReason::IncompatibleCryptographicUsageMask)
             }
             Self::WrongObjectType => {
                 by_family(ResultReason::IllegalOperation, ResultReason::InvalidObjectType)
             }
-            Self::InvalidField => ResultReason::InvalidField,
-            Self::InvalidMessage => ResultReason::InvalidMessage,
+            Self::Constraint if version >= Version::V2_1 => ResultReason::ConstraintViolation,
+            Self::InvalidField | Self::Constraint => ResultReason::InvalidField,
+            Self::InvalidMessage | Self::MissingIv => ResultReason::InvalidMessage,
             Self::MissingData => ResultReason::MissingData,
             Self::NameTaken => by_family(ResultReason::InvalidField, ResultReason::NonUniqueNameAttribute),
             Self::SingleValued => {
@@ -143,7 +143,6 @@ impl Reason {
                 by_family(ResultReason::FeatureNotSupported, ResultReason::KeyWrapTypeNotSupported)
             }
             Self::NoKeyValue if version >= Version::V1_2 => ResultReason::KeyValueNotPresent,
-            Self::NoKeyValue => ResultReason::IllegalOperation,
             // 1.4 section 11.12: "the server only has attributes for this object".
             Self::Destroyed => by_family(ResultReason::IllegalOperation, ResultReason::ObjectDestroyed),
             Self::OperationNotSupported => ResultReason::OperationNotSupported,
@@ -151,12 +150,12 @@ impl Reason {
             Self::ResponseTooLarge => ResultReason::ResponseTooLarge,
             Self::Sensitive if version >= Version::V1_4 => ResultReason::Sensitive,
             Self::NotExtractable if version >= Version::V1_4 => ResultReason::NotExtractable,
+            // Of Usage Limits the standard's cases for 2.1 have it too.
+            Self::Denied | Self::UsageLimit => ResultReason::PermissionDenied,
             Self::Sensitive | Self::NotExtractable => ResultReason::PermissionDenied,
             Self::Archived => ResultReason::ObjectArchived,
-            // The standard's cases for 2.1 have Permission Denied too.
-            Self::UsageLimit => ResultReason::PermissionDenied,
             Self::AlreadyExists if version >= Version::V1_4 => ResultReason::ObjectAlreadyExists,
-            Self::AlreadyExists => ResultReason::IllegalOperation,
+            Self::AlreadyExists | Self::NoKeyValue => ResultReason::IllegalOperation,
             Self::AttributeNotFound => by_family(ResultReason::ItemNotFound, ResultReason::AttributeNotFound),
             Self::Ambiguous => by_family(ResultReason::InvalidField, ResultReason::MultiValuedAttribute),
             Self::NoSuchStream => {
@@ -166,10 +165,7 @@ impl Reason {
                 by_family(ResultReason::ItemNotFound, ResultReason::InvalidAsynchronousCorrelationValue)
             }
             Self::Canceled => ResultReason::OperationCanceledByRequester,
-            // Process is of 2.1 alone.
             Self::ProcessedAlready => ResultReason::DuplicateProcessRequest,
-            Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
-            Self::MissingIv => ResultReason::InvalidMessage,
             Self::BadPassword => by_family(ResultReason::InvalidField, ResultReason::BadPassword),
             Self::InvalidTicket => {
                 by_family(ResultReason::AuthenticationNotSuccessful, ResultReason::InvalidTicket)
@@ -178,13 +174,12 @@ impl Reason {
             Self::Attestation => ResultReason::AttestationFailed,
             Self::Pkcs11Function => ResultReason::Pkcs11InvalidFunction,
             Self::Pkcs11Interface => ResultReason::Pkcs11InvalidInterface,
-            Self::Constraint if version >= Version::V2_1 => ResultReason::ConstraintViolation,
-            Self::Constraint => ResultReason::InvalidField,
             Self::UnknownExtension => {
                 by_family(ResultReason::FeatureNotSupported, ResultReason::UnknownMessageExtension)
             }
             Self::Limit => by_family(ResultReason::GeneralFailure, ResultReason::ServerLimitExceeded),
             Self::Conflict | Self::Unavailable => ResultReason::GeneralFailure,
+            Self::TagLength | Self::NotQuantumSafe => ResultReason::GeneralFailure,
             Self::Internal => by_family(ResultReason::GeneralFailure, ResultReason::InternalServerError),
         }
     }
