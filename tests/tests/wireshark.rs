@@ -94,8 +94,11 @@ fn capture(sent: &[(Side, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
+/// What was said, by whom, piece by piece.
+type Conversation = Vec<(Side, Vec<u8>)>;
+
 /// Passes one connection on to `upstream`; what went over it in which direction, once it has ended.
-fn overheard(upstream: &str) -> (String, JoinHandle<Vec<(Side, Vec<u8>)>>) {
+fn overheard(upstream: &str) -> (String, JoinHandle<Conversation>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let upstream = upstream.to_owned();

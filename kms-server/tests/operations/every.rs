@@ -66,10 +66,13 @@ pub enum Wrong {
     Message(Box<dyn Fn() -> Secret>, ResultReason),
 }
 
+/// A request on an object, in a version.
+type Message = Box<dyn Fn(&str, Version) -> Secret>;
+
 /// An operation.
 pub struct Row {
     pub operation: Operation,
-    message: Box<dyn Fn(&str, Version) -> Secret>,
+    message: Message,
     /// The fields of its payload that may not be missing.
     pub required: &'static [&'static str],
     /// An object that it works on.

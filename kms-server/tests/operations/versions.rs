@@ -199,9 +199,8 @@ fn newer(mut reader: Reader<'_>, version: (usize, Version, u32), found: &mut Vec
         match item.content {
             Content::Structure(inside) => newer(inside, (at, version, last), found),
             Content::Enumeration(value) if item.tag == Tag::ATTRIBUTE_REFERENCE => {
-                if value > last || GONE.contains(&Tag(value)) {
-                    found.push(format!("a reference to {}", Tag(value)));
-                }
+                let is_newer = value > last || GONE.contains(&Tag(value));
+                found.extend(is_newer.then(|| format!("a reference to {}", Tag(value))));
             }
             Content::Enumeration(value) => {
                 let table = LAST.iter().find(|(tag, _)| *tag == item.tag);

@@ -64,9 +64,9 @@ fn authenticated_ciphers() {
                 }
                 let sealed = run(Direction::Encrypt, &test.pt, None);
                 let is_sealed = sealed.as_ref().is_ok_and(|sealed| {
-                    sealed.data.expose() == &*test.ct && sealed.tag.as_deref() == Some(&*test.tag)
+                    sealed.data.expose() == *test.ct && sealed.tag.as_deref() == Some(&*test.tag)
                 });
-                let is_opened = opened.is_ok_and(|opened| opened.data.expose() == &*test.pt);
+                let is_opened = opened.is_ok_and(|opened| opened.data.expose() == *test.pt);
                 assert!(is_sealed || test.result != TestResult::Valid, "{case}");
                 count.take(&case, test.result, is_opened);
             }
@@ -92,7 +92,7 @@ fn ciphers_and_their_padding() {
                 if matches!(opened, Err(CryptoError::IvLength { .. } | CryptoError::KeyRejected { .. })) {
                     continue;
                 }
-                let is_opened = opened.is_ok_and(|opened| opened.data.expose() == &*test.pt);
+                let is_opened = opened.is_ok_and(|opened| opened.data.expose() == *test.pt);
                 if test.result == TestResult::Valid {
                     let sealed = cipher.run(Direction::Encrypt, &key, &test.nonce, b"", &test.pt, None);
                     assert_eq!(sealed.unwrap().data.expose(), &*test.ct, "{case}");
@@ -115,7 +115,7 @@ fn wrapped_keys() {
                 let case = format!("{name:?} {} ({})", test.tc_id, test.comment);
                 let kek = Secret::from(test.key.as_ref());
                 let opened = wrap::unwrap(&kek, padded, &test.ct);
-                let is_opened = opened.is_ok_and(|opened| opened.expose() == &*test.pt);
+                let is_opened = opened.is_ok_and(|opened| opened.expose() == *test.pt);
                 if test.result == TestResult::Valid {
                     let wrapped = wrap::wrap(&kek, padded, &Secret::from(test.pt.as_ref()));
                     assert_eq!(wrapped.unwrap(), *test.ct, "{case}");
@@ -171,7 +171,7 @@ fn derived_keys() {
         for test in hkdf::TestSet::load(name).unwrap().test_groups.into_iter().flat_map(|group| group.tests) {
             let (key, info) = (Secret::from(test.ikm.as_ref()), Secret::from(test.info.as_ref()));
             let made = derive::hkdf(hash, &key, &test.salt, &info, test.size);
-            let is_made = made.is_ok_and(|made| made.expose() == &*test.okm);
+            let is_made = made.is_ok_and(|made| made.expose() == *test.okm);
             count.take(&format!("{name:?} {} ({})", test.tc_id, test.comment), test.result, is_made);
         }
     }
@@ -190,7 +190,7 @@ fn derived_keys() {
             let password = Secret::from(test.password.as_ref());
             let rounds = u32::try_from(test.iteration_count).unwrap();
             let made = derive::pbkdf2(hash, &password, &test.salt, rounds, test.dk_len);
-            let is_made = made.is_ok_and(|made| made.expose() == &*test.dk);
+            let is_made = made.is_ok_and(|made| made.expose() == *test.dk);
             count.take(&format!("{name:?} {} ({})", test.tc_id, test.comment), test.result, is_made);
         }
     }
